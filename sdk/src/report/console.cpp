@@ -117,7 +117,7 @@ void Console::step(std::int64_t step, const Metrics& m) {
 
 void Console::sft_step(std::int64_t step, const Metrics& m) {
   clear_bar();
-  header("     step   epoch     loss  accuracy  |grad|        lr    step  tok/s     eta");
+  header("     step   epoch     loss  p(token)  |grad|        lr    step  tok/s     eta");
   put(fmt::format("{:>9}  {:>6.3f}  {:>7.4f}  {:>7.1f}%  {:>6}  {:>8}  {:>5.2f}s  {:>5.0f}  {:>6}\n",
                   fmt::format("{}/{}", step, steps_), m.get("epoch"), m.get("loss"),
                   100 * m.get("mean_token_probability"), significant(m.get("grad_norm")),

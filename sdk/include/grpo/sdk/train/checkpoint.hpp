@@ -1,0 +1,62 @@
+// checkpoint.hpp: the state of a run on disk, whole or not there at all.
+//
+// A checkpoint is a directory <output_dir>/checkpoint-<step>: a model directory that `transformers` loads (weights,
+// config.json, tokenizer), and beside it
+//   optimizer.safetensors   the optimizer's state by name, and the parameters in full precision where the saved weights
+//                           are narrower
+//   trainer_state.json      step, position in the data, counters, and what must not change between stop and resume
+//   run.yaml                the configuration as it was
+// It is written to a hidden sibling, flushed to the disk and renamed. Older ones are pruned after that, so a full disk
+// or a kill at any moment leaves the last good one.
+#ifndef GRPO_SDK_TRAIN_CHECKPOINT_HPP
+#define GRPO_SDK_TRAIN_CHECKPOINT_HPP
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "grpo/sdk/plugins/model.hpp"
+#include "grpo/sdk/plugins/optimizer.hpp"
+
+namespace grpo::train {
+
+// Where a run is.
+struct TrainerState {
+  std::string stage;                 // "train" or "sft"
+  std::int64_t step = 0;             // steps done
+  std::int64_t optimizer_steps = 0;  // of which a step may have several
+  std::int64_t position = 0;         // in the data's order: prompts used
+  std::int64_t num_tokens = 0;
+  std::map<std::string, std::string> fixed;  // key -> value as text: must be the same on resume
+};
+
+struct CheckpointOptions {
+  std::filesystem::path output_dir;
+  std::filesystem::path model_directory;  // where the files beside the weights come from
+  std::string dtype = "float32";          // of the saved weights
+  bool optimizer_state = true;
+  std::int64_t keep = 2;  // newest ones; 0: all
+  std::string run_yaml;
+};
+
+// Returns the checkpoint's path. Throws grpo::Error; earlier checkpoints are then untouched.
+std::filesystem::path save_checkpoint(const CheckpointOptions& options, const TrainerState& state,
+                                      plugins::Model& model, plugins::Optimizer& optimizer);
+
+// The newest complete checkpoint in output_dir, if there is one.
+std::optional<std::filesystem::path> find_checkpoint(const std::filesystem::path& output_dir);
+
+// Throws grpo::Error: not a checkpoint to resume from, another stage, or a value of `fixed` that has changed (key, old
+// and new value are named).
+TrainerState read_trainer_state(const std::filesystem::path& checkpoint, const TrainerState& now);
+
+// The optimizer's state, and full-precision parameters if the checkpoint has them, which are then committed.
+// Throws grpo::Error naming a tensor that is missing or has another shape.
+void restore_optimizer(const std::filesystem::path& checkpoint, plugins::Model& model, plugins::Optimizer& optimizer,
+                       std::int64_t version);
+
+}  // namespace grpo::train
+
+#endif

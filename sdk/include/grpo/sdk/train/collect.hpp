@@ -1,0 +1,39 @@
+// collect.hpp: prompts in, scored groups out: the rollout, with the rewards running beside it.
+#ifndef GRPO_SDK_TRAIN_COLLECT_HPP
+#define GRPO_SDK_TRAIN_COLLECT_HPP
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "grpo/sdk/plugins/sampler.hpp"
+#include "grpo/sdk/train/scoring.hpp"
+#include "grpo/sdk/train/session.hpp"
+
+namespace grpo::train {
+
+struct RolloutOptions {
+  std::shared_ptr<const plugins::Sampling> sampling;
+  std::int64_t group_size = 1;
+  std::uint64_t key = 0;                                    // prompt i draws with grpo_random_key(key, i); see random.h
+  std::int64_t step = 0;                                    // told to the rewards; 0 outside training
+  std::function<void(double done, double total)> progress;  // completions
+};
+
+struct Rollout {
+  std::vector<Group> groups;  // in the order of the prompts
+  ScoreReport scores;
+  double seconds = 0;  // of generating
+  std::int64_t completion_tokens = 0;
+};
+
+// Samples group_size completions of each prompt and scores them; a group goes to the rewards when its last completion
+// arrives. The session's thread. Throws what the sampler or (under on_reward_error: stop) a reward throws.
+Rollout collect(Session& session, Scorer& scorer, std::vector<Prompt> prompts, const RolloutOptions& options);
+
+// Adds completions/*, prompt_length/* and the reward metrics of a rollout.
+void add_rollout_metrics(const Rollout& rollout, report::Metrics& metrics);
+
+}  // namespace grpo::train
+
+#endif

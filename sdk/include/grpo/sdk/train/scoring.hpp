@@ -1,0 +1,66 @@
+// scoring.hpp: all rewards of a run, over a step's groups, beside the rollout.
+//
+// Main idea. Rewards run on threads of their own. A group is handed over the moment its last completion arrives, so a
+// reward works while the others are still being generated; those that ask for the whole batch run when all is there.
+//
+//     scorer.begin(step);
+//     ... scorer.add(group) as groups finish ...
+//     ScoreReport report = scorer.finish();      // samples now have scores and reward
+//
+// A sample without a score is never a zero: it is reported, and its reward is NaN unless another reward applies.
+#ifndef GRPO_SDK_TRAIN_SCORING_HPP
+#define GRPO_SDK_TRAIN_SCORING_HPP
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "grpo/sdk/plugins/reward.hpp"
+#include "grpo/sdk/report/metrics.hpp"
+#include "grpo/sdk/train/rollout.hpp"
+
+namespace grpo::train {
+
+// One reward of the run.
+struct WeightedReward {
+  std::string name;  // for metrics: "math"
+  double weight = 1;
+  double timeout_seconds = 0;  // of a call; 0: none
+  std::unique_ptr<plugins::Reward> reward;
+};
+
+// What to do when a reward fails on a sample (an error or a timeout, not "not applicable").
+enum class OnRewardError {
+  drop_sample,  // the sample has no reward: advantage 0, outside its group's statistics
+  stop          // the run ends with the reward's message
+};
+
+struct ScoreReport {
+  report::Metrics metrics;          // rewards/<name>/{mean,std,min,max,na,errors,timeouts,seconds} and components
+  double seconds = 0;               // of scoring, summed over threads
+  double waited = 0;                // of finish: what the rollout did not hide
+  std::vector<std::string> errors;  // the first messages, each once
+};
+
+class Scorer {
+ public:
+  // threads: at least 1. types: of the dataset's columns, see RewardBatch.
+  Scorer(std::vector<WeightedReward> rewards, plugins::ColumnTypes types, OnRewardError on_error, int threads);
+  ~Scorer();
+
+  const std::vector<WeightedReward>& rewards() const;
+  // A new step. The groups given to add stay where they are until finish has returned.
+  void begin(std::int64_t step);
+  void add(Group& group);  // [any thread]
+  // Waits for all. Throws grpo::Error with the reward's message under OnRewardError::stop.
+  ScoreReport finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace grpo::train
+
+#endif

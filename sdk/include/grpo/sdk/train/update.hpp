@@ -1,0 +1,83 @@
+// update.hpp: from a scored rollout to new weights.
+//
+//     for iteration, minibatch:                          # each an optimizer step
+//       for microbatch:
+//         logprob, entropy, ticket = model.forward(forest, train)
+//         loss, dlogprob, dentropy = objective(logprob, old, reference, sampled, advantage)
+//         model.backward(ticket, dlogprob, dentropy)
+//       optimizer.step(learning rate, clip); model.commit(version)
+//
+// Old log-probabilities are computed apart only when they can differ from the current ones: with one optimizer step
+// they are the current ones, detached. The reference pass runs only when the KL coefficient is not 0.
+#ifndef GRPO_SDK_TRAIN_UPDATE_HPP
+#define GRPO_SDK_TRAIN_UPDATE_HPP
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "grpo/sdk/algorithm/objective.hpp"
+#include "grpo/sdk/algorithm/schedule.hpp"
+#include "grpo/sdk/plugins/model.hpp"
+#include "grpo/sdk/plugins/optimizer.hpp"
+#include "grpo/sdk/train/microbatch.hpp"
+#include "grpo/sdk/train/rollout.hpp"
+
+namespace grpo::train {
+
+struct UpdateOptions {
+  algorithm::ObjectiveOptions objective;
+  double temperature = 1;  // of the rollout; the trained distribution has the same
+  std::int64_t max_completion_length = 0;
+  std::int64_t max_tokens_per_microbatch = 0;  // 0: all in one
+  std::int64_t iterations = 1, minibatches = 1;
+  bool mask_truncated_completions = false;
+  double max_grad_norm = 1;  // 0: no clipping
+};
+
+struct UpdateReport {
+  algorithm::ObjectiveMetrics objective;                // loss and its parts are means over the optimizer steps
+  double grad_norm = 0;                                 // before clipping, mean over the optimizer steps
+  double learning_rate = 0;                             // of the last optimizer step
+  std::int64_t optimizer_steps = 0, skipped_steps = 0;  // skipped: the gradient was not finite
+  std::int64_t microbatches = 0, tokens = 0;            // tokens that went through forward and backward
+  double old_logp_seconds = 0, reference_seconds = 0, update_seconds = 0, optimizer_seconds = 0, weights_seconds = 0;
+};
+
+// What an optimizer step needs from outside: its number from 1 (over the whole run) and the learning rate.
+struct StepClock {
+  std::int64_t done = 0;                                   // optimizer steps so far
+  std::function<double(std::int64_t step)> learning_rate;  // step from 0
+};
+
+class Updater {
+ public:
+  // reference: null unless the KL coefficient is not 0. All outlive this object and belong to the caller's thread.
+  Updater(plugins::Model& model, plugins::Model* reference, plugins::Optimizer& optimizer, UpdateOptions options);
+
+  // Trains on the groups, whose samples carry advantages. progress(done, total) counts micro batches; may be null.
+  UpdateReport update(std::span<Group> groups, StepClock& clock,
+                      const std::function<void(double done, double total)>& progress = nullptr);
+
+ private:
+  void fill_old_logprobs(std::span<Group* const> groups, UpdateReport& report);
+  void fill_reference_logprobs(std::span<Group* const> groups, UpdateReport& report);
+  void optimizer_step(StepClock& clock, UpdateReport& report);
+
+  plugins::Model& model_;
+  plugins::Model* reference_;
+  plugins::Optimizer& optimizer_;
+  UpdateOptions options_;
+  bool keep_first_logprob_ =
+      false;  // one minibatch, several iterations: the first pass gives the old log-probabilities
+};
+
+// One optimizer step from the gradients that the model holds: norm, clipping, step, commit. Returns the norm before
+// clipping. A gradient that is not finite is not stepped on, and the norm tells. version: given to commit.
+double apply_gradients(plugins::Model& model, plugins::Optimizer& optimizer, std::int64_t step, double learning_rate,
+                       double max_grad_norm, std::int64_t version);
+
+}  // namespace grpo::train
+
+#endif

@@ -1,0 +1,180 @@
+#include "grpo/sdk/train/checkpoint.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "grpo/kit/safetensors.hpp"
+#include "grpo/sdk/error.hpp"
+#include "grpo/sdk/report/console.hpp"
+#include "grpo/sdk/train/model_directory.hpp"
+
+namespace grpo::train {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::string_view prefix = "checkpoint-";
+// Full-precision parameters lie beside the optimizer's state under names that no optimizer uses.
+const std::string value_prefix = "parameter:";
+
+std::optional<std::int64_t> step_of(const fs::path& path) {
+  const std::string name = path.filename().string();
+  if (!name.starts_with(prefix)) return std::nullopt;
+  std::int64_t step = 0;
+  const char* end = name.data() + name.size();
+  const auto [at, error] = std::from_chars(name.data() + prefix.size(), end, step);
+  return error == std::errc{} && at == end ? std::optional(step) : std::nullopt;
+}
+
+std::vector<std::pair<std::int64_t, fs::path>> checkpoints_in(const fs::path& output_dir) {
+  std::vector<std::pair<std::int64_t, fs::path>> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(output_dir, error))
+    if (const auto step = step_of(entry.path()); step && entry.is_directory()) found.emplace_back(*step, entry.path());
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+kit::Dtype dtype_of(const grpo_dltensor& t, const std::string& name) {
+  const auto is = [&](int type, int bits) { return t.type == type && t.bits == bits; };
+  if (is(GRPO_TYPE_FLOAT, 32)) return kit::Dtype::f32;
+  if (is(GRPO_TYPE_FLOAT, 64)) return kit::Dtype::f64;
+  if (is(GRPO_TYPE_FLOAT, 16)) return kit::Dtype::f16;
+  if (is(GRPO_TYPE_BFLOAT, 16)) return kit::Dtype::bf16;
+  if (is(GRPO_TYPE_INT, 64)) return kit::Dtype::i64;
+  if (is(GRPO_TYPE_INT, 32)) return kit::Dtype::i32;
+  if (is(GRPO_TYPE_UINT, 8)) return kit::Dtype::u8;
+  throw Error("optimizer state '" + name + "': its type cannot be saved");
+}
+
+void require_host(const grpo_dltensor& t, const std::string& name) {
+  if (t.device_type != GRPO_DEVICE_CPU && t.device_type != GRPO_DEVICE_CUDA_HOST)
+    throw Error("'" + name +
+                "' lies on a device: state there cannot be saved yet; set checkpoint.optimizer_state: false");
+  if (!plugins::is_contiguous(t)) throw Error("'" + name + "' has gaps (strides): it cannot be saved");
+}
+
+struct Saved {
+  std::string name;
+  const grpo_tensor* tensor;
+};
+
+// Everything but the weights that the next step depends on.
+std::vector<Saved> tensors_to_save(plugins::Model& model, plugins::Optimizer& optimizer, bool narrow) {
+  std::vector<Saved> all;
+  for (const auto* named : optimizer.state()) all.push_back({named->name, named->tensor});
+  if (narrow)
+    for (const auto* p : model.parameters()) all.push_back({value_prefix + p->name, p->value});
+  return all;
+}
+
+void write_optimizer(const fs::path& path, const std::vector<Saved>& tensors) {
+  std::vector<kit::TensorSpec> specs;
+  for (const Saved& s : tensors) {
+    require_host(s.tensor->dl, s.name);
+    specs.push_back(
+        {s.name, dtype_of(s.tensor->dl, s.name), {s.tensor->dl.shape, s.tensor->dl.shape + s.tensor->dl.ndim}});
+  }
+  kit::SafetensorsWriter writer(path, specs);
+  for (const Saved& s : tensors)
+    writer.write(s.name, plugins::data_of(*s.tensor), static_cast<std::size_t>(plugins::byte_count(s.tensor->dl)));
+  writer.finish();
+}
+
+void read_into(const kit::SafetensorsFile& file, const std::string& name, const grpo_tensor& to) {
+  require_host(to.dl, name);
+  const auto& from = file.at(name);
+  if (from.dtype != dtype_of(to.dl, name) || from.bytes != static_cast<std::size_t>(plugins::byte_count(to.dl)))
+    throw Error(file.path().string() + ": tensor '" + name + "' has " + std::to_string(from.elements()) +
+                " elements of " + std::string(kit::dtype_name(from.dtype)) + ", the optimizer wants " +
+                std::to_string(plugins::element_count(to.dl)) +
+                "; was the checkpoint made with another optimizer or model?");
+  std::memcpy(plugins::data_of(to), from.data, from.bytes);
+}
+
+void prune(const CheckpointOptions& options) {
+  if (options.keep == 0) return;
+  auto all = checkpoints_in(options.output_dir);
+  while (static_cast<std::int64_t>(all.size()) > options.keep) {
+    std::error_code error;
+    fs::remove_all(all.front().second, error);
+    if (error)
+      report::log(report::Level::warning, all.front().second.string() + ": cannot be removed: " + error.message());
+    all.erase(all.begin());
+  }
+}
+
+}  // namespace
+
+fs::path save_checkpoint(const CheckpointOptions& options, const TrainerState& state, plugins::Model& model,
+                         plugins::Optimizer& optimizer) {
+  const fs::path path = options.output_dir / (std::string(prefix) + std::to_string(state.step));
+  AtomicDirectory directory(path);
+  write_model_directory(model, options.model_directory, directory.path(), options.dtype);
+  if (options.optimizer_state)
+    write_optimizer(directory.path() / "optimizer.safetensors",
+                    tensors_to_save(model, optimizer, options.dtype != "float32"));
+  nlohmann::ordered_json json = {
+      {"stage", state.stage},       {"global_step", state.step},      {"optimizer_steps", state.optimizer_steps},
+      {"position", state.position}, {"num_tokens", state.num_tokens}, {"resumable", options.optimizer_state},
+      {"fixed", state.fixed}};
+  write_file(directory.path() / "trainer_state.json", json.dump(2) + "\n");
+  write_file(directory.path() / "run.yaml", options.run_yaml);
+  directory.commit();
+  prune(options);
+  return path;
+}
+
+std::optional<fs::path> find_checkpoint(const fs::path& output_dir) {
+  const auto all = checkpoints_in(output_dir);
+  if (all.empty()) return std::nullopt;
+  return all.back().second;
+}
+
+TrainerState read_trainer_state(const fs::path& checkpoint, const TrainerState& now) {
+  const fs::path path = checkpoint / "trainer_state.json";
+  std::ifstream in(path);
+  const auto json = nlohmann::json::parse(in, nullptr, false);
+  if (!json.is_object())
+    throw Error(path.string() + ": missing or not JSON, so this is no checkpoint to resume from; remove " +
+                checkpoint.string() + " or set run.resume: never");
+  TrainerState state;
+  try {
+    state.stage = json.at("stage");
+    state.step = json.at("global_step");
+    state.optimizer_steps = json.at("optimizer_steps");
+    state.position = json.at("position");
+    state.num_tokens = json.at("num_tokens");
+    state.fixed = json.at("fixed").get<std::map<std::string, std::string>>();
+    if (!json.at("resumable").get<bool>())
+      throw Error(checkpoint.string() +
+                  ": saved without the optimizer's state (checkpoint.optimizer_state: false), so it cannot be "
+                  "resumed; start a new run with model.path set to it");
+  } catch (const nlohmann::json::exception& e) {
+    throw Error(path.string() + ": " + e.what());
+  }
+  if (state.stage != now.stage)
+    throw Error(checkpoint.string() + ": a checkpoint of `" + state.stage + "`, this is `" + now.stage +
+                "`; give this run an output_dir of its own");
+  for (const auto& [key, value] : now.fixed)
+    if (const auto old = state.fixed.find(key); old != state.fixed.end() && old->second != value)
+      throw Error("cannot resume " + checkpoint.string() + ": " + key + " was " + old->second + " and is now " + value +
+                  "; set it back, or start a new run (run.resume: never, another run.output_dir)");
+  return state;
+}
+
+void restore_optimizer(const fs::path& checkpoint, plugins::Model& model, plugins::Optimizer& optimizer,
+                       std::int64_t version) {
+  const kit::SafetensorsFile file(checkpoint / "optimizer.safetensors");
+  for (const auto* named : optimizer.state()) read_into(file, named->name, *named->tensor);
+  bool wrote = false;
+  for (const auto* p : model.parameters())
+    if (file.find(value_prefix + p->name)) read_into(file, value_prefix + p->name, *p->value), wrote = true;
+  if (wrote) model.commit(version);
+  optimizer.state_written();
+}
+
+}  // namespace grpo::train

@@ -1,0 +1,102 @@
+#include "grpo/sdk/train/collect.hpp"
+
+#include <chrono>
+
+#include "grpo/sdk/error.hpp"
+#include "grpo/sdk/report/console.hpp"
+
+namespace grpo::train {
+namespace {
+
+std::vector<plugins::Request> requests_for(const std::vector<Group>& groups, const RolloutOptions& options) {
+  std::vector<plugins::Request> requests;
+  for (std::size_t i = 0; i < groups.size(); ++i)
+    requests.push_back({.id = i,
+                        .key = grpo_random_key(options.key, i),
+                        .prompt = groups[i].prompt.ids,
+                        .n_samples = options.group_size,
+                        .sampling = options.sampling});
+  return requests;
+}
+
+void fill(Sample& sample, plugins::Completion completion, const text::Tokenizer& tokenizer) {
+  sample.ids = std::move(completion.ids);
+  sample.finish = completion.finish;
+  sample.text = tokenizer.decode(sample.ids, /*skip_special_tokens=*/true);
+  // Only this kind is the distribution that training uses; another one says nothing about the ratio.
+  if (completion.logprob_kind == GRPO_LOGPROB_TEMPERED) sample.logprob = std::move(completion.logprob);
+}
+
+}  // namespace
+
+Rollout collect(Session& session, Scorer& scorer, std::vector<Prompt> prompts, const RolloutOptions& options) {
+  Rollout rollout;
+  for (Prompt& prompt : prompts) {
+    Group group;
+    group.prompt = std::move(prompt);
+    group.samples.resize(static_cast<std::size_t>(options.group_size));
+    rollout.groups.push_back(std::move(group));
+  }
+  std::vector<std::int64_t> missing(rollout.groups.size(), options.group_size);
+  const double total = static_cast<double>(rollout.groups.size()) * static_cast<double>(options.group_size);
+  double done = 0;
+
+  scorer.begin(options.step);
+  const auto start = std::chrono::steady_clock::now();
+  std::exception_ptr failure;
+  try {
+    session.sampler().generate(requests_for(rollout.groups, options), [&](plugins::Completion completion) {
+      Group& group = rollout.groups.at(completion.request);
+      const auto request = completion.request;
+      Sample& sample = group.samples.at(static_cast<std::size_t>(completion.index));
+      fill(sample, std::move(completion), session.text()->tokenizer);
+      rollout.completion_tokens += static_cast<std::int64_t>(sample.ids.size());
+      if (--missing[request] == 0) scorer.add(group);
+      if (options.progress) options.progress(++done, total);
+    });
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  rollout.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (failure) {
+    // The rewards still hold groups of this rollout: let them end before it goes away.
+    try {
+      scorer.finish();
+    } catch (const Error&) {
+    }
+    std::rethrow_exception(failure);
+  }
+  rollout.scores = scorer.finish();
+  for (const std::string& error : rollout.scores.errors) report::log(report::Level::warning, error);
+  return rollout;
+}
+
+void add_rollout_metrics(const Rollout& rollout, report::Metrics& metrics) {
+  std::vector<double> lengths, terminated, prompts;
+  double clipped = 0;
+  for (const Group& group : rollout.groups) {
+    prompts.push_back(static_cast<double>(group.prompt.ids.size()));
+    for (const Sample& s : group.samples) {
+      lengths.push_back(static_cast<double>(s.ids.size()));
+      if (s.finish == GRPO_FINISH_STOP)
+        terminated.push_back(static_cast<double>(s.ids.size()));
+      else
+        clipped += 1;
+    }
+  }
+  const auto all = report::summarize(lengths), ended = report::summarize(terminated),
+             asked = report::summarize(prompts);
+  metrics.set("completions/mean_length", all.mean);
+  metrics.set("completions/min_length", all.min);
+  metrics.set("completions/max_length", all.max);
+  metrics.set("completions/clipped_ratio", lengths.empty() ? 0 : clipped / static_cast<double>(lengths.size()));
+  metrics.set("completions/mean_terminated_length", ended.mean);
+  metrics.set("completions/min_terminated_length", ended.min);
+  metrics.set("completions/max_terminated_length", ended.max);
+  metrics.set("prompt_length/mean", asked.mean);
+  metrics.set("prompt_length/min", asked.min);
+  metrics.set("prompt_length/max", asked.max);
+  for (const auto& [name, value] : rollout.scores.metrics) metrics.set(name, value);
+}
+
+}  // namespace grpo::train

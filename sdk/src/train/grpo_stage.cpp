@@ -1,0 +1,293 @@
+// The GRPO stage. step() is the algorithm; the rest is what surrounds it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "grpo/sdk/algorithm/advantages.hpp"
+#include "grpo/sdk/data/order.hpp"
+#include "grpo/sdk/error.hpp"
+#include "grpo/sdk/train/collect.hpp"
+#include "grpo/sdk/train/evaluate.hpp"
+#include "grpo/sdk/train/update.hpp"
+#include "run.hpp"
+
+namespace grpo::train {
+namespace {
+
+TrainerState initial_state(const config::Config& c) {
+  TrainerState state;
+  state.stage = "train";
+  state.fixed = {{"run.seed", std::to_string(c.run.seed)},
+                 {"data.path", c.data.path.string()},
+                 {"data.shuffle", c.data.shuffle ? "true" : "false"},
+                 {"algorithm.prompts_per_step", std::to_string(c.algorithm.prompts_per_step)},
+                 {"algorithm.group_size", std::to_string(c.algorithm.group_size)},
+                 {"optimizer.plugin", c.optimizer.plugin},
+                 {"model.plugin", c.model.plugin}};
+  return state;
+}
+
+UpdateOptions update_options(const config::Config& c) {
+  const auto& a = c.algorithm;
+  UpdateOptions options;
+  options.objective = algorithm::objective_options(a.objective);
+  options.objective.clip_low = a.clip_low;
+  options.objective.clip_high = a.clip_high;
+  if (a.delta > 0) options.objective.delta = a.delta;
+  options.objective.kl_coefficient = a.kl_coefficient;
+  options.objective.kl_estimator = algorithm::kl_estimator(a.kl_estimator);
+  options.objective.entropy_coefficient = a.entropy_coefficient;
+  options.temperature = c.sampler.temperature > 0 ? c.sampler.temperature : 1;
+  options.max_completion_length = c.sampler.max_new_tokens;
+  options.max_tokens_per_microbatch = a.max_tokens_per_microbatch;
+  options.iterations = a.iterations;
+  options.minibatches = a.minibatches;
+  options.mask_truncated_completions = a.mask_truncated_completions;
+  options.max_grad_norm = c.optimizer.max_grad_norm;
+  return options;
+}
+
+class GrpoStage {
+ public:
+  explicit GrpoStage(const StageSettings& settings)
+      : settings_(settings),
+        config_(settings.config),
+        run_(settings, initial_state(config_)),
+        session_(config_, settings.plugin_directories, {.sampler = true, .rewards = true, .optimizer = true},
+                 run_.resumed().value_or("")),
+        prompts_(session_.text(), required_path(), data::PromptOptions::of_training(config_), config_.data,
+                 config_.data.max_samples, session_.prompt_limit(config_.sampler.max_new_tokens)),
+        order_(prompts_.size(), static_cast<std::uint64_t>(config_.run.seed), config_.data.shuffle),
+        scorer_(session_.make_scorer(prompts_.column_types())),
+        sampling_(session_.sampling()),
+        updater_(session_.model(), config_.algorithm.kl_coefficient != 0 ? &session_.reference() : nullptr,
+                 session_.optimizer(), update_options(config_)) {
+    if (!config_.evaluation.path.empty()) evaluator_.emplace(session_);
+    const auto& a = config_.algorithm;
+    total_steps_ = config_.run.max_steps >= 0 ? config_.run.max_steps
+                                              : data::steps_of(prompts_.size(), config_.run.epochs, a.prompts_per_step);
+    schedule_ = schedule_of(config_, config_.optimizer.learning_rate);
+    clock_.learning_rate = [this, per_step = a.iterations * a.minibatches](std::int64_t step) {
+      return algorithm::learning_rate(schedule_, step, total_steps_ * per_step);
+    };
+  }
+
+  StageResult run() {
+    run_.start(session_);
+    TrainerState& state = run_.state();
+    order_.seek(state.position);
+    clock_.done = state.optimizer_steps;
+    announce();
+    if (evaluator_ && config_.evaluation.at_start && state.step == 0) evaluate_before_training();
+    while (state.step < total_steps_) {
+      const Timer timer;
+      report::Metrics metrics;
+      Rollout rollout = step(metrics);
+      const bool last = state.step == total_steps_;
+      finish_metrics(metrics, rollout, timer.seconds());
+      const auto every = config_.evaluation.every_steps;
+      if (evaluator_ && (last || (every > 0 && state.step % every == 0))) evaluate(metrics);
+      run_.maybe_save(session_, last, metrics);
+      run_.report(metrics);
+      show(metrics, rollout, last);
+    }
+    if (last_evaluation_) show_evaluation("final", *last_evaluation_);
+    if (settings_.console && run_.last_checkpoint())
+      settings_.console->line(fmt::format("checkpoint: {}", run_.last_checkpoint()->string()));
+    return {state.step, run_.last_checkpoint()};
+  }
+
+ private:
+  // One step of GRPO.
+  Rollout step(report::Metrics& metrics) {
+    TrainerState& state = run_.state();
+    const std::int64_t number = state.step + 1;
+
+    Rollout rollout = collect(session_, *scorer_, next_prompts(), rollout_options(number));
+    const auto statistics = fill_advantages(rollout);
+    const UpdateReport update = updater_.update(rollout.groups, clock_, [this](double done, double total) {
+      if (settings_.console) settings_.console->progress("update", done, total);
+    });
+    const Timer weights;
+    session_.sampler().update_weights(session_.model(), clock_.done);
+
+    state.step = number;
+    state.optimizer_steps = clock_.done;
+    state.position = order_.position();
+    add_metrics(metrics, rollout, statistics, update);
+    metrics.set("timing/weights", weights.seconds());
+    return rollout;
+  }
+
+  std::vector<Prompt> next_prompts() {
+    std::vector<Prompt> prompts;
+    for (const auto row : order_.next(config_.algorithm.prompts_per_step)) prompts.push_back(prompts_.prompt(row));
+    return prompts;
+  }
+
+  RolloutOptions rollout_options(std::int64_t step) {
+    RolloutOptions options;
+    options.sampling = sampling_;
+    options.group_size = config_.algorithm.group_size;
+    options.key = grpo_random_key(static_cast<std::uint64_t>(config_.run.seed), static_cast<std::uint64_t>(step));
+    options.step = step;
+    if (settings_.console)
+      options.progress = [this](double done, double total) { settings_.console->progress("rollout", done, total); };
+    return options;
+  }
+
+  algorithm::AdvantageStatistics fill_advantages(Rollout& rollout) {
+    std::vector<double> rewards;
+    std::vector<std::int64_t> start{0};
+    for (const Group& group : rollout.groups) {
+      for (const Sample& s : group.samples) rewards.push_back(s.reward);
+      start.push_back(static_cast<std::int64_t>(rewards.size()));
+    }
+    algorithm::AdvantageStatistics statistics;
+    const auto advantages = algorithm::advantages(algorithm::advantage_kind(config_.algorithm.advantage), rewards,
+                                                  start, config_.algorithm.advantage_epsilon, &statistics);
+    auto at = advantages.begin();
+    for (Group& group : rollout.groups)
+      for (Sample& s : group.samples) s.advantage = *at++;
+    if (statistics.not_applicable == static_cast<std::int64_t>(rewards.size()))
+      throw Error("step " + std::to_string(run_.state().step + 1) + ": no completion got a reward" +
+                  (rollout.scores.errors.empty()
+                       ? std::string(": every reward said it does not apply; is data.answer_key right?")
+                       : "; the first message: " + rollout.scores.errors.front()));
+    return statistics;
+  }
+
+  void add_metrics(report::Metrics& m, const Rollout& rollout, const algorithm::AdvantageStatistics& s,
+                   const UpdateReport& update) {
+    TrainerState& state = run_.state();
+    m.set("epoch", order_.epoch());
+    m.set("reward", s.reward_mean);
+    m.set("reward_std", s.reward_std);
+    m.set("frac_reward_zero_std", s.frac_reward_zero_std);
+    add_rollout_metrics(rollout, m);
+    for (const auto& [name, value] : update.objective.values()) m.set(name, value);
+    m.set("grad_norm", update.grad_norm);
+    m.set("learning_rate", update.learning_rate);
+    m.set("advantage/mean", s.advantage_mean);
+    m.set("advantage/std", s.advantage_std);
+    if (update.skipped_steps) {
+      m.set("skipped_steps", static_cast<double>(update.skipped_steps));
+      report::log(report::Level::warning,
+                  fmt::format("step {}: the gradient is not finite; the weights were left as they are", state.step));
+    }
+    for (const Group& group : rollout.groups)
+      for (const Sample& sample : group.samples)
+        state.num_tokens += static_cast<std::int64_t>(group.prompt.ids.size() + sample.ids.size());
+    m.set("num_tokens", static_cast<double>(state.num_tokens));
+    m.set("timing/rollout", rollout.seconds);
+    m.set("timing/reward", rollout.scores.waited);
+    m.set("timing/old_logp", update.old_logp_seconds);
+    m.set("timing/reference", update.reference_seconds);
+    m.set("timing/update", update.update_seconds);
+    m.set("timing/optimizer", update.optimizer_seconds);
+    const auto rate = [](double tokens, double seconds) { return seconds > 0 ? tokens / seconds : 0; };
+    m.set("throughput/rollout_tokens_per_second",
+          rate(static_cast<double>(rollout.completion_tokens), rollout.seconds));
+    m.set("throughput/update_tokens_per_second", rate(static_cast<double>(update.tokens), update.update_seconds));
+    for (const auto& [name, mean] : session_.services().take_metrics())
+      m.set(name, mean.sum / static_cast<double>(std::max<std::int64_t>(1, mean.count)));
+  }
+
+  void finish_metrics(report::Metrics& m, const Rollout& rollout, double seconds) {
+    m.set("step_time", seconds);
+    m.set("throughput/end_to_end_tokens_per_second", static_cast<double>(rollout.completion_tokens) / seconds);
+  }
+
+  void evaluate(report::Metrics& metrics) {
+    last_evaluation_ = evaluator_->run(*scorer_, settings_.console);
+    for (const auto& [name, value] : *last_evaluation_) metrics.set(name, value);
+  }
+
+  void evaluate_before_training() {
+    report::Metrics metrics;
+    evaluate(metrics);
+    show_evaluation("before training", metrics);
+    run_.report(metrics);
+    last_evaluation_.reset();
+  }
+
+  void show_evaluation(const std::string& when, const report::Metrics& m) {
+    if (!settings_.console) return;
+    settings_.console->line(
+        fmt::format("evaluation, {}: accuracy {:.1f} % of {:.0f} held-out prompts, mean length {:.1f}, {:.1f}s", when,
+                    100 * m.get("eval/accuracy"), m.get("eval/num_questions"), m.get("eval/completions/mean_length"),
+                    m.get("timing/eval")));
+  }
+
+  void announce() {
+    if (!settings_.console) return;
+    const auto& a = config_.algorithm;
+    auto rows = common_settings(config_, session_, prompts_, run_);
+    rows.push_back(
+        {"objective",
+         fmt::format(
+             "{}, advantage {}, clip {}/{}, KL {}", a.objective, a.advantage, a.clip_low, a.clip_high,
+             a.kl_coefficient == 0 ? std::string("off") : fmt::format("{} ({})", a.kl_coefficient, a.kl_estimator))});
+    rows.push_back(
+        {"step", fmt::format("{} prompts x {} completions, up to {} tokens, temperature {}", a.prompts_per_step,
+                             a.group_size, config_.sampler.max_new_tokens, config_.sampler.temperature)});
+    std::string rewards;
+    for (const auto& r : scorer_->rewards())
+      rewards += fmt::format("{}{} x {}", rewards.empty() ? "" : ", ", r.name, r.weight);
+    rows.push_back({"rewards", rewards});
+    settings_.console->settings("GRPO", rows);
+    settings_.console->stage(fmt::format("training, {} steps", total_steps_), total_steps_, run_.state().step);
+  }
+
+  void show(const report::Metrics& metrics, const Rollout& rollout, bool last) {
+    if (!settings_.console) return;
+    const std::int64_t step = run_.state().step;
+    if (last || step % config_.report.every_steps == 0) settings_.console->step(step, metrics);
+    if (metrics.find("eval/accuracy") && !last) show_evaluation(fmt::format("step {}", step), metrics);
+    const auto every = config_.report.samples_every;
+    if (every > 0 && step % every == 0 && config_.report.samples > 0) show_samples(step, rollout);
+  }
+
+  void show_samples(std::int64_t step, const Rollout& rollout) {
+    std::vector<report::Sample> samples;
+    for (const Group& group : rollout.groups) {
+      if (static_cast<std::int64_t>(samples.size()) == config_.report.samples) break;
+      const Sample& s = group.samples.front();
+      report::Sample shown{group.prompt.text, s.text, group.prompt.ground_truth, s.reward, {}, "length"};
+      for (std::size_t r = 0; r < s.scores.size(); ++r)
+        shown.scores.emplace_back(scorer_->rewards()[r].name, s.scores[r]);
+      if (s.finish == GRPO_FINISH_STOP) shown.finish = "stop";
+      samples.push_back(std::move(shown));
+    }
+    settings_.console->samples(step, samples);
+  }
+
+  const std::filesystem::path& required_path() const {
+    if (config_.data.path.empty())
+      throw Error(config_.where("data.path") + ": not given; name a JSONL file of prompts");
+    return config_.data.path;
+  }
+
+  const StageSettings& settings_;
+  const config::Config& config_;
+  Run run_;
+  Session session_;
+  PromptSet prompts_;
+  data::EpochOrder order_;
+  std::unique_ptr<Scorer> scorer_;
+  std::shared_ptr<const plugins::Sampling> sampling_;
+  Updater updater_;
+  std::optional<Evaluator> evaluator_;
+  std::optional<report::Metrics> last_evaluation_;
+  algorithm::ScheduleOptions schedule_;
+  StepClock clock_;
+  std::int64_t total_steps_ = 0;
+};
+
+}  // namespace
+
+StageResult train(const StageSettings& settings) { return GrpoStage(settings).run(); }
+
+}  // namespace grpo::train

@@ -1,0 +1,163 @@
+#include "grpo/sdk/train/model_directory.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "grpo/kit/safetensors.hpp"
+#include "grpo/sdk/error.hpp"
+
+namespace grpo::train {
+namespace fs = std::filesystem;
+namespace {
+
+void flush_to_disk(const fs::path& path, int flags) {
+  const int fd = ::open(path.c_str(), flags | O_CLOEXEC);
+  if (fd < 0) throw Error(path.string() + ": cannot be opened to flush it: " + std::strerror(errno));
+  const int failed = ::fsync(fd);
+  const int why = errno;
+  ::close(fd);
+  if (failed) throw Error(path.string() + ": cannot be flushed to the disk: " + std::strerror(why));
+}
+
+kit::Dtype dtype_of(const grpo_dltensor& t, const std::string& name) {
+  if (t.type == GRPO_TYPE_FLOAT && t.bits == 32) return kit::Dtype::f32;
+  if (t.type == GRPO_TYPE_FLOAT && t.bits == 16) return kit::Dtype::f16;
+  if (t.type == GRPO_TYPE_BFLOAT && t.bits == 16) return kit::Dtype::bf16;
+  throw Error("tensor '" + name + "': the model exports a type that a checkpoint cannot hold (only fp32, fp16, bf16)");
+}
+
+void check_exportable(const std::string& name, const grpo_tensor& t) {
+  if (t.dl.device_type != GRPO_DEVICE_CPU && t.dl.device_type != GRPO_DEVICE_CUDA_HOST)
+    throw Error("tensor '" + name + "': exported on a device; a model exports weights in host memory");
+  if (!plugins::is_contiguous(t.dl)) throw Error("tensor '" + name + "': exported with gaps (strides)");
+}
+
+void write_weights(plugins::Model& model, const fs::path& file, const std::string& dtype) {
+  const bool narrow = dtype == "bfloat16";
+  // The first pass learns names and shapes, the second writes: the file's header comes before its bytes.
+  std::vector<kit::TensorSpec> specs;
+  model.export_weights([&](const std::string& name, const grpo_tensor& t) {
+    check_exportable(name, t);
+    const auto own = dtype_of(t.dl, name);
+    specs.push_back({name, narrow && own == kit::Dtype::f32 ? kit::Dtype::bf16 : own,
+                     std::vector<std::int64_t>(t.dl.shape, t.dl.shape + t.dl.ndim)});
+  });
+  kit::SafetensorsWriter writer(file, specs);
+  std::vector<std::uint16_t> narrowed;
+  model.export_weights([&](const std::string& name, const grpo_tensor& t) {
+    if (narrow && dtype_of(t.dl, name) == kit::Dtype::f32) {
+      narrowed.resize(static_cast<std::size_t>(plugins::element_count(t.dl)));
+      kit::float_to_bf16(reinterpret_cast<const float*>(plugins::data_of(t)), narrowed.data(), narrowed.size());
+      writer.write(name, narrowed.data(), narrowed.size() * sizeof narrowed[0]);
+    } else {
+      writer.write(name, plugins::data_of(t), static_cast<std::size_t>(plugins::byte_count(t.dl)));
+    }
+  });
+  writer.finish();
+}
+
+// config.json of transformers 4 says torch_dtype, that of 5 dtype: what is there is set, else torch_dtype is added.
+std::string with_dtype(const std::string& text, const fs::path& from, const std::string& dtype) {
+  auto config = nlohmann::ordered_json::parse(text, nullptr, false);
+  if (!config.is_object()) throw Error(from.string() + ": not a JSON object");
+  if (config.contains("dtype"))
+    config["dtype"] = dtype;
+  else
+    config["torch_dtype"] = dtype;
+  return config.dump(2) + "\n";
+}
+
+bool is_weights(const fs::path& file) {
+  static const std::set<std::string> extensions = {".safetensors", ".bin", ".pt",      ".pth",
+                                                   ".gguf",        ".h5",  ".msgpack", ".onnx"};
+  return extensions.contains(file.extension().string()) ||
+         file.filename().string().ends_with(".safetensors.index.json");
+}
+
+// What a checkpoint of ours holds beside the model.
+bool is_training_state(const fs::path& file) {
+  return file.filename() == "trainer_state.json" || file.filename() == "run.yaml";
+}
+
+std::string read_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw Error(path.string() + ": cannot be read: " + std::strerror(errno));
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+}  // namespace
+
+void write_file(const fs::path& path, const std::string& text) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) throw Error(path.string() + ": cannot be written: " + std::strerror(errno));
+  for (std::size_t at = 0; at < text.size();) {
+    const auto n = ::write(fd, text.data() + at, text.size() - at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      const int why = errno;
+      ::close(fd);
+      throw Error(path.string() + ": writing failed: " + std::strerror(why));
+    }
+    at += static_cast<std::size_t>(n);
+  }
+  const int failed = ::fsync(fd);
+  const int why = errno;
+  ::close(fd);
+  if (failed) throw Error(path.string() + ": cannot be flushed to the disk: " + std::strerror(why));
+}
+
+void write_model_directory(plugins::Model& model, const fs::path& from, const fs::path& to, const std::string& dtype) {
+  std::error_code error;
+  fs::create_directories(to, error);
+  if (error) throw Error(to.string() + ": cannot be made: " + error.message());
+  write_weights(model, to / "model.safetensors", dtype);
+  for (const auto& entry : fs::directory_iterator(from)) {
+    const fs::path& file = entry.path();
+    if (!entry.is_regular_file() || is_weights(file) || is_training_state(file)) continue;
+    if (file.filename().string().starts_with('.')) continue;
+    const std::string text = read_file(file);
+    write_file(to / file.filename(), file.filename() == "config.json" ? with_dtype(text, file, dtype) : text);
+  }
+}
+
+AtomicDirectory::AtomicDirectory(fs::path final_path) : final_(fs::absolute(final_path).lexically_normal()) {
+  if (!final_.has_filename()) final_ = final_.parent_path();
+  work_ = final_.parent_path() / (".tmp-" + final_.filename().string());
+  std::error_code error;
+  fs::remove_all(work_, error);  // what a killed process left
+  fs::create_directories(work_, error);
+  if (error) throw Error(work_.string() + ": cannot be made: " + error.message());
+}
+
+AtomicDirectory::~AtomicDirectory() {
+  std::error_code ignored;
+  if (!done_) fs::remove_all(work_, ignored);
+}
+
+void AtomicDirectory::commit() {
+  flush_to_disk(work_, O_RDONLY | O_DIRECTORY);
+  const fs::path old = final_.parent_path() / (".old-" + final_.filename().string());
+  std::error_code error;
+  fs::remove_all(old, error);
+  if (fs::exists(final_)) {
+    fs::rename(final_, old, error);
+    if (error) throw Error(final_.string() + ": cannot be replaced: " + error.message());
+  }
+  fs::rename(work_, final_, error);
+  if (error) {
+    std::error_code ignored;
+    fs::rename(old, final_, ignored);
+    throw Error(final_.string() + ": cannot be put in place: " + error.message());
+  }
+  done_ = true;
+  flush_to_disk(final_.parent_path(), O_RDONLY | O_DIRECTORY);
+  fs::remove_all(old, error);
+}
+
+}  // namespace grpo::train

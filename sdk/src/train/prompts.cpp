@@ -1,0 +1,150 @@
+#include "grpo/sdk/train/prompts.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "grpo/sdk/error.hpp"
+#include "grpo/sdk/report/console.hpp"
+
+namespace grpo::train {
+namespace {
+
+data::Compile jinja() {
+  return [](const std::string& source, const std::string& name) -> data::Render {
+    return [compiled = text::Template(source, name)](const nlohmann::ordered_json& variables) {
+      return compiled.render(variables);
+    };
+  };
+}
+
+data::OpenOptions open_options(const data::PromptOptions& prompts, std::int64_t max_rows,
+                               std::vector<std::string> further) {
+  data::OpenOptions options{.required = prompts.required, .max_rows = max_rows, .required_by = prompts.required_by};
+  options.required.insert(options.required.end(), further.begin(), further.end());
+  return options;
+}
+
+}  // namespace
+
+ModelText ModelText::load(const std::filesystem::path& model_directory, const std::filesystem::path& chat_template) {
+  ModelText text{text::Tokenizer::load(model_directory), std::nullopt, {}};
+  try {
+    text.chat_template = text::ChatTemplate::load(
+        model_directory.string(), chat_template.empty() ? std::nullopt : std::optional(chat_template.string()));
+  } catch (const Error& e) {
+    if (!chat_template.empty()) throw;
+    text.template_missing = e.what();
+  }
+  return text;
+}
+
+PromptSet::PromptSet(std::shared_ptr<const ModelText> text, const std::filesystem::path& path,
+                     data::PromptOptions options, const config::DataConfig& settings, std::int64_t max_rows,
+                     std::int64_t limit, std::vector<std::string> further_columns)
+    : text_(std::move(text)),
+      dataset_(data::Dataset::open(path, open_options(options, max_rows, std::move(further_columns)))),
+      builder_(std::move(options), jinja()),
+      template_kwargs_(settings.chat_template_kwargs.json),
+      limit_(limit),
+      overlong_(data::overlong_from(settings.overlong_prompts)) {
+  if (!builder_.options().raw && !text_->chat_template)
+    throw Error(
+        text_->template_missing +
+        "\n  Give one with data.chat_template, or set data.raw_prompt: true for prompts that are already rendered");
+  find_usable_rows();
+}
+
+std::int64_t PromptSet::size() const {
+  return rows_.empty() && dropped_ == 0 ? dataset_.size() : static_cast<std::int64_t>(rows_.size());
+}
+
+std::int64_t PromptSet::dropped() const { return dropped_; }
+
+Prompt PromptSet::prompt(std::int64_t i) const {
+  const std::int64_t row = dropped_ == 0 ? i : rows_.at(static_cast<std::size_t>(i));
+  auto prompt = build(row);
+  if (!prompt) throw Error(dataset_.where(row) + ": this row is no longer usable; has the file changed?");
+  return std::move(*prompt);
+}
+
+std::optional<Prompt> PromptSet::build(std::int64_t row) const {
+  const data::Record record = dataset_.row(row);
+  const auto where = [&] { return dataset_.where(row); };
+  data::Prompt built;
+  try {
+    built = builder_.build(record, "row " + std::to_string(row));
+  } catch (const Error& e) {  // finding the line costs a read of the file: only when it is needed
+    throw Error(where() + ": " + e.what());
+  }
+  Prompt prompt;
+  prompt.row = row;
+  prompt.record = std::make_shared<const nlohmann::json>(record);
+  prompt.messages = std::move(built.messages);
+  prompt.ground_truth = std::move(built.ground_truth);
+  if (prompt.messages.empty()) {
+    prompt.text = std::move(built.text);
+    const auto bos = text_->tokenizer.bos_id();
+    prompt.ids = text_->tokenizer.encode(prompt.text, /*add_special_tokens=*/true);
+    // A text that was rendered elsewhere may bring its own beginning: never two of them.
+    if (bos && prompt.ids.size() > 1 && prompt.ids[0] == *bos && prompt.ids[1] == *bos)
+      prompt.ids.erase(prompt.ids.begin());
+  } else {
+    prompt.text =
+        text_->chat_template->render(nlohmann::ordered_json::parse(prompt.messages), nullptr,
+                                     /*add_generation_prompt=*/true, nlohmann::ordered_json::parse(template_kwargs_));
+    prompt.ids = text_->tokenizer.encode(prompt.text, /*add_special_tokens=*/false);
+  }
+  if (prompt.ids.empty()) throw Error(where() + ": the prompt is empty");
+  if (static_cast<std::int64_t>(prompt.ids.size()) > limit_) {
+    if (!data::fit_prompt(prompt.ids, limit_, overlong_, where())) return std::nullopt;
+    prompt.text = text_->tokenizer.decode(prompt.ids);
+  }
+  return prompt;
+}
+
+void PromptSet::find_usable_rows() {
+  // A text has at most as many tokens as bytes, so short rows need no look; the margin is for what templates add.
+  constexpr std::int64_t template_bytes = 4096;
+  std::vector<std::int64_t> usable;
+  for (std::int64_t row = 0; row < dataset_.size(); ++row) {
+    const bool surely_fits = static_cast<std::int64_t>(dataset_.text(row).size()) + template_bytes <= limit_;
+    if (surely_fits || build(row))
+      usable.push_back(row);
+    else
+      ++dropped_;
+  }
+  if (usable.empty())
+    throw Error(dataset_.path().string() + ": every prompt is longer than " + std::to_string(limit_) +
+                " tokens; raise data.max_prompt_length, or set data.overlong_prompts: truncate_left");
+  if (dropped_ == 0) {
+    if (overlong_ != data::Overlong::truncate_left) build(0);  // the first row tells whether template and columns fit
+    return;
+  }
+  rows_ = std::move(usable);
+  report::log(report::Level::warning, dataset_.path().string() + ": " + std::to_string(dropped_) + " of " +
+                                          std::to_string(dataset_.size()) +
+                                          " rows are left out: their prompts are longer than " +
+                                          std::to_string(limit_) + " tokens (data.overlong_prompts: drop)");
+}
+
+plugins::ColumnTypes PromptSet::column_types() const {
+  plugins::ColumnTypes types;
+  for (const auto& column : dataset_.columns()) {
+    switch (column.type) {
+      case data::ColumnType::text:
+        types[column.name] = GRPO_COLUMN_TEXT;
+        break;
+      case data::ColumnType::integer:
+        types[column.name] = GRPO_COLUMN_INTEGER;
+        break;
+      case data::ColumnType::number:
+        types[column.name] = GRPO_COLUMN_NUMBER;
+        break;
+      case data::ColumnType::json:
+        types[column.name] = GRPO_COLUMN_JSON;
+        break;
+    }
+  }
+  return types;
+}
+
+}  // namespace grpo::train

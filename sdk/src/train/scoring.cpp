@@ -1,0 +1,240 @@
+#include "grpo/sdk/train/scoring.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "grpo/sdk/error.hpp"
+
+namespace grpo::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// A reward over some groups: the scores go into the samples, the rest into here.
+struct Piece {
+  std::size_t reward;
+  std::vector<Group*> groups;
+};
+
+// What one reward did in a step.
+struct Tally {
+  std::vector<double> scores;
+  std::map<std::string, std::vector<double>> components;
+  std::int64_t not_applicable = 0, errors = 0, timeouts = 0;
+  double seconds = 0;
+};
+
+plugins::RewardBatch batch_of(const std::vector<Group*>& groups, std::int64_t step, const plugins::ColumnTypes& types) {
+  plugins::RewardBatch batch(step, types);
+  for (const Group* group : groups) {
+    const Prompt& p = group->prompt;
+    const auto row = batch.add_row({.prompt = p.text,
+                                    .messages = p.messages,
+                                    .ground_truth = p.ground_truth,
+                                    .prompt_ids = p.ids,
+                                    .columns = p.record.get()});
+    for (std::size_t i = 0; i < group->samples.size(); ++i) {
+      const Sample& s = group->samples[i];
+      batch.add_sample(
+          {.row = row, .index = static_cast<std::int64_t>(i), .completion = s.text, .finish = s.finish, .ids = s.ids});
+    }
+  }
+  return batch;
+}
+
+}  // namespace
+
+struct Scorer::State {
+  std::vector<WeightedReward> rewards;
+  plugins::ColumnTypes types;
+  OnRewardError on_error;
+
+  std::mutex mutex;
+  std::condition_variable work_ready, work_done;
+  std::deque<Piece> queue;
+  std::int64_t unfinished = 0;
+  bool closing = false;
+  std::vector<std::thread> threads;
+
+  std::int64_t step = 0;
+  std::vector<Group*> groups;
+  std::vector<Tally> tallies;
+  std::vector<std::string> errors;
+
+  void run();
+  void score(const Piece& piece);
+  void enqueue(Piece piece);
+};
+
+Scorer::Scorer(std::vector<WeightedReward> rewards, plugins::ColumnTypes types, OnRewardError on_error, int threads)
+    : state_(std::make_unique<State>()) {
+  state_->rewards = std::move(rewards);
+  state_->types = std::move(types);
+  state_->on_error = on_error;
+  for (int i = 0; i < std::max(1, threads); ++i) state_->threads.emplace_back([s = state_.get()] { s->run(); });
+}
+
+Scorer::~Scorer() {
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->closing = true;
+  }
+  state_->work_ready.notify_all();
+  for (auto& thread : state_->threads) thread.join();
+}
+
+const std::vector<WeightedReward>& Scorer::rewards() const { return state_->rewards; }
+
+void Scorer::State::run() {
+  for (;;) {
+    Piece piece;
+    {
+      std::unique_lock lock(mutex);
+      work_ready.wait(lock, [this] { return closing || !queue.empty(); });
+      if (queue.empty()) return;
+      piece = std::move(queue.front());
+      queue.pop_front();
+    }
+    score(piece);
+    {
+      std::lock_guard lock(mutex);
+      --unfinished;
+    }
+    work_done.notify_all();
+  }
+}
+
+void Scorer::State::score(const Piece& piece) {
+  WeightedReward& reward = rewards[piece.reward];
+  const auto start = Clock::now();
+  plugins::RewardScores scores;
+  std::string failure;
+  try {
+    const auto batch = batch_of(piece.groups, step, types);
+    plugins::ScoreSettings settings;
+    settings.timeout = std::chrono::nanoseconds(static_cast<std::int64_t>(reward.timeout_seconds * 1e9));
+    scores = reward.reward->score(batch, settings);
+  } catch (const std::exception& e) {
+    failure = e.what();
+  }
+  const double seconds = seconds_since(start);
+
+  std::lock_guard lock(mutex);
+  Tally& tally = tallies[piece.reward];
+  tally.seconds += seconds;
+  const auto complain = [&](const std::string& text) {
+    const std::string line = "reward '" + reward.name + "': " + text;
+    if (errors.size() < 20 && std::find(errors.begin(), errors.end(), line) == errors.end()) errors.push_back(line);
+  };
+  if (!failure.empty()) complain(failure);
+  std::size_t i = 0;
+  for (Group* group : piece.groups)
+    for (Sample& sample : group->samples) {
+      const auto at = i++;
+      if (!failure.empty()) {
+        ++tally.errors;
+        continue;
+      }
+      switch (scores.status[at]) {
+        case GRPO_SAMPLE_OK:
+          sample.scores[piece.reward] = scores.score[at];
+          tally.scores.push_back(scores.score[at]);
+          break;
+        case GRPO_SAMPLE_NOT_APPLICABLE:
+          ++tally.not_applicable;
+          break;
+        case GRPO_SAMPLE_TIMEOUT:
+          ++tally.timeouts;
+          complain(scores.message[at].empty() ? "timed out" : scores.message[at]);
+          break;
+        default:
+          ++tally.errors;
+          complain(scores.message[at]);
+      }
+    }
+  for (const auto& [name, column] : scores.components) {
+    auto& all = tally.components[name];
+    all.insert(all.end(), column.begin(), column.end());
+  }
+}
+
+void Scorer::State::enqueue(Piece piece) {
+  {
+    std::lock_guard lock(mutex);
+    queue.push_back(std::move(piece));
+    ++unfinished;
+  }
+  work_ready.notify_one();
+}
+
+void Scorer::begin(std::int64_t step) {
+  std::lock_guard lock(state_->mutex);
+  state_->step = step;
+  state_->groups.clear();
+  state_->errors.clear();
+  state_->tallies.assign(state_->rewards.size(), {});
+}
+
+void Scorer::add(Group& group) {
+  for (Sample& sample : group.samples) sample.scores.assign(state_->rewards.size(), no_value);
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->groups.push_back(&group);
+  }
+  for (std::size_t r = 0; r < state_->rewards.size(); ++r)
+    if (!state_->rewards[r].reward->whole_batch()) state_->enqueue({r, {&group}});
+}
+
+ScoreReport Scorer::finish() {
+  State& s = *state_;
+  const auto start = Clock::now();
+  for (std::size_t r = 0; r < s.rewards.size(); ++r)
+    if (s.rewards[r].reward->whole_batch() && !s.groups.empty()) s.enqueue({r, s.groups});
+  std::unique_lock lock(s.mutex);
+  s.work_done.wait(lock, [&s] { return s.unfinished == 0; });
+
+  ScoreReport report;
+  report.waited = seconds_since(start);
+  report.errors = s.errors;
+  for (Group* group : s.groups)
+    for (Sample& sample : group->samples) {
+      double sum = 0;
+      bool any = false;
+      for (std::size_t r = 0; r < s.rewards.size(); ++r)
+        if (!std::isnan(sample.scores[r])) sum += s.rewards[r].weight * sample.scores[r], any = true;
+      sample.reward = any ? sum : no_value;
+    }
+  std::int64_t failed = 0;
+  for (std::size_t r = 0; r < s.rewards.size(); ++r) {
+    const Tally& tally = s.tallies[r];
+    const std::string prefix = "rewards/" + s.rewards[r].name + "/";
+    const auto summary = report::summarize(tally.scores);
+    report.metrics.set(prefix + "mean", summary.mean);
+    report.metrics.set(prefix + "std", summary.std);
+    report.metrics.set(prefix + "min", summary.min);
+    report.metrics.set(prefix + "max", summary.max);
+    report.metrics.set(prefix + "na", static_cast<double>(tally.not_applicable));
+    report.metrics.set(prefix + "errors", static_cast<double>(tally.errors));
+    report.metrics.set(prefix + "timeouts", static_cast<double>(tally.timeouts));
+    report.metrics.set(prefix + "seconds", tally.seconds);
+    for (const auto& [name, column] : tally.components)
+      report.metrics.set(prefix + name, report::summarize(column).mean);
+    report.seconds += tally.seconds;
+    failed += tally.errors + tally.timeouts;
+  }
+  if (failed && s.on_error == OnRewardError::stop)
+    throw Error(report.errors.empty()
+                    ? "a reward failed"
+                    : report.errors.front() + " (algorithm.on_reward_error: drop_sample goes on without such samples)");
+  return report;
+}
+
+}  // namespace grpo::train

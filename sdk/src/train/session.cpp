@@ -1,0 +1,228 @@
+#include "grpo/sdk/train/session.hpp"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "grpo/sdk/error.hpp"
+
+namespace grpo::train {
+namespace {
+
+int usable_cores() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+// The run's tokenizer as plugins see it.
+class PolicyTokenizer final : public plugins::TokenizerService {
+ public:
+  explicit PolicyTokenizer(std::shared_ptr<const ModelText> text) : text_(std::move(text)) {}
+  std::int64_t vocabulary() const override { return static_cast<std::int64_t>(text_->tokenizer.vocabulary_size()); }
+  std::int32_t bos() const override { return text_->tokenizer.bos_id().value_or(-1); }
+  std::int32_t eos() const override { return text_->tokenizer.eos_id().value_or(-1); }
+  std::int32_t pad() const override { return text_->tokenizer.pad_id().value_or(-1); }
+  std::vector<std::int32_t> encode(std::string_view text, bool special) const override {
+    return special ? text_->tokenizer.encode(text) : text_->tokenizer.encode_plain(text);
+  }
+  std::string decode(const std::int32_t* ids, std::int64_t n, bool special) const override {
+    return text_->tokenizer.decode_bytes({ids, static_cast<std::size_t>(n)}, /*skip_special_tokens=*/!special);
+  }
+
+ private:
+  std::shared_ptr<const ModelText> text_;
+};
+
+// Options of a plugin: what the host knows goes in where the plugin's manifest has such a key; what the user wrote
+// wins.
+nlohmann::json merged(const plugins::ComponentManifest& manifest, const nlohmann::json& known,
+                      const config::Options& user) {
+  nlohmann::json options = nlohmann::json::object();
+  for (const auto& [key, value] : known.items())
+    if (manifest.options.contains(key)) options[key] = value;
+  options.update(nlohmann::json::parse(user.json));
+  return options;
+}
+
+}  // namespace
+
+plugins::Registry make_registry(const std::vector<std::filesystem::path>& places) {
+  plugins::Registry registry;
+  for (const auto& place : places) {
+    if (std::filesystem::is_regular_file(place))
+      registry.add_file(place.string());
+    else
+      registry.add_directory(place.string());
+  }
+  return registry;
+}
+
+std::shared_ptr<plugins::Services> make_services(std::shared_ptr<const ModelText> text, int threads) {
+  plugins::ServiceSettings settings;
+  settings.log = [](std::int32_t level, const std::string& component, const std::string& line) {
+    const auto known =
+        static_cast<report::Level>(std::clamp(level, std::int32_t{GRPO_LOG_DEBUG}, std::int32_t{GRPO_LOG_ERROR}));
+    report::log(known, component + ": " + line);
+  };
+  if (text) settings.tokenizer = std::make_shared<PolicyTokenizer>(std::move(text));
+  settings.tasks = std::make_shared<plugins::TaskPool>(threads > 0 ? threads : usable_cores());
+  return std::make_shared<plugins::Services>(std::move(settings));
+}
+
+std::vector<WeightedReward> open_rewards(plugins::Registry& registry, const config::Config& config,
+                                         std::shared_ptr<const plugins::Services> services) {
+  std::vector<WeightedReward> rewards;
+  for (std::size_t i = 0; i < config.rewards.size(); ++i) {
+    const auto& entry = config.rewards[i];
+    const std::string key = "rewards." + std::to_string(i);
+    if (entry.isolate)
+      throw Error(config.where(key + ".isolate") +
+                  ": isolation is not offered yet; leave it out to run the reward in this process");
+    WeightedReward reward;
+    reward.name = entry.name.empty() ? entry.plugin : entry.name;
+    for (const auto& other : rewards)
+      if (other.name == reward.name)
+        throw Error(config.where(key + ".name") + ": two rewards are called '" + reward.name +
+                    "'; give one of them another name");
+    reward.weight = entry.weight;
+    reward.timeout_seconds = entry.timeout_seconds;
+    reward.reward = std::make_unique<plugins::Reward>(
+        registry, entry.plugin, nlohmann::json::parse(entry.options.json),
+        plugins::OpenSettings{
+            .services = services, .where = key + ".options", .label = reward.name, .progress = nullptr});
+    rewards.push_back(std::move(reward));
+  }
+  return rewards;
+}
+
+Session::Session(config::Config config, std::vector<std::filesystem::path> plugin_directories, Needs needs,
+                 const std::filesystem::path& weights)
+    : config_(std::move(config)) {
+  plugin_directories.insert(plugin_directories.end(), config_.run.plugins.begin(), config_.run.plugins.end());
+  registry_ = make_registry(plugin_directories);
+  if (config_.model.path.empty())
+    throw Error(config_.where("model.path") +
+                ": not given; name a directory in Hugging Face layout (tools/get-smollm2 makes one)");
+  if (needs.rewards && config_.rewards.empty())
+    throw Error("rewards: the list is empty; name at least one, such as\n  rewards:\n    - plugin: math");
+  model_directory_ = weights.empty() ? config_.model.path : weights;
+  text_ = std::make_shared<const ModelText>(ModelText::load(model_directory_, config_.data.chat_template));
+  services_ = make_services(text_, static_cast<int>(config_.run.threads));
+
+  // Names first: a plugin that is not there should not cost the time of loading weights.
+  registry_.find(GRPO_MODEL_ID, config_.model.plugin);
+  if (needs.sampler) registry_.find(GRPO_SAMPLER_ID, config_.sampler.plugin);
+  if (needs.optimizer) registry_.find(GRPO_OPTIMIZER_ID, config_.optimizer.plugin);
+  if (needs.rewards)
+    for (const auto& reward : config_.rewards) registry_.find(GRPO_REWARD_ID, reward.plugin);
+
+  model_ = std::make_unique<plugins::Model>(
+      registry_, config_.model.plugin, model_options(model_directory_, needs.optimizer),
+      plugins::OpenSettings{.services = services_, .where = "model.options", .label = "model", .progress = nullptr});
+  const auto vocabulary = static_cast<std::int64_t>(text_->tokenizer.vocabulary_size());
+  if (vocabulary > model_->info().vocabulary)
+    throw Error(model_directory_.string() + ": the tokenizer has ids up to " + std::to_string(vocabulary - 1) +
+                ", the model only " + std::to_string(model_->info().vocabulary) + " of them; do they belong together?");
+  if (needs.sampler) {
+    const auto& manifest = registry_.find(GRPO_SAMPLER_ID, config_.sampler.plugin);
+    sampler_ = std::make_unique<plugins::Sampler>(
+        registry_, config_.sampler.plugin, merged(manifest, nlohmann::json::object(), config_.sampler.options),
+        plugins::OpenSettings{
+            .services = services_, .where = "sampler.options", .label = "sampler", .progress = nullptr});
+    sampler_->bind(*model_);
+  }
+  if (needs.optimizer) {
+    if (!model_->can(GRPO_MODEL_TRAIN))
+      throw Error(model_->component().label() + ": this model cannot be trained (no backward)");
+    const auto& manifest = registry_.find(GRPO_OPTIMIZER_ID, config_.optimizer.plugin);
+    optimizer_ = std::make_unique<plugins::Optimizer>(
+        registry_, config_.optimizer.plugin,
+        merged(manifest, {{"weight_decay", config_.optimizer.weight_decay}}, config_.optimizer.options),
+        plugins::OpenSettings{
+            .services = services_, .where = "optimizer.options", .label = "optimizer", .progress = nullptr});
+    // Norms and biases are spared the decay, as in transformers' trainer.
+    optimizer_->bind(*model_, [](const grpo_parameter& p) { return p.value->dl.ndim < 2; });
+  }
+}
+
+Session::~Session() {
+  optimizer_.reset();  // they point into the model
+  sampler_.reset();
+}
+
+nlohmann::json Session::model_options(const std::filesystem::path& path, bool trained) const {
+  const auto& m = config_.model;
+  const nlohmann::json known = {{"path", path.string()},
+                                {"dtype", m.dtype},
+                                {"device", m.device},
+                                // A checkpoint has weights, whatever the run started from.
+                                {"init", path == m.path ? m.init : "checkpoint"},
+                                {"seed", config_.run.seed},
+                                {"threads", config_.run.threads},
+                                {"trainable", trained}};
+  return merged(registry_.find(GRPO_MODEL_ID, m.plugin), known, m.options);
+}
+
+plugins::Model& Session::reference() {
+  if (!reference_)
+    reference_ = std::make_unique<plugins::Model>(
+        registry_, config_.model.plugin,
+        model_options(config_.reference.path.empty() ? config_.model.path : config_.reference.path, false),
+        plugins::OpenSettings{
+            .services = services_, .where = "model.options", .label = "reference", .progress = nullptr});
+  return *reference_;
+}
+
+std::unique_ptr<Scorer> Session::make_scorer(plugins::ColumnTypes types) {
+  const int cores = usable_cores();
+  return std::make_unique<Scorer>(
+      open_rewards(registry_, config_, services_), std::move(types),
+      config_.algorithm.on_reward_error == "stop" ? OnRewardError::stop : OnRewardError::drop_sample,
+      cores < 4 ? 1 : std::min(4, cores / 4));
+}
+
+std::shared_ptr<plugins::Sampling> Session::sampling() const {
+  const auto& s = config_.sampler;
+  auto sampling = std::make_shared<plugins::Sampling>();
+  sampling->temperature = s.temperature;
+  sampling->top_p = s.top_p;
+  sampling->min_p = s.min_p;
+  sampling->repetition_penalty = s.repetition_penalty;
+  sampling->top_k = static_cast<std::int32_t>(std::max<std::int64_t>(0, s.top_k));
+  sampling->min_new = static_cast<std::int32_t>(s.min_new_tokens);
+  sampling->max_new = static_cast<std::int32_t>(s.max_new_tokens);
+  sampling->stop = text_->tokenizer.eos_ids();
+  for (const auto id : s.stop_token_ids) {
+    if (id >= model_->info().vocabulary)
+      throw Error(config_.where("sampler.stop_token_ids") + ": " + std::to_string(id) + " is no token of this model");
+    sampling->stop.push_back(static_cast<std::int32_t>(id));
+  }
+  sampling->stop_text = s.stop;
+  if (sampling->stop.empty() && sampling->stop_text.empty())
+    report::log(
+        report::Level::warning,
+        "no token ends a completion: " + model_directory_.string() +
+            " names no eos token. Every completion will run to sampler.max_new_tokens; set sampler.stop_token_ids");
+  return sampling;
+}
+
+std::int64_t Session::prompt_limit(std::int64_t max_new) const {
+  const auto positions = model_->info().max_positions;
+  const auto room = positions - max_new;
+  const auto wanted = config_.data.max_prompt_length;
+  if (room < 1)
+    throw Error(config_.where("sampler.max_new_tokens") + ": " + std::to_string(max_new) +
+                " new tokens do not fit into the " + std::to_string(positions) + " positions of " +
+                model_directory_.string() + " (max_position_embeddings)");
+  if (wanted > room)
+    throw Error(config_.where("data.max_prompt_length") + ": a prompt of " + std::to_string(wanted) +
+                " and a completion of " + std::to_string(max_new) +
+                " tokens (sampler.max_new_tokens) do not fit into the " + std::to_string(positions) + " positions of " +
+                model_directory_.string() + " (max_position_embeddings)");
+  return wanted > 0 ? wanted : room;
+}
+
+}  // namespace grpo::train

@@ -1,0 +1,199 @@
+#include "grpo/sdk/train/update.hpp"
+
+#include <grpo/base.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "grpo/sdk/error.hpp"
+
+namespace grpo::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Adds the time it lives to a sum.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& sum) : sum_(sum), start_(Clock::now()) {}
+  ~Stopwatch() { sum_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  double& sum_;
+  Clock::time_point start_;
+};
+
+// A micro batch's samples as flat arrays, one element a completion token.
+struct Columns {
+  std::vector<std::int64_t> start;
+  std::vector<float> old_logprob, reference_logprob, sampled_logprob;
+  std::vector<std::uint8_t> mask;
+  std::vector<double> advantage;
+
+  Columns(const MicroBatch& batch, bool mask_truncated) : start(batch.starts()) {
+    bool old = true, reference = true, sampled = false, masked = false;
+    const auto samples = batch.samples();
+    for (const Sample* s : samples) {
+      old = old && s->old_logprob.size() == s->ids.size();
+      reference = reference && s->reference_logprob.size() == s->ids.size();
+      sampled = sampled || s->logprob.size() == s->ids.size();
+      masked = masked || (mask_truncated && s->finish != GRPO_FINISH_STOP);
+      advantage.push_back(s->advantage);
+    }
+    for (const Sample* s : samples) {
+      const auto append = [](std::vector<float>& to, const std::vector<float>& from) {
+        to.insert(to.end(), from.begin(), from.end());
+      };
+      if (old) append(old_logprob, s->old_logprob);
+      if (reference) append(reference_logprob, s->reference_logprob);
+      if (sampled && s->logprob.size() == s->ids.size())
+        append(sampled_logprob, s->logprob);
+      else if (sampled)
+        sampled_logprob.insert(sampled_logprob.end(), s->ids.size(), static_cast<float>(no_value));
+      if (masked) mask.insert(mask.end(), s->ids.size(), !(mask_truncated && s->finish != GRPO_FINISH_STOP));
+    }
+  }
+};
+
+algorithm::Normalizer normalizer_of(std::span<Group* const> groups, const UpdateOptions& options) {
+  algorithm::Normalizer n;
+  n.max_completion_length = static_cast<double>(options.max_completion_length);
+  for (const Group* group : groups)
+    for (const Sample& s : group->samples) {
+      n.rows += 1;
+      if (!(options.mask_truncated_completions && s.finish != GRPO_FINISH_STOP))
+        n.tokens += static_cast<double>(s.ids.size());
+    }
+  return n;
+}
+
+// The k-th of n parts of the groups, whole groups, as even as they come.
+std::vector<Group*> part_of(std::span<Group> groups, std::int64_t k, std::int64_t n) {
+  std::vector<Group*> part;
+  const auto total = static_cast<std::int64_t>(groups.size());
+  for (std::int64_t i = total * k / n; i < total * (k + 1) / n; ++i)
+    part.push_back(&groups[static_cast<std::size_t>(i)]);
+  return part;
+}
+
+// Log-probabilities of all completion tokens by `model`, into the member of each sample that `field` names.
+void score_tokens(plugins::Model& model, std::span<Group* const> groups, const UpdateOptions& options,
+                  std::vector<float> Sample::*field) {
+  for (const MicroBatch& batch : cut_into_microbatches(groups, options.max_tokens_per_microbatch)) {
+    std::vector<float> logprob(static_cast<std::size_t>(batch.targets));
+    model.forward(batch.forest(), options.temperature, logprob, {}, /*train=*/false);
+    const float* at = logprob.data();
+    for (Sample* s : batch.samples()) {
+      (s->*field).assign(at, at + s->ids.size());
+      at += s->ids.size();
+    }
+  }
+}
+
+}  // namespace
+
+Updater::Updater(plugins::Model& model, plugins::Model* reference, plugins::Optimizer& optimizer, UpdateOptions options)
+    : model_(model), reference_(reference), optimizer_(optimizer), options_(std::move(options)) {
+  algorithm::check(options_.objective);
+  if (options_.objective.kl_coefficient != 0 && !reference_)
+    throw Error("algorithm.kl_coefficient is not 0, but there is no reference model");
+}
+
+void Updater::fill_old_logprobs(std::span<Group* const> groups, UpdateReport& report) {
+  const Stopwatch watch(report.old_logp_seconds);
+  score_tokens(model_, groups, options_, &Sample::old_logprob);
+}
+
+void Updater::fill_reference_logprobs(std::span<Group* const> groups, UpdateReport& report) {
+  const Stopwatch watch(report.reference_seconds);
+  score_tokens(*reference_, groups, options_, &Sample::reference_logprob);
+}
+
+UpdateReport Updater::update(std::span<Group> groups, StepClock& clock,
+                             const std::function<void(double, double)>& progress) {
+  UpdateReport report;
+  std::vector<Group*> all;
+  for (Group& group : groups) all.push_back(&group);
+  if (options_.minibatches > 1) fill_old_logprobs(all, report);
+  if (options_.objective.kl_coefficient != 0) fill_reference_logprobs(all, report);
+  keep_first_logprob_ = options_.minibatches == 1 && options_.iterations > 1;
+
+  const double total = static_cast<double>(options_.iterations * options_.minibatches);
+  double done = 0, loss = 0, policy_loss = 0, norm = 0;
+  for (std::int64_t iteration = 0; iteration < options_.iterations; ++iteration)
+    for (std::int64_t k = 0; k < options_.minibatches; ++k, ++done) {
+      const auto part = part_of(groups, k, options_.minibatches);
+      if (part.empty()) continue;
+      const auto normalizer = normalizer_of(part, options_);
+      const auto batches = cut_into_microbatches(part, options_.max_tokens_per_microbatch);
+      if (batches.empty() || normalizer.tokens == 0) continue;  // nothing was said
+      {
+        const Stopwatch watch(report.update_seconds);
+        model_.zero_grad();
+        for (std::size_t b = 0; b < batches.size(); ++b) {
+          const MicroBatch& batch = batches[b];
+          const Columns columns(batch, options_.mask_truncated_completions);
+          const auto n = static_cast<std::size_t>(batch.targets);
+          std::vector<float> logprob(n), entropy(n), dlogprob(n),
+              dentropy(options_.objective.entropy_coefficient != 0 ? n : 0);
+
+          auto ticket = model_.forward(batch.forest(), options_.temperature, logprob, entropy, /*train=*/true);
+          const auto result = algorithm::evaluate<float>(options_.objective,
+                                                         {.start = columns.start,
+                                                          .logprob = logprob,
+                                                          .old_logprob = columns.old_logprob,
+                                                          .reference_logprob = columns.reference_logprob,
+                                                          .sampled_logprob = columns.sampled_logprob,
+                                                          .entropy = entropy,
+                                                          .mask = columns.mask,
+                                                          .advantage = columns.advantage,
+                                                          .token_advantage = {},
+                                                          .policy_weight = {},
+                                                          .importance_ratio = {},
+                                                          .entropy_mask = {}},
+                                                         normalizer, dlogprob, dentropy);
+          model_.backward(std::move(ticket), dlogprob, dentropy);
+
+          if (keep_first_logprob_ && iteration == 0) {
+            const float* at = logprob.data();
+            for (Sample* s : batch.samples()) s->old_logprob.assign(at, at + s->ids.size()), at += s->ids.size();
+          }
+          report.objective.merge(result.metrics);
+          report.tokens += batch.tokens;
+          ++report.microbatches;
+          if (progress) progress(done + static_cast<double>(b + 1) / static_cast<double>(batches.size()), total);
+        }
+      }
+      optimizer_step(clock, report);
+      loss += report.objective.loss, policy_loss += report.objective.policy_loss, norm += report.grad_norm;
+      report.objective.loss = report.objective.policy_loss = 0;
+    }
+  const auto steps = static_cast<double>(std::max<std::int64_t>(1, report.optimizer_steps + report.skipped_steps));
+  report.objective.loss = loss / steps;
+  report.objective.policy_loss = policy_loss / steps;
+  report.grad_norm = norm / steps;
+  return report;
+}
+
+void Updater::optimizer_step(StepClock& clock, UpdateReport& report) {
+  report.learning_rate = clock.learning_rate(clock.done);
+  const auto start = Clock::now();
+  report.grad_norm =
+      apply_gradients(model_, optimizer_, clock.done + 1, report.learning_rate, options_.max_grad_norm, clock.done + 1);
+  report.optimizer_seconds += std::chrono::duration<double>(Clock::now() - start).count();
+  ++clock.done;
+  ++(std::isfinite(report.grad_norm) ? report.optimizer_steps : report.skipped_steps);
+}
+
+double apply_gradients(plugins::Model& model, plugins::Optimizer& optimizer, std::int64_t step, double learning_rate,
+                       double max_grad_norm, std::int64_t version) {
+  const double norm = std::sqrt(optimizer.squared_norm());
+  if (!std::isfinite(norm)) return norm;
+  optimizer.step(step, learning_rate, algorithm::gradient_scale(norm, max_grad_norm));
+  model.commit(version);
+  return norm;
+}
+
+}  // namespace grpo::train
