@@ -91,6 +91,16 @@ std::string read_file(const fs::path& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
+void copy_other_files(const fs::path& from, const fs::path& to, const std::string& dtype) {
+  for (const auto& entry : fs::directory_iterator(from)) {
+    const fs::path& file = entry.path();
+    if (!entry.is_regular_file() || is_weights(file) || is_training_state(file)) continue;
+    if (file.filename().string().starts_with('.')) continue;
+    const std::string text = read_file(file);
+    write_file(to / file.filename(), file.filename() == "config.json" ? with_dtype(text, file, dtype) : text);
+  }
+}
+
 }  // namespace
 
 void write_file(const fs::path& path, const std::string& text) {
@@ -117,13 +127,31 @@ void write_model_directory(plugins::Model& model, const fs::path& from, const fs
   fs::create_directories(to, error);
   if (error) throw Error(to.string() + ": cannot be made: " + error.message());
   write_weights(model, to / "model.safetensors", dtype);
-  for (const auto& entry : fs::directory_iterator(from)) {
-    const fs::path& file = entry.path();
-    if (!entry.is_regular_file() || is_weights(file) || is_training_state(file)) continue;
-    if (file.filename().string().starts_with('.')) continue;
-    const std::string text = read_file(file);
-    write_file(to / file.filename(), file.filename() == "config.json" ? with_dtype(text, file, dtype) : text);
+  copy_other_files(from, to, dtype);
+}
+
+void convert_model_directory(const fs::path& from, const fs::path& to, const std::string& dtype) {
+  const kit::Checkpoint checkpoint(from);
+  const auto wanted = dtype == "bfloat16" ? kit::Dtype::bf16 : kit::Dtype::f32;
+  std::vector<kit::TensorSpec> specs;
+  for (const auto& name : checkpoint.names()) specs.push_back({name, wanted, checkpoint.at(name).shape});
+  kit::SafetensorsWriter writer(to / "model.safetensors", specs);
+  std::vector<float> wide;
+  std::vector<std::uint16_t> narrow;
+  for (const auto& spec : specs) {
+    const auto& tensor = checkpoint.at(spec.name);
+    wide.resize(static_cast<std::size_t>(tensor.elements()));
+    kit::to_float(tensor, wide.data());
+    if (wanted == kit::Dtype::f32) {
+      writer.write(spec.name, wide.data(), wide.size() * sizeof wide[0]);
+    } else {
+      narrow.resize(wide.size());
+      kit::float_to_bf16(wide.data(), narrow.data(), wide.size());
+      writer.write(spec.name, narrow.data(), narrow.size() * sizeof narrow[0]);
+    }
   }
+  writer.finish();
+  copy_other_files(from, to, dtype);
 }
 
 AtomicDirectory::AtomicDirectory(fs::path final_path) : final_(fs::absolute(final_path).lexically_normal()) {

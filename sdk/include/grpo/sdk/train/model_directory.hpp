@@ -19,6 +19,11 @@ namespace grpo::train {
 void write_model_directory(plugins::Model& model, const std::filesystem::path& from, const std::filesystem::path& to,
                            const std::string& dtype);
 
+// The same from a directory's own weights (single or sharded), without a model: floating tensors in `dtype`, training
+// state left out. Throws grpo::Error or std::runtime_error naming the file.
+void convert_model_directory(const std::filesystem::path& from, const std::filesystem::path& to,
+                             const std::string& dtype);
+
 // A directory that appears whole or not at all: work goes to a hidden sibling, commit flushes and renames it. Without
 // commit the sibling is removed. An existing directory of the name is replaced at commit.
 class AtomicDirectory {

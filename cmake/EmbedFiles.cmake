@@ -1,0 +1,11 @@
+# cmake -DOUTPUT=header -DINPUTS=a.json;b.yaml -P EmbedFiles.cmake: each file as a std::string_view named after it.
+set(text "// Generated from the files it names.\n#pragma once\n#include <string_view>\nnamespace grpo::host {\n")
+foreach(input ${INPUTS})
+  get_filename_component(name ${input} NAME)
+  string(REGEX REPLACE "[^A-Za-z0-9]" "_" name ${name})
+  string(REGEX REPLACE "^(demo_)?" "demo_" name ${name})
+  file(READ ${input} content)
+  string(APPEND text "inline constexpr std::string_view ${name} = R\"GRPOFILE(${content})GRPOFILE\";\n")
+endforeach()
+string(APPEND text "}  // namespace grpo::host\n")
+file(WRITE ${OUTPUT} "${text}")

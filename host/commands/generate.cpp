@@ -1,0 +1,132 @@
+// generate: prompts in, completions out.
+#include "commands.hpp"
+#include "filter.hpp"
+#include "grpo/sdk/error.hpp"
+#include "grpo/sdk/train/session.hpp"
+
+namespace grpo::host {
+namespace {
+
+struct GenerateArguments {
+  ModelArguments model;
+  bool greedy = false, logprobs = false;
+  double temperature = 1, top_p = 1, min_p = 0, repetition_penalty = 1;
+  std::int64_t max_new_tokens = 256, min_new_tokens = 0, top_k = 0, samples = 1, seed = 42;
+  std::vector<std::string> stop;
+  std::string chat_template;
+  std::size_t batch = 64;
+};
+
+config::Config config_of(const GenerateArguments& a) {
+  config::Config c = a.model.config();
+  c.sampler.temperature = a.greedy ? 0 : a.temperature;
+  c.sampler.top_p = a.top_p;
+  c.sampler.min_p = a.min_p;
+  c.sampler.top_k = a.top_k;
+  c.sampler.repetition_penalty = a.repetition_penalty;
+  c.sampler.max_new_tokens = a.max_new_tokens;
+  c.sampler.min_new_tokens = a.min_new_tokens;
+  c.sampler.stop = a.stop;
+  c.run.seed = a.seed;
+  c.data.chat_template = a.chat_template;
+  return c;
+}
+
+std::vector<std::int32_t> prompt_ids(const Json& row, const train::ModelText& text) {
+  if (row.contains("ids")) return ids_member(row, "ids");
+  if (row.contains("messages")) {
+    if (!text.chat_template) throw Error(text.template_missing);
+    return text.tokenizer.encode(text.chat_template->render(row["messages"], row.value("tools", Json(nullptr)), true,
+                                                            row.value("extra", Json(nullptr))));
+  }
+  if (!row.contains("text")) throw Error(R"(a line needs "text", "messages" or "ids")");
+  return text.tokenizer.encode(text_member(row, "text"), /*add_special_tokens=*/true);
+}
+
+const char* finish_name(std::int32_t finish) {
+  return finish == GRPO_FINISH_STOP ? "stop" : finish == GRPO_FINISH_LENGTH ? "length" : "cancelled";
+}
+
+int generate(const GenerateArguments& a) {
+  train::Session session(config_of(a), a.model.run.plugin_places(), {.sampler = true});
+  const auto sampling = session.sampling();
+  const auto& info = session.model().info();
+  std::uint64_t lines = 0;  // so that a line draws the same whatever the batch size
+  return filter_batches(a.batch, [&](const std::vector<Json>& rows) {
+    std::vector<Json> out(rows.size());
+    std::vector<plugins::Request> requests;
+    for (std::size_t i = 0; i < rows.size(); ++i, ++lines) {
+      try {
+        auto ids = prompt_ids(rows[i], *session.text());
+        if (ids.empty()) throw Error("the prompt is empty");
+        if (static_cast<std::int64_t>(ids.size()) >= info.max_positions)
+          throw Error("the prompt has " + std::to_string(ids.size()) + " tokens, the model " +
+                      std::to_string(info.max_positions) + " positions");
+        for (const auto id : ids)
+          if (id < 0 || id >= info.vocabulary)
+            throw Error("token id " + std::to_string(id) + " is not in the vocabulary");
+        requests.push_back({.id = i,
+                            .key = grpo_random_key(grpo_random_key(static_cast<std::uint64_t>(a.seed), 0), lines),
+                            .prompt = std::move(ids),
+                            .n_samples = a.samples,
+                            .sampling = sampling});
+      } catch (const Error& e) {
+        out[i] = {{"error", e.what()}};
+      }
+    }
+    std::vector<std::vector<Json>> done(rows.size(), std::vector<Json>(static_cast<std::size_t>(a.samples)));
+    session.sampler().generate(std::move(requests), [&](plugins::Completion c) {
+      Json row = {
+          {"ids", c.ids}, {"text", session.text()->tokenizer.decode(c.ids, true)}, {"finish", finish_name(c.finish)}};
+      if (a.logprobs) row["logprobs"] = c.logprob;
+      done[c.request][static_cast<std::size_t>(c.index)] = std::move(row);
+    });
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      if (out[i].is_null()) out[i] = a.samples == 1 ? std::move(done[i][0]) : Json{{"samples", std::move(done[i])}};
+    return out;
+  });
+}
+
+}  // namespace
+
+void add_generate(CLI::App& app, Action& action) {
+  auto* sub = app.add_subcommand(
+      "generate", R"(Prompts in ({"text"}, {"messages"} or {"ids"}), completions out ({"ids","text","finish"}))");
+  auto a = std::make_shared<GenerateArguments>();
+  a->model.add(*sub);
+  sub->add_flag("--greedy", a->greedy, "The most probable token each time");
+  sub->add_option("--max-new-tokens", a->max_new_tokens, "Longest completion")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  sub->add_option("--min-new-tokens", a->min_new_tokens, "No stop before")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  sub->add_option("--temperature", a->temperature, "Softmax temperature")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  sub->add_option("--top-p", a->top_p, "Nucleus sampling; 1: off")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+  sub->add_option("--top-k", a->top_k, "The k most probable tokens; 0: off")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  sub->add_option("--min-p", a->min_p, "Share of the most probable token's probability; 0: off")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  sub->add_option("--repetition-penalty", a->repetition_penalty, "1: off")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  sub->add_option("--stop", a->stop, "Text that ends a completion; may be given several times");
+  sub->add_option("-n,--samples", a->samples,
+                  R"(Completions of each prompt; with more than one a line is {"samples": [...]})")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  sub->add_option("--seed", a->seed, "Seed of the draws")->check(CLI::NonNegativeNumber)->capture_default_str();
+  sub->add_option("--chat-template", a->chat_template, "Jinja file in place of the model's own")
+      ->check(CLI::ExistingFile);
+  sub->add_flag("--logprobs", a->logprobs, "Also the log-probability of each token");
+  sub->add_option("--batch", a->batch, "Prompts in flight at a time")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  sub->callback([a, &action] { action = [a] { return generate(*a); }; });
+}
+
+}  // namespace grpo::host

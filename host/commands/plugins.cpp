@@ -1,0 +1,65 @@
+// plugins list, plugins describe: what is in the plugin directories, without running any of it.
+#include <iostream>
+
+#include "commands.hpp"
+#include "grpo/sdk/error.hpp"
+#include "grpo/sdk/plugins/manifest.hpp"
+#include "grpo/sdk/train/session.hpp"
+
+namespace grpo::host {
+namespace {
+
+int list(const RunArguments& a) {
+  const auto registry = train::make_registry(a.plugin_places());
+  std::cout << plugins::list(registry.manifests());
+  for (const auto& refusal : registry.refusals())
+    std::cerr << "refused: " << refusal.path << ": " << refusal.reason << '\n';
+  return registry.refusals().empty() ? 0 : 1;
+}
+
+// By component name, by library name, or by file.
+int describe(const RunArguments& a, const std::string& what) {
+  if (std::filesystem::is_regular_file(what)) {
+    std::cout << plugins::describe(plugins::read_manifest(what));
+    return 0;
+  }
+  const auto registry = train::make_registry(a.plugin_places());
+  bool found = false;
+  std::string names;
+  for (const auto& manifest : registry.manifests()) {
+    bool matches = manifest.name == what;
+    for (const auto& c : manifest.components) {
+      matches = matches || c.name == what;
+      names += (names.empty() ? "" : ", ") + c.name;
+    }
+    if (matches) std::cout << plugins::describe(manifest), found = true;
+  }
+  if (!found) throw Error("there is no plugin '" + what + "'; there are: " + (names.empty() ? "none" : names));
+  return 0;
+}
+
+}  // namespace
+
+void add_plugins(CLI::App& app, Action& action) {
+  auto* sub = app.add_subcommand("plugins", "What is in the plugin directories");
+  sub->require_subcommand(1);
+  {
+    auto a = std::make_shared<RunArguments>();
+    auto* command =
+        sub->add_subcommand("list", "One line a component; files that are no plugins are named with the reason");
+    a->add_plugins(*command);
+    command->callback([a, &action] { action = [a] { return list(*a); }; });
+  }
+  {
+    struct Arguments : RunArguments {
+      std::string what;
+    };
+    auto a = std::make_shared<Arguments>();
+    auto* command = sub->add_subcommand("describe", "One plugin: components, options with types, defaults and limits");
+    a->add_plugins(*command);
+    command->add_option("plugin", a->what, "Name of a component or library, or a .so file")->required();
+    command->callback([a, &action] { action = [a] { return describe(*a, a->what); }; });
+  }
+}
+
+}  // namespace grpo::host

@@ -1,0 +1,99 @@
+// score: any reward plugin over saved samples, without a model.
+#include <cmath>
+
+#include "commands.hpp"
+#include "filter.hpp"
+#include "grpo/sdk/error.hpp"
+#include "grpo/sdk/plugins/reward.hpp"
+#include "grpo/sdk/report/console.hpp"
+#include "grpo/sdk/train/session.hpp"
+
+namespace grpo::host {
+namespace {
+
+struct ScoreArguments {
+  RunArguments run;
+  std::string reward, options = "{}", prompt_key = "prompt", completion_key = "completion", answer_key = "ground_truth";
+  std::size_t batch = 64;
+  double timeout = 60;
+};
+
+// A text as it is, anything else as JSON.
+std::string text_of(const Json& row, const std::string& key) {
+  const auto at = row.find(key);
+  if (at == row.end() || at->is_null()) return {};
+  return at->is_string() ? at->get<std::string>() : at->dump();
+}
+
+const char* status_name(std::int32_t status) {
+  switch (status) {
+    case GRPO_SAMPLE_OK:
+      return "ok";
+    case GRPO_SAMPLE_NOT_APPLICABLE:
+      return "not_applicable";
+    case GRPO_SAMPLE_TIMEOUT:
+      return "timeout";
+    default:
+      return "error";
+  }
+}
+
+int score(const ScoreArguments& a) {
+  auto registry = train::make_registry(a.run.plugin_places());
+  auto options = nlohmann::json::parse(a.options, nullptr, false);
+  if (!options.is_object()) throw Error("--options: not a JSON object: " + a.options);
+  plugins::Reward reward(
+      registry, a.reward, options,
+      {.services = train::make_services(nullptr, 1), .where = "--options", .label = a.reward, .progress = nullptr});
+  return filter_batches(a.batch, [&](const std::vector<Json>& rows) {
+    plugins::RewardBatch batch;
+    for (const Json& row : rows) {
+      const std::string prompt = text_of(row, a.prompt_key), truth = text_of(row, a.answer_key),
+                        completion = text_member(row, a.completion_key.c_str());
+      const nlohmann::json columns(row);
+      const auto at = batch.add_row(
+          {.prompt = prompt, .messages = {}, .ground_truth = truth, .prompt_ids = {}, .columns = &columns});
+      const bool cut = row.value("finish", std::string("stop")) == "length";
+      batch.add_sample({.row = at,
+                        .index = 0,
+                        .completion = completion,
+                        .finish = cut ? GRPO_FINISH_LENGTH : GRPO_FINISH_STOP,
+                        .ids = {}});
+    }
+    plugins::ScoreSettings settings;
+    settings.timeout = std::chrono::nanoseconds(static_cast<std::int64_t>(a.timeout * 1e9));
+    const auto scores = reward.score(batch, settings);
+    std::vector<Json> out;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      Json row = {{"score", std::isnan(scores.score[i]) ? Json(nullptr) : Json(scores.score[i])},
+                  {"status", status_name(scores.status[i])}};
+      if (!scores.message[i].empty()) row["message"] = scores.message[i];
+      for (const auto& [name, column] : scores.components)
+        if (!std::isnan(column[i])) row["components"][name] = column[i];
+      out.push_back(std::move(row));
+    }
+    return out;
+  });
+}
+
+}  // namespace
+
+void add_score(CLI::App& app, Action& action) {
+  auto* sub = app.add_subcommand(
+      "score",
+      R"(A reward plugin over saved samples: {"prompt","completion","ground_truth", columns...} in, {"score","status",...} out)");
+  auto a = std::make_shared<ScoreArguments>();
+  a->run.add_plugins(*sub);
+  sub->add_option("--reward", a->reward, "Name of the reward; see `plugins list`")->required();
+  sub->add_option("--options", a->options, "Its options, as JSON")->capture_default_str();
+  sub->add_option("--prompt-key", a->prompt_key, "Column with the prompt")->capture_default_str();
+  sub->add_option("--completion-key", a->completion_key, "Column with the completion")->capture_default_str();
+  sub->add_option("--answer-key", a->answer_key, "Column with the ground truth")->capture_default_str();
+  sub->add_option("--batch", a->batch, "Samples in a call")->check(CLI::PositiveNumber)->capture_default_str();
+  sub->add_option("--timeout", a->timeout, "Seconds a call may take; 0: no limit")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  sub->callback([a, &action] { action = [a] { return score(*a); }; });
+}
+
+}  // namespace grpo::host

@@ -1,0 +1,49 @@
+// grpo-host: loads plugins and trains language models with GRPO; its subcommands are tools of their own.
+#include <exception>
+#include <iostream>
+
+#include "commands/commands.hpp"
+#include "grpo/sdk/error.hpp"
+
+int main(int argc, char** argv) {
+  using namespace grpo::host;
+  CLI::App app(
+      "Trains language models with GRPO, with models, samplers, rewards and optimizers from plugins.\n"
+      "Without a command it trains: `grpo-host --plugins DIR --config run.yaml`; without a configuration it runs the\n"
+      "built-in demo.");
+  app.set_version_flag("--version", "grpo-host " GRPO_VERSION);
+  app.require_subcommand(0, 1);
+  Action action;
+  RunArguments run;
+  run.add_plugins(app);
+  run.add_config(app);
+  add_training(app, action);
+  add_eval(app, action);
+  add_generate(app, action);
+  add_logprobs(app, action);
+  add_text(app, action);
+  add_score(app, action);
+  add_grade(app, action);
+  add_objective(app, action);
+  add_import(app, action);
+  add_plugins(app, action);
+  add_config(app, action);
+  add_doctor(app, action);
+  CLI11_PARSE(app, argc, argv);
+
+  if (!action) {
+    if (argc == 1) {
+      std::cout << app.help();
+      return 0;
+    }
+    const bool demo = run.config_file.empty() && run.overrides.empty();
+    action = [&run, demo] { return demo ? run_demo(run) : run_training(run, /*sft=*/false); };
+  }
+  try {
+    return action();
+  } catch (const std::exception& e) {
+    std::cout.flush();
+    std::cerr << "grpo-host: " << e.what() << '\n';
+    return 1;
+  }
+}
