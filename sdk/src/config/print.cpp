@@ -70,7 +70,7 @@ std::string effective_yaml(const Config& config, bool with_origins) {
     const std::size_t count = section.count(config);
     out += section.name + (section.list && count == 0 ? ": []\n" : ":\n");
     for (std::size_t i = 0; i < count; ++i) {
-      const std::string prefix = section.name + (section.list ? "." + std::to_string(i) + "." : ".");
+      const std::string prefix = section.name + '.' + (section.list ? std::to_string(i) + '.' : "");
       for (const auto& key : section.keys) {
         const bool first = &key == section.keys.data();
         const std::string indent = !section.list ? "  " : first ? "  - " : "    ";
