@@ -50,7 +50,7 @@ using PathList = std::vector<Path>;
 struct Options {
   std::string json = "{}";                // one JSON object; plain YAML scalars are typed as YAML 1.2 does
   std::map<std::string, Origin> origins;  // by key; nested keys with dots, elements of lists by number: "table.0.name"
-  Path base;                              // what relative paths in them are relative to; empty: the current directory
+  Path base;  // what relative paths in them are relative to, except those from the command line (see origins)
 
   bool empty() const { return json == "{}"; }
 };

@@ -58,7 +58,7 @@ class Dataset {
 
   std::string text(std::int64_t row) const;  // the row's JSON as it stands in the file
   Record row(std::int64_t row) const;
-  std::string where(std::int64_t row) const;  // "train.jsonl:8", the line it starts on; reads the file up to there
+  std::string where(std::int64_t row) const;  // "train.jsonl:8", the line it starts on
 
  private:
   struct State;

@@ -30,16 +30,20 @@ using Render = std::function<std::string(const nlohmann::ordered_json& variables
 // Compiles a template; name stands for it in messages.
 using Compile = std::function<Render(const std::string& source, const std::string& name)>;
 
-// Which columns hold what: of the training set, or of the held-out set (whose own keys win).
+// Which columns hold what: of the training set, of the held-out set (whose own keys win), of supervised training (where
+// the ground truth is the text to learn).
 struct PromptOptions {
   std::string prompt_key = "prompt", answer_key = "answer", messages_key, system_prompt;
   std::string prompt_template;  // the source; "": none
   std::string template_name = "data.prompt_template";
   bool raw = false;
+  bool last_message_is_answer = false;  // a conversation ends with what is to be learnt, which becomes the ground truth
   std::vector<std::string> required, required_by;  // for OpenOptions
 
-  static PromptOptions of_training(const config::Config& config);    // reads file:PATH; throws grpo::Error
-  static PromptOptions of_evaluation(const config::Config& config);  // the same with evaluation.prompt_key, answer_key
+  // These read file:PATH texts. Throw grpo::Error.
+  static PromptOptions of_training(const config::Config& config);
+  static PromptOptions of_evaluation(const config::Config& config);
+  static PromptOptions of_sft(const config::Config& config);
 };
 
 // [any thread] if what Compile made is.
@@ -56,6 +60,8 @@ class PromptBuilder {
   const PromptOptions& options() const { return options_; }
 
  private:
+  Record with_system(Record messages) const;
+
   PromptOptions options_;
   Render render_;
 };

@@ -1,0 +1,67 @@
+#include "check.hpp"
+
+#include <set>
+
+#include "print.hpp"
+
+namespace grpo::config {
+
+void derive(Config& config, const std::string& file_stem) {
+  const Origin derived{Origin::Kind::derived, "", 0};
+  if (config.run.name.empty()) {
+    config.run.name = file_stem;
+    config.origins["run.name"] = derived;
+  }
+  if (config.run.output_dir.empty()) {
+    config.run.output_dir = Path("runs") / config.run.name;
+    config.origins["run.output_dir"] = derived;
+  }
+  for (std::size_t i = 0; i < config.rewards.size(); ++i) {
+    if (!config.rewards[i].name.empty()) continue;
+    config.rewards[i].name = config.rewards[i].plugin;
+    config.origins["rewards." + std::to_string(i) + ".name"] = derived;
+  }
+}
+
+void check(const Config& config, std::vector<std::string>& mistakes) {
+  const auto wrong = [&](const std::string& key, const std::string& what) {
+    mistakes.push_back(config.where(key) + " " + what);
+  };
+  if (config.run.name.find('/') != std::string::npos || config.run.name == "." || config.run.name == "..")
+    wrong("run.name", "names a directory: it may not contain `/`");
+
+  std::set<std::string> names;
+  bool evaluates = config.evaluation.reward.empty();
+  for (std::size_t i = 0; i < config.rewards.size(); ++i) {
+    const std::string prefix = "rewards." + std::to_string(i) + ".";
+    if (config.rewards[i].plugin.empty()) {
+      wrong(prefix + "plugin", "is missing: every reward names its plugin");
+      continue;
+    }
+    evaluates = evaluates || config.rewards[i].name == config.evaluation.reward;
+    if (!names.insert(config.rewards[i].name).second)
+      wrong(prefix + "plugin", "is the second reward called `" + config.rewards[i].name + "`: give it a `name`");
+  }
+  if (!evaluates) wrong("evaluation.reward", "is `" + config.evaluation.reward + "`, but no reward has this name");
+
+  if (config.sampler.min_new_tokens > config.sampler.max_new_tokens)
+    wrong("sampler.min_new_tokens", "is " + std::to_string(config.sampler.min_new_tokens) +
+                                        ", above sampler.max_new_tokens, " +
+                                        std::to_string(config.sampler.max_new_tokens));
+  if (config.algorithm.delta != 0 && config.algorithm.delta <= 1 + config.algorithm.clip_high)
+    wrong("algorithm.delta", "is " + number_text(config.algorithm.delta) +
+                                 ": it must be 0 (off) or above 1 + algorithm.clip_high, " +
+                                 number_text(1 + config.algorithm.clip_high));
+  if (config.algorithm.minibatches > config.algorithm.prompts_per_step * config.algorithm.group_size)
+    wrong("algorithm.minibatches", "is above the completions of a step, " +
+                                       std::to_string(config.algorithm.prompts_per_step * config.algorithm.group_size));
+  if (config.evaluation.samples > 1 && config.evaluation.temperature == 0)
+    wrong("evaluation.samples", "is " + std::to_string(config.evaluation.samples) +
+                                    ", but greedy completions are all the same: set evaluation.temperature above 0");
+  if (!config.data.messages_key.empty() && config.data.raw_prompt)
+    wrong("data.raw_prompt", "is true, but messages need a chat template: leave out data.messages_key or this");
+  if (!config.data.messages_key.empty() && !config.data.prompt_template.empty())
+    wrong("data.prompt_template", "is given, but is for the text of data.prompt_key, not for data.messages_key");
+}
+
+}  // namespace grpo::config

@@ -1,0 +1,89 @@
+// table.hpp: keys.def as data, to loop over.
+#ifndef GRPO_SRC_CONFIG_TABLE_HPP
+#define GRPO_SRC_CONFIG_TABLE_HPP
+
+#include <cstddef>
+#include <grpo/sdk/config/config.hpp>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+namespace grpo::config {
+
+enum class Type { text, boolean, integer, number, path, text_list, integer_list, path_list, options };
+
+// What a value must be beyond its type. On a list: every element.
+struct Constraint {
+  double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
+  bool low_excluded = false;
+  std::vector<std::string> choices{};
+  bool not_empty = false, file_reference = false;
+
+  bool holds(double value) const { return (low_excluded ? value > low : value >= low) && value <= high; }
+  bool holds(std::string_view value) const;
+  std::string text() const;  // "at least 0", "one of `a`, `b`"; "" for any()
+};
+
+struct Key {
+  std::string name;
+  Type type;
+  Constraint constraint;
+  std::vector<std::string> aliases;
+  std::string text;
+  void* (*field)(void* section);  // of a section's struct
+
+  bool is(std::string_view spelling) const;  // its name or an alias
+};
+
+struct Section {
+  std::string name, text;
+  bool list = false;
+  std::vector<Key> keys{};
+  void* (*element)(Config& config, std::size_t index) = nullptr;  // a list grows to hold it
+  std::size_t (*count)(const Config& config) = nullptr;           // 1 where it is no list
+  void (*clear)(Config& config) = nullptr;                        // back to the defaults
+  const void* defaults = nullptr;                                 // a struct with the default values
+
+  const Key* find(std::string_view spelling) const;
+  std::vector<std::string> names() const;
+};
+
+const std::vector<Section>& sections();
+const Section* find_section(std::string_view name);
+
+// "a text", "a number": for messages and documentation.
+std::string type_name(Type type);
+
+// Calls use(field as its C++ type).
+template <class Use>
+decltype(auto) with_field(Type type, const void* field, Use&& use) {
+  switch (type) {
+    case Type::text:
+      return use(*static_cast<const Text*>(field));
+    case Type::boolean:
+      return use(*static_cast<const bool*>(field));
+    case Type::integer:
+      return use(*static_cast<const Integer*>(field));
+    case Type::number:
+      return use(*static_cast<const Number*>(field));
+    case Type::path:
+      return use(*static_cast<const Path*>(field));
+    case Type::text_list:
+      return use(*static_cast<const TextList*>(field));
+    case Type::integer_list:
+      return use(*static_cast<const IntegerList*>(field));
+    case Type::path_list:
+      return use(*static_cast<const PathList*>(field));
+    case Type::options:
+      break;
+  }
+  return use(*static_cast<const Options*>(field));
+}
+
+inline const void* field_of(const Key& key, const void* section) { return key.field(const_cast<void*>(section)); }
+
+}  // namespace grpo::config
+
+#endif

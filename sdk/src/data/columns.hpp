@@ -1,0 +1,49 @@
+// columns.hpp: which columns rows have and of what types, gathered while the rows are checked.
+#ifndef GRPO_SRC_DATA_COLUMNS_HPP
+#define GRPO_SRC_DATA_COLUMNS_HPP
+
+#include <cstdint>
+#include <grpo/sdk/data/dataset.hpp>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace grpo::data {
+
+enum class Kind { null, text, integer, number, other };
+
+// What a row turned out to be. An error has the byte (from 0) at which the text stops being JSON.
+struct Scan {
+  bool is_json = true, is_object = true;
+  std::size_t error_at = 0;
+  std::string error;
+};
+
+class ColumnCensus {
+ public:
+  Scan scan(std::string_view row);  // a row as text: is it JSON, and its columns if so
+  void add(const Record& row);
+
+  bool last_has(const std::string& column) const;  // the row before
+  std::vector<std::string> last_columns() const;
+  std::vector<Column> columns() const;
+
+  void begin_row() { ++rows_; }
+  std::size_t index_of(const std::string& name);
+  void count(std::size_t column, Kind kind, bool exact_in_double);
+
+ private:
+  struct Counts {
+    std::string name;
+    std::int64_t of[5] = {}, last_row = 0;
+    bool exact_in_double = true;  // every integer is
+  };
+  std::vector<Counts> counts_;
+  std::unordered_map<std::string, std::size_t> index_;
+  std::int64_t rows_ = 0;
+};
+
+}  // namespace grpo::data
+
+#endif
