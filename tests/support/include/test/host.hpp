@@ -72,7 +72,7 @@ class Call {
 
 class Options {
  public:
-  Options(std::initializer_list<std::pair<const std::string, double>> values = {}) : values_(values) {
+  explicit Options(std::initializer_list<std::pair<const std::string, double>> values = {}) : values_(values) {
     o_.host = this;
     o_.json = {"{}", 2};
     o_.number = [](const grpo_options* p, const char* key, double* value) -> int32_t {
