@@ -1,0 +1,35 @@
+// request.hpp: a request that was taken from the feed, checked.
+#ifndef LOCAL_REQUEST_HPP
+#define LOCAL_REQUEST_HPP
+
+#include <grpo/sampler.h>
+
+#include <cstdint>
+
+namespace local {
+
+struct sampler;
+
+// The samples of one request. Its prompt is computed once, in the slot `home`, and forked from there.
+struct group {
+  const grpo_request* request = nullptr;
+  const grpo_sampling* sampling = nullptr;  // what the model's decoder is given
+  grpo_sampling own{};                      // `sampling` points here when the decoder must not see all of the request's
+  int64_t longest = 0;                      // new tokens of a sample, at most: by max_new and by positions
+  int64_t home = -1;                        // the slot that holds the prompt alone; -1: none
+  int64_t started = 0, delivered = 0;       // samples
+
+  group() = default;
+  group(const group&) = delete;
+  group& operator=(const group&) = delete;
+
+  bool waits() const { return started < request->n_samples; }
+  bool done() const { return delivered == request->n_samples; }
+};
+
+// Fills an empty group. Throws failure, with a text that names the request, if this sampler or its model cannot do it.
+void take_request(const sampler& s, const grpo_request& request, group& g);
+
+}  // namespace local
+
+#endif
