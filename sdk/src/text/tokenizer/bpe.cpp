@@ -97,14 +97,14 @@ Bpe::Bpe(const Field& model, Vocabulary& vocabulary, bool bytes) : vocabulary_(v
                                ? static_cast<int32_t>(id.get<uint64_t>())
                                : vocab.at(token).token_id();
     if (!vocabulary.add(token, number)) {
-      vocab.fail("the id " + std::to_string(number) + " belongs to " + quoted(vocabulary.token(number).value_or("")) +
-                 " and to " + quoted(token));
+      vocab.fail("the id " + std::to_string(number) + " belongs to " +
+                 in_quotes(vocabulary.token(number).value_or("")) + " and to " + in_quotes(token));
     }
   }
   if (vocabulary.count() == 0) vocab.fail("is empty");
   if (const std::optional<Field> unk = model.find("unk_token")) {
     unk_id_ = vocabulary.id(unk->string());
-    if (!unk_id_) unk->fail("the token " + quoted(unk->string()) + " is not in the vocabulary");
+    if (!unk_id_) unk->fail("the token " + in_quotes(unk->string()) + " is not in the vocabulary");
   }
   index_characters();
   read_merges(model.at("merges"));
@@ -124,7 +124,7 @@ void Bpe::read_merges(const Field& merges) {
       if (pair.substr(0, 8) == "#version") continue;
       const std::size_t space = pair.find(' ');
       if (space == std::string_view::npos || pair.find(' ', space + 1) != std::string_view::npos) {
-        merges.at(i).fail(quoted(pair) + " is not two tokens with a space between");
+        merges.at(i).fail(in_quotes(pair) + " is not two tokens with a space between");
       }
       left = pair.substr(0, space);
       right = pair.substr(space + 1);
@@ -139,7 +139,7 @@ void Bpe::read_merges(const Field& merges) {
                                  joined_id = vocabulary_.id(joined);
     if (!left_id || !right_id || !joined_id) {
       const std::string_view missing = !left_id ? left : !right_id ? right : std::string_view(joined);
-      merges.at(i).fail("the token " + quoted(missing) + " is not in the vocabulary");
+      merges.at(i).fail("the token " + in_quotes(missing) + " is not in the vocabulary");
     }
     merges_.insert(*left_id, *right_id, {rank++, *joined_id});
   }

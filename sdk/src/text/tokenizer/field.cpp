@@ -4,7 +4,7 @@
 
 namespace grpo::text {
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string result = "\"";
   result.append(text).append("\"");
   return result;
@@ -15,7 +15,7 @@ void Field::fail(const std::string& what) const {
 }
 
 void Field::fail_unsupported(std::string_view what, std::string_view supported) const {
-  fail(quoted(what).append(" is not supported; supported are ").append(supported));
+  fail(in_quotes(what).append(" is not supported; supported are ").append(supported));
 }
 
 std::optional<Field> Field::find(std::string_view key) const {
@@ -27,7 +27,7 @@ std::optional<Field> Field::find(std::string_view key) const {
 
 Field Field::at(std::string_view key) const {
   std::optional<Field> member = find(key);
-  if (!member) fail("has no " + quoted(key));
+  if (!member) fail("has no " + in_quotes(key));
   return *member;
 }
 

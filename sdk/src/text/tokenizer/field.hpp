@@ -12,7 +12,7 @@
 namespace grpo::text {
 
 // `text` in quotation marks.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 // Refers to the document and to the file's name; both must outlive it.
 class Field {

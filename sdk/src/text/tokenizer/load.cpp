@@ -46,12 +46,12 @@ void add_token(const Field& field, Tokenizer::Impl& tokenizer) {
   if (token.content.empty()) return;
   const std::optional<int32_t> known = tokenizer.vocabulary.id(token.content);
   if (known && *known != token.id) {
-    field.fail("the token " + quoted(token.content) + " has the id " + std::to_string(token.id) + " here and " +
+    field.fail("the token " + in_quotes(token.content) + " has the id " + std::to_string(token.id) + " here and " +
                std::to_string(*known) + " in model.vocab");
   }
   if (!known && !tokenizer.vocabulary.add(token.content, token.id)) {
-    field.fail("the id " + std::to_string(token.id) + " of the token " + quoted(token.content) + " belongs to " +
-               quoted(tokenizer.vocabulary.token(token.id).value_or("")));
+    field.fail("the id " + std::to_string(token.id) + " of the token " + in_quotes(token.content) + " belongs to " +
+               in_quotes(tokenizer.vocabulary.token(token.id).value_or("")));
   }
   if (token.special) tokenizer.special.insert(token.id);
   if (token.normalized) {

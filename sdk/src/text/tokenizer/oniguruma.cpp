@@ -133,7 +133,7 @@ class Translator {
       if (kind == 'x' && !digits.empty() && std::stoul(digits, nullptr, 16) > 0x7F) refuse("a raw byte");
     }
     if (digits.empty()) refuse("a code point without digits");
-    out_ += "\\x{" + digits + "}";
+    out_.append("\\x{").append(digits).append("}");
     at_ += i;
     return false;
   }
@@ -148,8 +148,8 @@ class Translator {
       negated = !negated;
       name.erase(0, 1);
     }
-    if (name.size() > 2 && is_script(name)) name = "sc:" + name;
-    out_ += (negated ? "\\P{" : "\\p{") + name + "}";
+    if (name.size() > 2 && is_script(name)) name.insert(0, "sc:");
+    out_.append(negated ? "\\P{" : "\\p{").append(name).append("}");
     at_ = close + 1;
     return true;
   }
@@ -247,7 +247,7 @@ class Translator {
       return;
     }
     if (peek(i + 1) == '+') refuse("{...}+, which is not possessive here,");
-    out_ += "{" + (low.empty() ? "0" : low) + (comma ? "," : "") + high + "}";
+    out_.append("{").append(low.empty() ? "0" : low).append(comma ? "," : "").append(high).append("}");
     at_ += i + 1;
   }
 

@@ -29,7 +29,7 @@ struct Reader {
     if (id || !field) return;
     const std::string& token = field->value().is_object() ? field->at("content").string() : field->string();
     id = tokenizer.vocabulary.id(token);
-    if (!id) field->fail("the token " + quoted(token) + " is not in " + tokenizer.name);
+    if (!id) field->fail("the token " + in_quotes(token) + " is not in " + tokenizer.name);
   }
 
   // "eos_token_id": 2 or [2, 3]; -1 stands for none.
