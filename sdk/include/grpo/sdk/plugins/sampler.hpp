@@ -52,6 +52,8 @@ struct Completion {
   std::vector<std::int64_t> token_version;  // [ids] or empty: all `version`
 };
 
+struct RequestQueueState;
+
 // Requests on their way to generate. [any thread]
 class RequestQueue {
  public:
@@ -63,8 +65,7 @@ class RequestQueue {
 
  private:
   friend class Sampler;
-  struct State;
-  std::unique_ptr<State> state_;
+  std::unique_ptr<RequestQueueState> state_;
 };
 
 class Sampler final : public Handle {
