@@ -22,10 +22,10 @@ class Services;
 
 // How a handle is opened.
 struct OpenSettings {
-  std::shared_ptr<const Services> services;  // null: none
-  std::string where;  // of the options in the configuration, for messages: "model"; empty: the component's name
-  std::string label;  // of the handle in log lines and metrics; empty: the component's name
-  std::function<void(double done, double total)> progress;  // of open: loading weights takes long
+  std::shared_ptr<const Services> services = {};  // null: none
+  std::string where = {};  // of the options in the configuration, for messages: "model"; empty: the component's name
+  std::string label = {};  // of the handle in log lines and metrics; empty: the component's name
+  std::function<void(double done, double total)> progress = {};  // of open: loading weights takes long
 };
 
 class Handle {

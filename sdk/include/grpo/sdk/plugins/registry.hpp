@@ -52,7 +52,7 @@ std::string default_probe_cache();
 
 struct RegistrySettings {
   std::string host_name = "grpo";  // told to plugins, for their messages
-  std::string probe;  // grpo-plugin-probe; empty: beside this program, then where it was built or installed
+  std::string probe = {};  // grpo-plugin-probe; empty: beside this program, then where it was built or installed
   bool isolate_first_load = true;                   // load a file not seen before in a child process first
   double probe_seconds = 60;                        // how long the child may take
   std::string probe_cache = default_probe_cache();  // empty: remember nothing between runs
