@@ -55,6 +55,7 @@ class Call {
   void set_deadline(std::int64_t monotonic_ns);         // 0: none
   void set_memory_limit(std::int64_t bytes);            // of alloc, since reset; 0: none. Default: 4 GiB
   void on_progress(std::function<void(double done, double total)> callback);  // called on the plugin's threads
+  void watch(const std::atomic<bool>* flag);  // cancelled() is also true once *flag is; until reset. null: none
   void reset();  // frees what alloc gave, forgets error, cancel and deadline; keeps limit, progress and services
 
   // [any thread]
@@ -73,6 +74,7 @@ class Call {
   std::shared_ptr<const ComponentServices> services_;
   std::unique_ptr<Arena> arena_;
   std::atomic<std::int32_t> cancelled_{0};
+  const std::atomic<bool>* watched_ = nullptr;
   std::function<void(double, double)> progress_;
   mutable std::mutex error_mutex_;
   std::string error_;

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "grpo/sdk/plugins/call.hpp"
+#include "grpo/sdk/plugins/options.hpp"
 #include "grpo/sdk/plugins/registry.hpp"
 
 namespace grpo::plugins {
@@ -21,10 +22,10 @@ class Services;
 
 // How a handle is opened.
 struct OpenSettings {
-  std::shared_ptr<const Services> services;  // null: none
-  std::string where;  // of the options in the configuration, for messages: "model"; empty: the component's name
-  std::string label;  // of the handle in log lines and metrics; empty: the component's name
-  std::function<void(double done, double total)> progress;  // of open: loading weights takes long
+  std::shared_ptr<const Services> services = {};  // null: none
+  std::string where = {};  // of the options in the configuration, for messages: "model"; empty: the component's name
+  std::string label = {};  // of the handle in log lines and metrics; empty: the component's name
+  std::function<void(double done, double total)> progress = {};  // of open: loading weights takes long
 };
 
 class Handle {
@@ -34,7 +35,7 @@ class Handle {
   const Component& component() const { return *component_; }
   const std::string& name() const { return component_->manifest.name; }
   void* raw() const { return handle_; }
-  const nlohmann::json& options() const { return *options_; }  // as the plugin got them, defaults filled in
+  const nlohmann::json& options() const { return options_.values(); }  // as the plugin got them, defaults filled in
 
  protected:
   Handle(std::shared_ptr<const Component> component, const nlohmann::json& options, const OpenSettings& settings);
@@ -45,7 +46,7 @@ class Handle {
 
   std::shared_ptr<const Component> component_;
   std::shared_ptr<const ComponentServices> services_;
-  std::unique_ptr<nlohmann::json> options_;
+  Options options_;  // texts in it belong to the plugin until close
   void* handle_ = nullptr;
   bool open_ = false;
   std::thread::id thread_;

@@ -46,7 +46,7 @@ class Optimizer final : public Handle {
 
  private:
   struct Slices;
-  void start();
+  void need_bound(const char* function) const;
   const grpo_optimizer* table_ = nullptr;
   std::unique_ptr<Slices> slices_;
   Call call_;

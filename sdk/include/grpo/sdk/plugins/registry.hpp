@@ -46,11 +46,16 @@ struct Refusal {
   std::string path, reason;
 };
 
+// The file in which good probes are remembered between runs: in $GRPO_CACHE, else in the user's cache folder; "" if
+// there is neither.
+std::string default_probe_cache();
+
 struct RegistrySettings {
   std::string host_name = "grpo";  // told to plugins, for their messages
-  std::string probe;  // grpo-plugin-probe; empty: beside this program, then where it was built or installed
-  bool isolate_first_load = true;  // load a file not seen before in a child process first
-  double probe_seconds = 60;       // how long the child may take
+  std::string probe = {};  // grpo-plugin-probe; empty: beside this program, then where it was built or installed
+  bool isolate_first_load = true;                   // load a file not seen before in a child process first
+  double probe_seconds = 60;                        // how long the child may take
+  std::string probe_cache = default_probe_cache();  // empty: remember nothing between runs
 };
 
 class Registry {

@@ -30,7 +30,7 @@ namespace grpo::plugins {
 
 // A record of the dataset. Everything is copied.
 struct RewardRow {
-  std::string_view prompt;         // as the model saw it
+  std::string_view prompt = {};    // as the model saw it
   std::string_view messages = {};  // the conversation as JSON text; empty: none
   std::string_view ground_truth = {};
   std::span<const std::int32_t> prompt_ids = {};
@@ -40,7 +40,7 @@ struct RewardRow {
 struct RewardSample {
   std::int64_t row;        // what add_row returned
   std::int64_t index = 0;  // its place in its group
-  std::string_view completion;
+  std::string_view completion = {};
   std::int32_t finish = GRPO_FINISH_STOP;
   std::span<const std::int32_t> ids = {};
 };

@@ -28,29 +28,31 @@ struct Sampling {
   double top_p = 1, min_p = 0, repetition_penalty = 1;
   std::int32_t top_k = 0, min_new = 0;
   std::int32_t max_new = 0;  // 0: until positions run out
-  std::vector<std::int32_t> stop;
-  std::vector<std::string> stop_text;
+  std::vector<std::int32_t> stop = {};
+  std::vector<std::string> stop_text = {};
 };
 
 struct Request {
   std::uint64_t id = 0;   // unique among open ones
   std::uint64_t key = 0;  // sample i draws with grpo_random_key(key, i)
-  std::vector<std::int32_t> prompt;
+  std::vector<std::int32_t> prompt = {};
   std::int64_t n_samples = 1;
-  std::shared_ptr<const Sampling> sampling;  // null: the defaults
+  std::shared_ptr<const Sampling> sampling = {};  // null: the defaults
 };
 
 struct Completion {
   std::uint64_t request = 0;
   std::int64_t index = 0;
-  std::vector<std::int32_t> ids;
+  std::vector<std::int32_t> ids = {};
   std::int32_t finish = GRPO_FINISH_NONE;
   std::int32_t logprob_kind = GRPO_LOGPROB_NONE;
-  std::vector<float> logprob;               // [ids] or empty, by logprob_kind
-  std::vector<float> logprob_sampled;       // [ids] or empty
-  std::int64_t version = 0;                 // of the weights that gave the last token
-  std::vector<std::int64_t> token_version;  // [ids] or empty: all `version`
+  std::vector<float> logprob = {};               // [ids] or empty, by logprob_kind
+  std::vector<float> logprob_sampled = {};       // [ids] or empty
+  std::int64_t version = 0;                      // of the weights that gave the last token
+  std::vector<std::int64_t> token_version = {};  // [ids] or empty: all `version`
 };
+
+struct RequestQueueState;
 
 // Requests on their way to generate. [any thread]
 class RequestQueue {
@@ -63,8 +65,7 @@ class RequestQueue {
 
  private:
   friend class Sampler;
-  struct State;
-  std::unique_ptr<State> state_;
+  std::unique_ptr<RequestQueueState> state_;
 };
 
 class Sampler final : public Handle {

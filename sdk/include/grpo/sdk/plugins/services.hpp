@@ -54,11 +54,11 @@ class TaskPool {
 using LogSink = std::function<void(std::int32_t level, const std::string& component, const std::string& line)>;
 
 struct ServiceSettings {
-  LogSink log;                             // null: no grpo.log/1
+  LogSink log = {};                        // null: no grpo.log/1
   std::int32_t log_level = GRPO_LOG_INFO;  // lower lines are dropped
   bool metrics = true;
-  std::shared_ptr<const TokenizerService> tokenizer;  // null: no grpo.tokenizer/1
-  std::shared_ptr<TaskPool> tasks;                    // null: no grpo.tasks/1
+  std::shared_ptr<const TokenizerService> tokenizer = {};  // null: no grpo.tokenizer/1
+  std::shared_ptr<TaskPool> tasks = {};                    // null: no grpo.tasks/1
 };
 
 // The services as one component sees them.
