@@ -8,12 +8,12 @@
 //     bool right = grpo::kit::answers_equal("0.75", *answer);                         // true
 //
 // The rules are those of the MATH and GSM8K graders and of math-verify, re-stated; where we differ on purpose, the
-// golden file of tests/grading says so. Nothing is evaluated symbolically: x+1 does not equal 1+x unless the two are
-// spelled alike.
+// golden file of tests/grading says so. Expressions are not transformed but evaluated, with a bound of the rounding
+// error, at fixed points of their variables: x(x+1) equals x^2+x, and 2\sqrt{3} equals \sqrt{12}.
 //
-// Bounds. Work is linear in the text for extraction and in the answer for comparing, but for the multiplication of long
-// numbers, which stops at 2,000 digits: beyond, numbers are compared as text. Powers are evaluated only while they stay
-// that small (10^{10^{10}} is text). Any bytes may come, also invalid UTF-8 and zeros.
+// Bounds. Work is linear in the text, but for the arithmetic of long numbers, which stops at 2,000 digits: beyond,
+// plain decimals are compared digit by digit and all else as text. Powers and factorials are evaluated only while they
+// stay that small (10^{10^{10}} is text). Any bytes may come, also invalid UTF-8 and zeros.
 //
 // Threads: any; the functions keep no state. Errors: only std::bad_alloc is thrown.
 // Dependencies: the standard library, so a plugin may link it: target grpo_kit_grading.
@@ -29,7 +29,7 @@ namespace grpo::kit {
 // Where an answer was found, strongest form first.
 enum class AnswerForm {
   boxed,       // \boxed{...}, \fbox{...}, \boxed 5: the last one
-  tag,         // <answer>...</answer>: the last one; a \boxed inside it wins over the tag's text
+  tag,         // <answer>...</answer>: the last one. It wins over a \boxed before it, and loses to one inside or after
   hashes,      // #### 72, as GSM8K writes it: the last one, to the end of its line
   phrase,      // "the answer is ...", "final answer: ...": the last one, to the end of its sentence
   last_number  // the last number of the text, if asked for
@@ -48,6 +48,7 @@ struct ExtractedAnswer {
 };
 
 // The final answer of a completion with the form it was found in, or nothing. A \boxed{ that never closes is no answer.
+// What follows </think> is asked first, the whole text only where nothing is found there.
 std::optional<ExtractedAnswer> find_answer(std::string_view completion, const ExtractOptions& options = {});
 
 // The text alone of find_answer.

@@ -1,0 +1,591 @@
+#include "expression.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "text.hpp"
+
+namespace grpo::kit::grading {
+namespace {
+
+using Complex = std::complex<double>;
+constexpr std::size_t max_text = 2000 + 200;  // a number of max_digits and some
+constexpr int max_depth = 60;
+constexpr int max_operations = 500;
+constexpr double epsilon = 0x1p-50;  // some roundings of a double
+
+Value from_rational(const Rational& r) {
+  Value v;
+  v.exact = r;
+  const auto d = static_cast<double>(r.value());
+  v.at.fill(d);
+  v.error.fill(epsilon * std::abs(d));
+  return v;
+}
+Value from_integer(long n) {
+  return from_rational({n < 0, Natural(static_cast<std::uint64_t>(std::labs(n))), Natural(1)});
+}
+Value constant(Complex c) {
+  Value v;
+  v.at.fill(c);
+  v.error.fill(epsilon * std::abs(c));
+  return v;
+}
+
+// A name's value at each point: the same in every expression, between 0.5 and 1.5, with no pattern to it.
+Value variable(std::string_view name) {
+  std::uint64_t hash = 14695981039346656037u;  // FNV-1a
+  for (char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  Value v;
+  for (int p = 0; p < Value::points; ++p) {
+    std::uint64_t z = hash + 0x9e3779b97f4a7c15u * static_cast<std::uint64_t>(p + 1);  // splitmix64
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    v.at[p] = 0.5 + static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1p-53;
+  }
+  return v;
+}
+
+// f at all points; slope bounds |f'| there, so errors follow.
+template <class F, class Slope>
+Value apply(const Value& x, F f, Slope slope) {
+  Value v;
+  v.too_long = x.too_long;
+  for (int p = 0; p < Value::points; ++p) {
+    v.at[p] = f(x.at[p]);
+    v.error[p] = x.error[p] * slope(x.at[p]) + epsilon * (std::abs(v.at[p]) + std::abs(x.at[p]) * slope(x.at[p]));
+  }
+  return v;
+}
+
+Value combine(const Value& a, const Value& b, std::optional<Rational> (*exact)(const Rational&, const Rational&)) {
+  Value v;
+  v.too_long = a.too_long || b.too_long;
+  if (a.exact && b.exact && !v.too_long) {
+    v.exact = exact(*a.exact, *b.exact);
+    if (!v.exact) v.too_long = true;
+  }
+  return v;
+}
+
+Value plus(const Value& a, const Value& b) {
+  Value v = combine(a, b, add);
+  for (int p = 0; p < Value::points; ++p) {
+    v.at[p] = a.at[p] + b.at[p];
+    v.error[p] = a.error[p] + b.error[p] + epsilon * (std::abs(a.at[p]) + std::abs(b.at[p]));
+  }
+  return v;
+}
+
+Value times(const Value& a, const Value& b) {
+  Value v = combine(a, b, multiply);
+  for (int p = 0; p < Value::points; ++p) {
+    const double x = std::abs(a.at[p]), y = std::abs(b.at[p]);
+    v.at[p] = a.at[p] * b.at[p];
+    v.error[p] = a.error[p] * y + b.error[p] * x + epsilon * x * y;
+  }
+  return v;
+}
+
+std::optional<Value> over(const Value& a, const Value& b) {
+  if (b.exact && b.exact->is_zero()) return std::nullopt;
+  Value v = combine(a, b, divide);
+  for (int p = 0; p < Value::points; ++p) {
+    const double x = std::abs(a.at[p]), y = std::abs(b.at[p]);
+    v.at[p] = a.at[p] / b.at[p];
+    v.error[p] = (a.error[p] + b.error[p] * x / y + epsilon * x) / y;
+  }
+  return v;
+}
+
+Value root(const Value& x, int degree) {
+  if (degree == 2 && x.exact) {
+    if (const auto r = exact_root(*x.exact)) return from_rational(*r);
+  }
+  Value v;
+  v.too_long = x.too_long;
+  for (int p = 0; p < Value::points; ++p) {
+    const bool odd_of_negative = degree % 2 == 1 && x.at[p].imag() == 0 && x.at[p].real() < 0;
+    const double size = std::abs(x.at[p]);
+    v.at[p] = degree == 2       ? std::sqrt(x.at[p])
+              : odd_of_negative ? Complex(-std::pow(size, 1.0 / degree))
+                                : std::pow(x.at[p], 1.0 / degree);
+    const double out = std::abs(v.at[p]);
+    v.error[p] = epsilon * out + (size > 0 ? out * x.error[p] / (size * degree) : std::sqrt(x.error[p]));
+  }
+  return v;
+}
+
+std::optional<Value> raised(const Value& base, const Value& exponent) {
+  long n = 0;
+  const bool whole = small_integer(exponent.exact, &n);
+  Value v;
+  v.too_long =
+      base.too_long || exponent.too_long || (exponent.exact && !whole && exponent.exact->numerator.digits() > 15);
+  if (base.exact && whole && !v.too_long) {
+    if (base.exact->is_zero() && n <= 0) return std::nullopt;
+    v.exact = power(*base.exact, n);
+    if (!v.exact) v.too_long = true;
+  } else if (base.exact && exponent.exact && !v.too_long) {  // 4^{1/2}
+    const Rational twice{exponent.exact->negative, exponent.exact->numerator + exponent.exact->numerator,
+                         exponent.exact->denominator};
+    if (long halves = 0; small_integer(twice, &halves) && halves == 1) return root(base, 2);
+  }
+  for (int p = 0; p < Value::points; ++p) {
+    const Complex x = base.at[p], y = exponent.at[p];
+    v.at[p] = whole && std::labs(n) < 1000 ? std::pow(x, static_cast<int>(n)) : std::pow(x, y);
+    const double out = std::abs(v.at[p]), size = std::abs(x);
+    v.error[p] = out * (epsilon * (1 + std::abs(y)) + (size > 0 ? std::abs(y) * base.error[p] / size : 0) +
+                        (size > 0 ? std::abs(std::log(x)) * exponent.error[p] : 0));
+  }
+  return v;
+}
+
+std::optional<Value> function(std::string_view name, const Value& x) {
+  const auto one = [](Complex) { return 1.0; };
+  if (name == "sin")
+    return apply(
+        x, [](Complex z) { return std::sin(z); }, one);
+  if (name == "cos")
+    return apply(
+        x, [](Complex z) { return std::cos(z); }, one);
+  const auto tangent_slope = [](Complex z) { return 1 + std::norm(std::tan(z)); };
+  if (name == "tan")
+    return apply(
+        x, [](Complex z) { return std::tan(z); }, tangent_slope);
+  if (name == "cot") return over(from_integer(1), *function("tan", x));
+  if (name == "sec") return over(from_integer(1), *function("cos", x));
+  if (name == "csc") return over(from_integer(1), *function("sin", x));
+  if (name == "exp")
+    return apply(
+        x, [](Complex z) { return std::exp(z); }, [](Complex z) { return std::abs(std::exp(z)); });
+  if (name == "ln" || name == "log")
+    return apply(
+        x, [](Complex z) { return std::log(z); }, [](Complex z) { return 1 / std::abs(z); });
+  const auto arc_slope = [](Complex z) { return 1 / std::sqrt(std::abs(1.0 - z * z)); };
+  if (name == "arcsin")
+    return apply(
+        x, [](Complex z) { return std::asin(z); }, arc_slope);
+  if (name == "arccos")
+    return apply(
+        x, [](Complex z) { return std::acos(z); }, arc_slope);
+  if (name == "arctan")
+    return apply(
+        x, [](Complex z) { return std::atan(z); }, one);
+  return std::nullopt;
+}
+
+Value absolute(const Value& x) {
+  Value v = apply(
+      x, [](Complex z) { return Complex(std::abs(z)); }, [](Complex) { return 1.0; });
+  if (x.exact) {
+    v.exact = x.exact;
+    v.exact->negative = false;
+  }
+  return v;
+}
+
+std::optional<Value> factorial(const Value& x) {
+  long n = 0;
+  if (!small_integer(x.exact, &n) || n < 0) return std::nullopt;
+  Value v = from_integer(1);
+  for (long i = 2; i <= n && !v.too_long; ++i) v = times(v, from_integer(i));
+  return v;
+}
+
+std::optional<Value> binomial(const Value& n, const Value& k) {
+  long top = 0, bottom = 0;
+  if (!small_integer(n.exact, &top) || !small_integer(k.exact, &bottom) || bottom < 0 || bottom > top)
+    return std::nullopt;
+  Value v = from_integer(1);
+  for (long i = 1; i <= bottom && !v.too_long; ++i)
+    v = *over(times(v, from_integer(top - bottom + i)), from_integer(i));
+  return v;
+}
+
+constexpr std::string_view functions[] = {"arcsin", "arccos", "arctan", "sin", "cos", "tan",
+                                          "cot",    "sec",    "csc",    "log", "ln",  "exp"};
+
+// Recursive descent. Every function answers nothing at the first thing it does not know.
+class Parser {
+ public:
+  explicit Parser(std::string_view s) : s_(s) {}
+
+  std::optional<Value> all() {
+    auto v = sum();
+    blanks();
+    return v && at_ == s_.size() ? v : std::nullopt;
+  }
+
+ private:
+  using Result = std::optional<Value>;
+
+  void blanks() {
+    while (at_ < s_.size() && s_[at_] == ' ') ++at_;
+  }
+  char peek() {
+    blanks();
+    return at_ < s_.size() ? s_[at_] : '\0';
+  }
+  bool take(char c) {
+    if (peek() != c) return false;
+    ++at_;
+    return true;
+  }
+  bool spend() { return ++operations_ <= max_operations; }
+
+  Result sum() {
+    if (++depth_ > max_depth) return std::nullopt;
+    Result v = product_of_factors();
+    while (v && (peek() == '+' || peek() == '-')) {
+      const bool subtract = s_[at_++] == '-';
+      const Result next = product_of_factors();
+      if (!next || !spend()) return std::nullopt;
+      v = subtract ? minus(*v, *next) : plus(*v, *next);
+    }
+    --depth_;
+    return v;
+  }
+
+  Result product_of_factors() {
+    Result v = signed_factor();
+    while (v) {
+      const char c = peek();
+      if (c == '*' || c == '/') {
+        ++at_;
+        const Result next = signed_factor();
+        if (!next || !spend()) return std::nullopt;
+        v = c == '*' ? Result(times(*v, *next)) : over(*v, *next);
+      } else if (starts_factor(c)) {
+        const Result next = power_of_primary();
+        if (!next || !spend()) return std::nullopt;
+        v = times(*v, *next);
+      } else {
+        break;
+      }
+    }
+    return v;
+  }
+  bool starts_factor(char c) const {
+    if (c == '|') return bars_ == 0;
+    if (c == '\\') return s_.substr(at_, 2) != "\\}" && s_.substr(at_, 2) != "\\\\";
+    return is_letter(c) || is_digit(c) || c == '(' || c == '{' || c == '.' || c == '[';
+  }
+
+  Result signed_factor() {
+    bool minus_sign = false;
+    while (peek() == '-' || peek() == '+') minus_sign ^= s_[at_++] == '-';
+    Result v = power_of_primary();
+    return v && minus_sign ? negative(*v) : v;
+  }
+
+  Result power_of_primary() {
+    if (++depth_ > max_depth) return std::nullopt;
+    Result v = primary();
+    while (v && peek() == '!') {
+      ++at_;
+      if (!spend()) return std::nullopt;
+      v = factorial(*v);
+    }
+    if (v && take('^')) {
+      const Result exponent = superscript();
+      v = exponent && spend() ? raised(*v, *exponent) : std::nullopt;
+    }
+    --depth_;
+    return v;
+  }
+  Result superscript() {
+    if (peek() == '-') {
+      ++at_;
+      const Result v = superscript();
+      return v ? Result(negative(*v)) : v;
+    }
+    const Result v = argument();
+    if (v && peek() == '^') {  // 2^3^2 = 2^(3^2)
+      ++at_;
+      const Result exponent = superscript();
+      return exponent && spend() ? raised(*v, *exponent) : std::nullopt;
+    }
+    return v;
+  }
+
+  Result group(char open, char close) {
+    if (!take(open)) return std::nullopt;
+    const int bars = bars_;
+    bars_ = 0;
+    Result v = sum();
+    bars_ = bars;
+    return v && take(close) ? v : std::nullopt;
+  }
+
+  // What a LaTeX command or ^ takes: a group, or one digit, letter or command. In plain text a whole number: 2^10.
+  Result argument(bool one_digit = false) {
+    const char c = peek();
+    if (c == '{') return group('{', '}');
+    if (is_digit(c) && one_digit) {
+      ++at_;
+      return from_integer(c - '0');
+    }
+    if (++depth_ > max_depth) return std::nullopt;
+    Result v = primary();
+    --depth_;
+    return v;
+  }
+
+  Result primary() {
+    const char c = peek();
+    if (c == '{') return group('{', '}');
+    if (c == '(') return group('(', ')');
+    if (c == '[') return group('[', ']');
+    if (c == '|') {
+      ++at_;
+      ++bars_;
+      const Result v = sum();
+      --bars_;
+      return v && take('|') ? Result(absolute(*v)) : std::nullopt;
+    }
+    if (is_digit(c) || c == '.') return number();
+    if (c == '\\') return command();
+    if (is_letter(c)) return word();
+    return std::nullopt;
+  }
+
+  std::string_view digits() {
+    const std::size_t start = at_;
+    while (at_ < s_.size() && is_digit(s_[at_])) ++at_;
+    return s_.substr(start, at_ - start);
+  }
+  bool group_of_three(std::size_t i) const {
+    return i + 4 <= s_.size() && (s_[i] == ',' || s_[i] == ' ') && is_digit(s_[i + 1]) && is_digit(s_[i + 2]) &&
+           is_digit(s_[i + 3]) && (i + 4 == s_.size() || !is_digit(s_[i + 4]));
+  }
+
+  Result number() {
+    std::string whole(digits());
+    if (!whole.empty() && whole.size() <= 3 && whole != "0" && group_of_three(at_)) {  // 1,234,567 or 1 234 567
+      const char separator = s_[at_];
+      while (group_of_three(at_) && s_[at_] == separator) {
+        ++at_;
+        whole += digits();
+      }
+    }
+    std::string_view fraction;
+    if (at_ < s_.size() && s_[at_] == '.') {
+      ++at_;
+      fraction = digits();
+    }
+    if (whole.empty() && fraction.empty()) return std::nullopt;
+    const long exponent = scientific();
+    const auto r = decimal(whole, fraction, exponent);
+    if (!r || (at_ < s_.size() && s_[at_] == '_')) return std::nullopt;  // 1011_2 names a base: text
+    Value v = from_rational(*r);
+    if (fraction.empty() && exponent == 0) {
+      if (const Result part = mixed_part()) return plus(v, *part);
+    }
+    return v;
+  }
+  // e5, E-3 right after a number; 0 when there is none.
+  long scientific() {
+    if (at_ + 1 >= s_.size() || lower(s_[at_]) != 'e') return 0;
+    std::size_t i = at_ + 1;
+    const bool minus_sign = s_[i] == '-';
+    if (s_[i] == '-' || s_[i] == '+') ++i;
+    if (i >= s_.size() || !is_digit(s_[i])) return 0;
+    long value = 0;
+    for (; i < s_.size() && is_digit(s_[i]); ++i) value = std::min(value * 10 + (s_[i] - '0'), 1'000'000L);
+    at_ = i;
+    return minus_sign ? -value : value;
+  }
+  // The fraction of a mixed number, 1 1/2 or 1\frac{1}{2}: digits only.
+  Result mixed_part() {
+    const std::size_t start = at_;
+    const auto back = [&]() -> Result {
+      at_ = start;
+      return std::nullopt;
+    };
+    const bool spaced = at_ < s_.size() && s_[at_] == ' ';
+    blanks();
+    std::string_view top, bottom;
+    if (s_.substr(at_, 5) == "\\frac") {
+      at_ += 5;
+      const auto part = [&]() -> std::string_view {
+        blanks();
+        if (!take('{')) return at_ < s_.size() && is_digit(s_[at_]) ? s_.substr(at_++, 1) : std::string_view();
+        blanks();
+        const std::string_view d = digits();
+        return take('}') ? d : std::string_view();
+      };
+      top = part();
+      bottom = part();
+    } else if (spaced) {
+      top = digits();
+      if (top.empty() || !take('/')) return back();
+      bottom = digits();
+    }
+    if (top.empty() || bottom.empty()) return back();
+    const auto t = Natural::from_digits(top), b = Natural::from_digits(bottom);
+    if (!t || !b || b->is_zero() || compare(*t, *b) >= 0) return back();
+    return from_rational({false, *t, *b});
+  }
+
+  Result command() {
+    std::size_t end = at_ + 1;
+    while (end < s_.size() && is_letter(s_[end])) ++end;
+    const std::string_view name = s_.substr(at_ + 1, end - at_ - 1);
+    at_ = end;
+    if (name == "frac") {
+      const Result top = argument(true), bottom = top ? argument(true) : top;
+      return bottom && spend() ? over(*top, *bottom) : std::nullopt;
+    }
+    if (name == "binom") {
+      const Result top = argument(true), bottom = top ? argument(true) : top;
+      return bottom && spend() ? binomial(*top, *bottom) : std::nullopt;
+    }
+    if (name == "sqrt") return square_root(true);
+    if (name == "pi") return constant(3.14159265358979323846);
+    if (std::find(std::begin(functions), std::end(functions), name) != std::end(functions)) return call(name);
+    return symbol(name);
+  }
+
+  Result square_root(bool latex) {
+    int degree = 2;
+    if (peek() == '[') {
+      const Result n = group('[', ']');
+      long d = 0;
+      if (!n || !small_integer(n->exact, &d) || d < 2 || d > 100) return std::nullopt;
+      degree = static_cast<int>(d);
+    }
+    const Result x = argument(latex);
+    return x && spend() ? Result(root(*x, degree)) : std::nullopt;
+  }
+
+  // \sin^2 x, \log_{10} 2, \sin(x), \sin 2x
+  Result call(std::string_view name) {
+    Result base, exponent;
+    for (int i = 0; i < 2; ++i) {
+      if (take('_') && !(base = argument(true))) return std::nullopt;
+      if (take('^') && !(exponent = superscript())) return std::nullopt;
+    }
+    if (++depth_ > max_depth || !spend()) return std::nullopt;
+    Result x = peek() == '(' ? group('(', ')') : juxtaposed();
+    --depth_;
+    if (!x) return std::nullopt;
+    Result v = function(name, *x);
+    if (v && base) {
+      const Result unit = function("log", *base);
+      v = unit ? over(*v, *unit) : unit;
+    }
+    if (v && exponent) v = raised(*v, *exponent);
+    return v;
+  }
+  Result juxtaposed() {
+    if (!starts_factor(peek())) return std::nullopt;
+    Result v = power_of_primary();
+    while (v && starts_factor(peek()) && !function_follows()) {
+      const Result next = power_of_primary();
+      if (!next || !spend()) return std::nullopt;
+      v = times(*v, *next);
+    }
+    return v;
+  }
+  bool function_follows() {
+    std::string_view rest = s_.substr(at_);
+    if (!rest.empty() && rest[0] == '\\') rest.remove_prefix(1);
+    return std::any_of(std::begin(functions), std::end(functions),
+                       [&](std::string_view f) { return rest.substr(0, f.size()) == f; });
+  }
+
+  // Plain text: known words, else one letter a variable; three letters and more are words.
+  Result word() {
+    std::size_t end = at_;
+    while (end < s_.size() && is_letter(s_[end])) ++end;
+    const std::string_view run = s_.substr(at_, end - at_);
+    const auto is = [&](std::string_view w) { return run.substr(0, w.size()) == w; };
+    if (is("sqrt")) {
+      at_ += 4;
+      return square_root(false);
+    }
+    for (std::string_view f : functions) {
+      if (is(f)) {
+        at_ += f.size();
+        return call(f);
+      }
+    }
+    if (is("pi")) {
+      at_ += 2;
+      return constant(3.14159265358979323846);
+    }
+    if (run.size() > 2 && !spaced_product(run)) return std::nullopt;
+    ++at_;
+    if (run[0] == 'e') return constant(2.71828182845904523536);
+    if (run[0] == 'i') return constant({0, 1});
+    return symbol(run.substr(0, 1));
+  }
+  // abc may be a product of variables when the text holds nothing but such letters and signs, as in 3abc + 2.
+  bool spaced_product(std::string_view run) const { return run.size() <= 4 && s_.size() > run.size() && at_ > 0; }
+
+  // A variable with its subscript.
+  Result symbol(std::string_view name) {
+    std::string full(name);
+    if (peek() == '_') {
+      const std::size_t start = at_++;
+      if (peek() == '{') {
+        int depth = 0;
+        while (at_ < s_.size()) {
+          const char c = s_[at_++];
+          if (c == '{') ++depth;
+          if (c == '}' && --depth == 0) break;
+        }
+      } else if (at_ < s_.size()) {
+        ++at_;
+      }
+      for (char c : s_.substr(start, at_ - start))
+        if (c != ' ' && c != '{' && c != '}') full += c;
+    }
+    return variable(full);
+  }
+
+  std::string_view s_;
+  std::size_t at_ = 0;
+  int depth_ = 0, bars_ = 0, operations_ = 0;
+};
+
+}  // namespace
+
+std::optional<Value> evaluate(std::string_view cleaned) {
+  if (cleaned.empty() || cleaned.size() > max_text) return std::nullopt;
+  return Parser(cleaned).all();
+}
+
+Value negative(Value a) {
+  if (a.exact) a.exact = negated(*a.exact);
+  for (auto& x : a.at) x = -x;
+  return a;
+}
+Value minus(const Value& a, const Value& b) { return plus(a, negative(b)); }
+Value hundredth(const Value& a) { return *over(a, from_integer(100)); }
+
+bool same(const Value& a, const Value& b) {
+  if (a.too_long || b.too_long) return false;
+  if (a.exact && b.exact) return equal(*a.exact, *b.exact);
+  for (int p = 0; p < Value::points; ++p) {
+    const double gap = std::abs(a.at[p] - b.at[p]), bound = 4 * (a.error[p] + b.error[p]);
+    if (!std::isfinite(gap) || !std::isfinite(bound) || gap > bound) return false;
+    // A bound as large as the numbers proves nothing.
+    if (bound > 1e-6 * std::max({std::abs(a.at[p]), std::abs(b.at[p]), 1e-6})) return false;
+  }
+  return true;
+}
+
+std::optional<std::size_t> decimal_places(std::string_view s) {
+  if (!s.empty() && (s[0] == '-' || s[0] == '+')) s.remove_prefix(1);
+  const std::size_t point = s.find('.');
+  if (point == std::string_view::npos) return std::nullopt;
+  const auto all_digits = [](std::string_view t) { return std::all_of(t.begin(), t.end(), is_digit); };
+  if (!all_digits(s.substr(0, point)) || !all_digits(s.substr(point + 1))) return std::nullopt;
+  return s.size() - point - 1;
+}
+
+}  // namespace grpo::kit::grading
