@@ -2,6 +2,7 @@
 #ifndef GRPO_SRC_ALGORITHM_BATCH_VIEW_HPP
 #define GRPO_SRC_ALGORITHM_BATCH_VIEW_HPP
 
+#include <algorithm>
 #include <cmath>
 
 #include "grpo/sdk/algorithm/objective.hpp"
@@ -33,6 +34,9 @@ class View {
   size_t begin(size_t row) const { return static_cast<size_t>(batch_.start[row]); }
   size_t end(size_t row) const { return static_cast<size_t>(batch_.start[row + 1]); }
 
+  size_t kept_tokens() const {
+    return batch_.mask.empty() ? tokens() : tokens() - static_cast<size_t>(std::ranges::count(batch_.mask, 0));
+  }
   bool kept(size_t t) const { return batch_.mask.empty() || batch_.mask[t] != 0; }
   bool in_entropy(size_t t) const { return kept(t) && (batch_.entropy_mask.empty() || batch_.entropy_mask[t] != 0); }
   bool has_entropy() const { return !batch_.entropy.empty(); }

@@ -20,7 +20,7 @@ double token_factor(const ObjectiveOptions& options, const Normalizer& normalize
     case Aggregation::sequence_mean:
       return 1 / (normalizer.rows * std::max(tokens_in_row, 1.0));
     case Aggregation::token_mean:
-      return 1 / std::max(normalizer.tokens, 1.0);
+      return 1 / normalizer.tokens;
     case Aggregation::fixed_length:
       return 1 / (normalizer.rows * normalizer.max_completion_length);
     case Aggregation::sequence_sum:
@@ -29,7 +29,7 @@ double token_factor(const ObjectiveOptions& options, const Normalizer& normalize
   fail("aggregation ", static_cast<int>(options.aggregation), " is not one of Aggregation");
 }
 
-void check_normalizer(const ObjectiveOptions& options, const Normalizer& normalizer) {
+void check_normalizer(const ObjectiveOptions& options, const Normalizer& normalizer, bool has_tokens) {
   const auto require = [](double value, const char* name) {
     if (!(value > 0) || !std::isfinite(value)) {
       fail("objective: normalizer ", name, " is ", value, "; give the number of the whole optimizer step");
@@ -39,7 +39,10 @@ void check_normalizer(const ObjectiveOptions& options, const Normalizer& normali
   if (options.aggregation == Aggregation::fixed_length) {
     require(normalizer.max_completion_length, "max_completion_length");
   }
-  if (normalizer.tokens < 0 || !std::isfinite(normalizer.tokens)) fail("objective: normalizer tokens is no count");
+  const bool by_token = options.aggregation == Aggregation::token_mean;
+  const bool bonus_by_token = options.entropy_coefficient != 0 && normalizer.entropy_tokens == 0;
+  if ((by_token || bonus_by_token) && has_tokens) require(normalizer.tokens, "tokens");
+  if (normalizer.entropy_tokens != 0) require(normalizer.entropy_tokens, "entropy_tokens");
 }
 
 // Everything one call carries from row to row.
@@ -56,7 +59,7 @@ class Evaluation {
         dlogprob_(dlogprob),
         dentropy_(dentropy) {
     const double tokens = normalizer.entropy_tokens > 0 ? normalizer.entropy_tokens : normalizer.tokens;
-    entropy_factor_ = options.entropy_coefficient / std::max(tokens, 1.0);
+    entropy_factor_ = options.entropy_coefficient / tokens;
     std::fill(dlogprob.begin(), dlogprob.end(), Real(0));
     std::fill(dentropy.begin(), dentropy.end(), Real(0));
   }
@@ -172,8 +175,8 @@ template <class Real>
 ObjectiveResult evaluate(const ObjectiveOptions& options, const BasicTokenBatch<Real>& batch,
                          const Normalizer& normalizer, std::span<Real> dlogprob, std::span<Real> dentropy) {
   check(options);
-  check_normalizer(options, normalizer);
   const View<Real> view(options, batch);
+  check_normalizer(options, normalizer, view.kept_tokens() > 0);
   if (dlogprob.size() != view.tokens()) {
     fail("objective: dlogprob has room for ", dlogprob.size(), " values, the batch needs ", view.tokens());
   }

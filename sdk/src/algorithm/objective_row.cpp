@@ -59,10 +59,10 @@ Normalizer normalizer_of(const RowOptions& options, const RowArrays& arrays, dou
   out.tokens = local;
   out.max_completion_length = options.max_completion_length;
   out.entropy_tokens = std::max(entropy_tokens, 1.0) * options.accumulation;
-  const bool of_generation_batch = options.loss_type != "bnpo" && arrays.num_items;
+  const bool of_generation_batch = options.loss_type != "bnpo" && options.num_items;
   if (of_generation_batch) {
     out.tokens =
-        std::max(*arrays.num_items, 1.0) / options.processes * options.accumulation / options.steps_per_generation;
+        std::max(*options.num_items, 1.0) / options.processes * options.accumulation / options.steps_per_generation;
   }
   return out;
 }
@@ -142,14 +142,17 @@ nlohmann::json objective_row(const nlohmann::json& row) {
   const bool bonus = options.objective.entropy_coefficient != 0;
   const double entropy_tokens = count(weights.entropy_mask().empty() ? arrays.mask : weights.entropy_mask());
   std::vector<double> dlogprob(arrays.logprob.size()), dentropy(bonus ? arrays.logprob.size() : 0);
-  double loss = 0;
+  ObjectiveResult result;
   if (arrays.rows() > 0) {
     const Normalizer normalizer = normalizer_of(options, arrays, entropy_tokens);
-    loss = evaluate<double>(options.objective, batch, normalizer, dlogprob, dentropy).loss;
+    result = evaluate<double>(options.objective, batch, normalizer, dlogprob, dentropy);
   }
-  return {{"loss", loss},
+  nlohmann::json metrics = nlohmann::json::object();
+  for (const auto& [name, value] : result.metrics.values()) metrics[name] = value;
+  return {{"loss", result.loss},
           {"dlogp", in_shape(arrays, dlogprob)},
-          {"dentropy", bonus ? in_shape(arrays, dentropy) : nlohmann::json(nullptr)}};
+          {"dentropy", bonus ? in_shape(arrays, dentropy) : nlohmann::json(nullptr)},
+          {"metrics", metrics}};
 }
 
 }  // namespace grpo::algorithm

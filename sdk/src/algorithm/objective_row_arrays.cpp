@@ -14,7 +14,7 @@ using nlohmann::json;
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-enum class Array { logprob, old, reference, sampled, entropy, mask, tool_mask, advantage, reward, ratio, num_items };
+enum class Array { logprob, old, reference, sampled, entropy, mask, tool_mask, advantage, reward, ratio };
 
 // "old_per_token_logps", "old_logp", "logp_old", "old": one of these heads or tails around one of the stems.
 constexpr std::array<std::string_view, 9> stems = {"per_token_logps", "per_token_logp", "logps",    "logp", "logprobs",
@@ -30,7 +30,7 @@ constexpr std::array<Named<Array>, 9> qualifiers = {{
     {"roll", Array::sampled},
     {"vllm", Array::sampled},
 }};
-constexpr std::array<Named<Array>, 13> others = {{
+constexpr std::array<Named<Array>, 11> others = {{
     {"entropies", Array::entropy},
     {"entropy", Array::entropy},
     {"completion_mask", Array::mask},
@@ -42,8 +42,6 @@ constexpr std::array<Named<Array>, 13> others = {{
     {"advantage", Array::advantage},
     {"rewards", Array::reward},
     {"importance_sampling_ratio", Array::ratio},
-    {"num_items_in_batch", Array::num_items},
-    {"num_items", Array::num_items},
 }};
 
 std::optional<Array> array_of(std::string_view key) {
@@ -192,9 +190,6 @@ RowArrays read_arrays(const nlohmann::json& row) {
   read_advantages(row, arrays);
   read_rewards(row, arrays);
   read_ratio(row, arrays);
-  if (const Found found = find(row, Array::num_items); found.value) {
-    arrays.num_items = number(found.key, *found.value, false);
-  }
   return arrays;
 }
 

@@ -15,44 +15,46 @@ using nlohmann::json;
 
 constexpr std::array<std::string_view, 3> nests = {"config", "options", "args"};
 
-constexpr std::array<std::string_view, 38> known = {"loss_type",
-                                                    "importance_sampling_level",
-                                                    "epsilon",
-                                                    "epsilon_low",
-                                                    "epsilon_high",
-                                                    "delta",
-                                                    "beta",
-                                                    "use_bias_correction_kl",
-                                                    "kl_estimator",
-                                                    "entropy_coef",
-                                                    "use_adaptive_entropy",
-                                                    "top_entropy_quantile",
-                                                    "off_policy_mask_threshold",
-                                                    "sapo_temperature_pos",
-                                                    "sapo_temperature_neg",
-                                                    "vespo_k_pos",
-                                                    "vespo_lambda_pos",
-                                                    "vespo_k_neg",
-                                                    "vespo_lambda_neg",
-                                                    "scale_rewards",
-                                                    "num_generations",
-                                                    "max_completion_length",
-                                                    "gradient_accumulation_steps",
-                                                    "current_gradient_accumulation_steps",
-                                                    "steps_per_generation",
-                                                    "num_processes",
-                                                    "is_correction",
-                                                    "is_clip_min",
-                                                    "is_clip_max",
-                                                    "use_vllm",
-                                                    "vllm_importance_sampling_correction",
-                                                    "vllm_importance_sampling_mode",
-                                                    "vllm_importance_sampling_clip_min",
-                                                    "vllm_importance_sampling_clip_max",
-                                                    "vllm_importance_sampling_cap",
-                                                    "config",
-                                                    "options",
-                                                    "args"};
+constexpr auto known = std::to_array<std::string_view>({"loss_type",
+                                                        "importance_sampling_level",
+                                                        "epsilon",
+                                                        "epsilon_low",
+                                                        "epsilon_high",
+                                                        "delta",
+                                                        "beta",
+                                                        "use_bias_correction_kl",
+                                                        "kl_estimator",
+                                                        "entropy_coef",
+                                                        "use_adaptive_entropy",
+                                                        "top_entropy_quantile",
+                                                        "off_policy_mask_threshold",
+                                                        "sapo_temperature_pos",
+                                                        "sapo_temperature_neg",
+                                                        "vespo_k_pos",
+                                                        "vespo_lambda_pos",
+                                                        "vespo_k_neg",
+                                                        "vespo_lambda_neg",
+                                                        "scale_rewards",
+                                                        "num_generations",
+                                                        "max_completion_length",
+                                                        "gradient_accumulation_steps",
+                                                        "current_gradient_accumulation_steps",
+                                                        "steps_per_generation",
+                                                        "num_processes",
+                                                        "is_correction",
+                                                        "is_clip_min",
+                                                        "is_clip_max",
+                                                        "use_vllm",
+                                                        "vllm_importance_sampling_correction",
+                                                        "vllm_importance_sampling_mode",
+                                                        "vllm_importance_sampling_clip_min",
+                                                        "vllm_importance_sampling_clip_max",
+                                                        "vllm_importance_sampling_cap",
+                                                        "num_items_in_batch",
+                                                        "num_items",
+                                                        "config",
+                                                        "options",
+                                                        "args"});
 
 // Options of TRL's that end in the arrays or do not reach the loss: a whole GRPOConfig can be pasted.
 constexpr std::array<std::string_view, 12> without_effect = {
@@ -76,9 +78,8 @@ class Options {
       }
       if (!value.is_object()) fail("objective: \"", key, "\" must be an object of options");
       for (const auto& [option, nested] : value.items()) {
-        // num_items_in_batch is an input in TRL, but people think of it as an option.
         if (!is_option_key(option) || contains(nests, option)) {
-          fail("objective: unknown option \"", option, "\" in \"", key, "\"", suggestion(option));
+          fail("objective: unknown option \"", option, "\" in \"", key, "\"; known: ", known_options());
         }
         add(option, nested);
       }
@@ -120,12 +121,12 @@ class Options {
     if (!values_.emplace(key, value).second) fail("objective: option \"", key, "\" is given twice");
   }
 
-  static std::string suggestion(const std::string& option) {
+  static std::string known_options() {
     std::string list;
     for (std::string_view name : known) {
       if (!contains(nests, name)) list.append(list.empty() ? "" : ", ").append(name);
     }
-    return (option.empty() ? "" : "; known: ") + list;
+    return list;
   }
 
   std::map<std::string, json, std::less<>> values_;
@@ -232,6 +233,7 @@ RowOptions read_options(const json& row) {
   out.processes = options.positive("num_processes", 1);
   out.max_completion_length = options.positive("max_completion_length", 512);
   out.scale_rewards = scale_rewards(options);
+  out.num_items = options.number(options.has("num_items") ? "num_items" : "num_items_in_batch");
   if (options.has("num_generations")) out.group_size = static_cast<int64_t>(options.positive("num_generations", 1));
   return out;
 }

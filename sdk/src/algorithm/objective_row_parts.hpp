@@ -28,6 +28,7 @@ struct RowOptions {
   double max_completion_length = 512;
   AdvantageKind scale_rewards = AdvantageKind::group;
   std::optional<int64_t> group_size;  // num_generations
+  std::optional<double> num_items;    // num_items_in_batch: masked tokens of the whole generation batch
 };
 
 struct RowArrays {
@@ -37,7 +38,6 @@ struct RowArrays {
   std::vector<uint8_t> mask;                               // never empty but for no token
   std::vector<double> advantage, token_advantage, reward;  // those given
   std::vector<double> importance_ratio;                    // [tokens], as given
-  std::optional<double> num_items;
 
   size_t rows() const { return start.size() - 1; }
 };

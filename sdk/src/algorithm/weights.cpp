@@ -101,7 +101,8 @@ double entropy_quantile(std::span<const double> entropy, std::span<const uint8_t
     if (kept(mask, t)) values.push_back(entropy[t]);
   }
   if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
-  const double rank = q * static_cast<double>(values.size() - 1);
+  // In fp32, as torch.quantile has it: a rank meant to be whole, such as 0.3 x 10, must not land a hair above.
+  const double rank = static_cast<float>(q) * static_cast<float>(values.size() - 1);
   const auto below = static_cast<std::ptrdiff_t>(rank);
   std::nth_element(values.begin(), values.begin() + below, values.end());
   const double low = values[static_cast<size_t>(below)];
