@@ -15,46 +15,23 @@ using nlohmann::json;
 
 constexpr std::array<std::string_view, 3> nests = {"config", "options", "args"};
 
-constexpr auto known = std::to_array<std::string_view>({"loss_type",
-                                                        "importance_sampling_level",
-                                                        "epsilon",
-                                                        "epsilon_low",
-                                                        "epsilon_high",
-                                                        "delta",
-                                                        "beta",
-                                                        "use_bias_correction_kl",
-                                                        "kl_estimator",
-                                                        "entropy_coef",
-                                                        "use_adaptive_entropy",
-                                                        "top_entropy_quantile",
-                                                        "off_policy_mask_threshold",
-                                                        "sapo_temperature_pos",
-                                                        "sapo_temperature_neg",
-                                                        "vespo_k_pos",
-                                                        "vespo_lambda_pos",
-                                                        "vespo_k_neg",
-                                                        "vespo_lambda_neg",
-                                                        "scale_rewards",
-                                                        "num_generations",
-                                                        "max_completion_length",
-                                                        "gradient_accumulation_steps",
-                                                        "current_gradient_accumulation_steps",
-                                                        "steps_per_generation",
-                                                        "num_processes",
-                                                        "is_correction",
-                                                        "is_clip_min",
-                                                        "is_clip_max",
-                                                        "use_vllm",
-                                                        "vllm_importance_sampling_correction",
-                                                        "vllm_importance_sampling_mode",
-                                                        "vllm_importance_sampling_clip_min",
-                                                        "vllm_importance_sampling_clip_max",
-                                                        "vllm_importance_sampling_cap",
-                                                        "num_items_in_batch",
-                                                        "num_items",
-                                                        "config",
-                                                        "options",
-                                                        "args"});
+// clang-format off
+constexpr auto known = std::to_array<std::string_view>({
+    "loss_type", "importance_sampling_level", "epsilon", "epsilon_low", "epsilon_high", "delta",
+    "beta", "use_bias_correction_kl", "kl_estimator",
+    "entropy_coef", "use_adaptive_entropy", "top_entropy_quantile",
+    "off_policy_mask_threshold",
+    "sapo_temperature_pos", "sapo_temperature_neg",
+    "vespo_k_pos", "vespo_lambda_pos", "vespo_k_neg", "vespo_lambda_neg",
+    "scale_rewards", "num_generations", "max_completion_length",
+    "gradient_accumulation_steps", "current_gradient_accumulation_steps", "steps_per_generation", "num_processes",
+    "num_items_in_batch", "num_items",
+    "is_correction", "is_clip_min", "is_clip_max",
+    "use_vllm", "vllm_importance_sampling_correction", "vllm_importance_sampling_mode",
+    "vllm_importance_sampling_clip_min", "vllm_importance_sampling_clip_max", "vllm_importance_sampling_cap",
+    "config", "options", "args",
+});
+// clang-format on
 
 // Options of TRL's that end in the arrays or do not reach the loss: a whole GRPOConfig can be pasted.
 constexpr std::array<std::string_view, 12> without_effect = {
