@@ -50,6 +50,23 @@ TEST(Row, AFlatListIsOneCompletion) {
   EXPECT_EQ(json::array({flat.at("dlogp")}), nested.at("dlogp"));
 }
 
+TEST(Row, AdvantagesComeByRowAsAColumnOrByToken) {
+  const json by_row = objective_row(parse(R"({"logp": [[-1, -2], [-3]], "advantages": [2, 1]})"));
+  const json column = objective_row(parse(R"({"logp": [[-1, -2], [-3]], "advantages": [[2], [1]]})"));
+  const json by_token = objective_row(parse(R"({"logp": [[-1, -2], [-3]], "advantages": [[2, 2], [1]]})"));
+  EXPECT_EQ(by_row, column);
+  EXPECT_EQ(by_row, by_token);
+}
+
+TEST(Row, AnUnknownSampledLogProbabilityIsNoCorrection) {
+  const json out = objective_row(parse(R"({"logp": [[-1, -1]], "sampling_logp": [[-2, null]], "advantages": [1],
+      "config": {"is_correction": "token_truncate", "vllm_importance_sampling_clip_max": 2.5}})"));
+  EXPECT_EQ(out.at("dlogp"), parse("[[-1.25, -0.5]]"));
+  const json none = objective_row(parse(R"({"logp": [[-1, -1]], "sampling_logp": [null], "advantages": [1],
+      "config": {"is_correction": "token_truncate"}})"));
+  EXPECT_EQ(none.at("dlogp"), parse("[[-0.5, -0.5]]"));
+}
+
 TEST(Row, RewardsMakeAdvantages) {
   const json out = objective_row(parse(R"({"logp": [[-1], [-1], [-1], [-1]], "rewards": [1, 3, 5, null],
       "num_generations": 2, "scale_rewards": "none"})"));

@@ -41,6 +41,21 @@ constexpr std::array<Named<KlEstimator>, 6> estimators = {{
     {"low_var_kl", KlEstimator::k3},
 }};
 
+constexpr std::array<Named<RatioLevel>, 3> levels = {{
+    {"token", RatioLevel::token},
+    {"sequence", RatioLevel::sequence},
+    {"sequence_token", RatioLevel::sequence_token},
+}};
+
+constexpr std::array<Named<Aggregation>, 6> aggregations = {{
+    {"sequence_mean", Aggregation::sequence_mean},
+    {"token_mean", Aggregation::token_mean},
+    {"fixed_length", Aggregation::fixed_length},
+    {"sequence_sum", Aggregation::sequence_sum},
+    {"seq_mean_token_mean", Aggregation::sequence_mean},
+    {"seq_mean_token_sum", Aggregation::sequence_sum},
+}};
+
 constexpr std::array<Named<AdvantageKind>, 5> advantage_kinds = {{
     {"group", AdvantageKind::group},
     {"none", AdvantageKind::none},
@@ -105,6 +120,8 @@ std::vector<std::string_view> objective_names() {
 }
 
 KlEstimator kl_estimator(std::string_view name) { return find_named("KL estimator", name, all(estimators)); }
+RatioLevel ratio_level(std::string_view name) { return find_named("ratio level", name, all(levels)); }
+Aggregation aggregation(std::string_view name) { return find_named("aggregation", name, all(aggregations)); }
 AdvantageKind advantage_kind(std::string_view name) { return find_named("advantage", name, all(advantage_kinds)); }
 ScheduleKind schedule_kind(std::string_view name) { return find_named("schedule", name, all(schedules)); }
 RolloutCorrection rollout_correction(std::string_view name) {

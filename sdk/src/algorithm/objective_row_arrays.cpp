@@ -1,4 +1,5 @@
 // The arrays of a row: [rows][tokens], ragged or padded, under any of the names that people use.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -116,15 +117,20 @@ void read_advantages(const json& row, RowArrays& arrays) {
   if (!found.value) return;
   const json value = arrays.single && found.value->is_number() ? json::array({*found.value}) : *found.value;
   if (!value.is_array()) fail("objective: \"", found.key, "\" must be a list, a number a row");
-  const bool per_token = !value.empty() && value.front().is_array();
-  if (per_token || (arrays.single && value.size() != 1)) {
+  const auto is_list = [](const json& element) { return element.is_array(); };
+  const auto is_one = [](const json& element) { return element.is_array() && element.size() == 1; };
+  const bool nested = std::any_of(value.begin(), value.end(), is_list);
+  const bool column = nested && std::all_of(value.begin(), value.end(), is_one);  // TRL's (B, 1)
+  if ((nested && !column) || (arrays.single && value.size() != 1)) {
     arrays.token_advantage = token_values(found, arrays.single, nullptr, &arrays.start, false);
     return;
   }
   if (value.size() != arrays.rows()) {
     fail("objective: \"", found.key, "\" has ", value.size(), " values for ", arrays.rows(), " rows");
   }
-  for (const json& element : value) arrays.advantage.push_back(number(found.key, element, false));
+  for (const json& element : value) {
+    arrays.advantage.push_back(number(found.key, column ? element.front() : element, false));
+  }
 }
 
 void read_rewards(const json& row, RowArrays& arrays) {

@@ -1,7 +1,8 @@
 // The options of a row, under TRL's names and with the defaults of TRL 1.16.
 #include <algorithm>
 #include <array>
-#include <cmath>
+#include <initializer_list>
+#include <limits>
 #include <map>
 
 #include "objective_row_parts.hpp"
@@ -24,7 +25,8 @@ constexpr auto known = std::to_array<std::string_view>({
     "sapo_temperature_pos", "sapo_temperature_neg",
     "vespo_k_pos", "vespo_lambda_pos", "vespo_k_neg", "vespo_lambda_neg",
     "scale_rewards", "num_generations", "max_completion_length",
-    "gradient_accumulation_steps", "current_gradient_accumulation_steps", "steps_per_generation", "num_processes",
+    "gradient_accumulation_steps", "current_gradient_accumulation_steps", "accumulation", "accum", "steps_per_generation",
+    "num_processes", "world_size",
     "num_items_in_batch", "num_items",
     "is_correction", "is_clip_min", "is_clip_max",
     "use_vllm", "vllm_importance_sampling_correction", "vllm_importance_sampling_mode",
@@ -81,6 +83,12 @@ class Options {
     if (!(value > 0)) fail("objective: option \"", key, "\" is ", value, "; it must be over 0");
     return value;
   }
+  double first_positive(std::initializer_list<const char*> keys, double otherwise) const {
+    for (const char* key : keys) {
+      if (has(key)) return positive(key, otherwise);
+    }
+    return otherwise;
+  }
   bool flag(const char* key, bool otherwise) const {
     if (!has(key)) return otherwise;
     if (!at(key).is_boolean())
@@ -108,15 +116,6 @@ class Options {
 
   std::map<std::string, json, std::less<>> values_;
 };
-
-RatioLevel ratio_level(const std::string& name) {
-  static constexpr std::array<Named<RatioLevel>, 3> levels = {{
-      {"token", RatioLevel::token},
-      {"sequence", RatioLevel::sequence},
-      {"sequence_token", RatioLevel::sequence_token},
-  }};
-  return find_named<RatioLevel>("importance_sampling_level", name, levels);
-}
 
 // TRL corrects when it samples with vLLM; a row that names a mode means it.
 std::optional<RolloutCorrection> correction_of(const Options& options) {
@@ -201,13 +200,11 @@ RowOptions read_options(const json& row) {
     fail("objective: option \"top_entropy_quantile\" is ", out.top_entropy_quantile, "; it must be in [0, 1]");
   }
   out.off_policy_threshold = options.number("off_policy_mask_threshold");
-  out.accumulation =
-      options.positive(options.has("current_gradient_accumulation_steps") ? "current_gradient_accumulation_steps"
-                                                                          : "gradient_accumulation_steps",
-                       1);
-  out.steps_per_generation =
-      options.positive("steps_per_generation", options.positive("gradient_accumulation_steps", out.accumulation));
-  out.processes = options.positive("num_processes", 1);
+  out.accumulation = options.first_positive(
+      {"current_gradient_accumulation_steps", "gradient_accumulation_steps", "accumulation", "accum"}, 1);
+  out.steps_per_generation = options.first_positive(
+      {"steps_per_generation", "gradient_accumulation_steps", "accumulation", "accum"}, out.accumulation);
+  out.processes = options.first_positive({"num_processes", "world_size"}, 1);
   out.max_completion_length = options.positive("max_completion_length", 512);
   out.scale_rewards = scale_rewards(options);
   out.num_items = options.number(options.has("num_items") ? "num_items" : "num_items_in_batch");

@@ -98,7 +98,12 @@ struct ObjectiveOptions {
 // Throws grpo::Error that lists the names.
 ObjectiveOptions objective_options(std::string_view name);
 std::vector<std::string_view> objective_names();
-KlEstimator kl_estimator(std::string_view name);  // "k1" ("kl"), "k2" ("mse"), "k3" ("low_var_kl"); throws grpo::Error
+
+// The parts by their own names, and by verl's in parentheses. Each throws grpo::Error that lists the names.
+KlEstimator kl_estimator(std::string_view name);  // k1 (kl), k2 (mse), k3 (low_var_kl)
+RatioLevel ratio_level(std::string_view name);    // as the enumerators
+Aggregation aggregation(
+    std::string_view name);  // as the enumerators (seq-mean-token-mean, token-mean, -, seq-mean-token-sum)
 
 // Throws grpo::Error naming the option and its range when the numbers make no objective (clip_low outside [0, 1], ...).
 void check(const ObjectiveOptions& options);
