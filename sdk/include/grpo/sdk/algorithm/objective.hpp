@@ -39,7 +39,7 @@ namespace grpo::algorithm {
 
 enum class PolicyTerm {
   clip,   // -min(r A, clip(r, 1 - clip_low, 1 + clip_high) A), with `delta` the first r is min(r, delta)
-  cispo,  // -stopgrad(min(r, cispo_max_ratio)) A logp; MiniMax-M1
+  cispo,  // -stopgrad(clip(r, cispo_min_ratio, cispo_max_ratio)) A logp; MiniMax-M1
   sapo,   // -A sigmoid(tau (r - 1)) 4 / tau, tau by the sign of A; SAPO
   vespo,  // -stopgrad(phi(w)) A logp, w the product of the sequence's ratios; VESPO
 };
@@ -71,8 +71,9 @@ struct ObjectiveOptions {
 
   double clip_low = 0.2;   // epsilon
   double clip_high = 0.2;  // epsilon_high; "clip-higher" (DAPO) is 0.28
-  std::optional<double>
-      delta;  // two-sided clipping (INTELLECT-2): an upper bound on the unclipped ratio, over 1 + clip_high
+  // Two-sided clipping (INTELLECT-2): an upper bound on the unclipped ratio, meant to exceed 1 + clip_high. For
+  // negative advantages this is verl's dual clip: its clip_ratio_c = 3 is delta = 3.
+  std::optional<double> delta;
 
   double kl_coefficient = 0;  // beta; 0 needs no reference log-probabilities
   KlEstimator kl_estimator = KlEstimator::k3;
@@ -80,7 +81,8 @@ struct ObjectiveOptions {
 
   double entropy_coefficient = 0;  // loss -= coefficient x mean entropy; needs entropies
 
-  double cispo_max_ratio = 5.0;
+  double cispo_min_ratio = 0.0;            // TRL and MiniMax-M1: none; verl: 1 - clip_low
+  double cispo_max_ratio = 5.0;            // verl: 1 + clip_high
   double sapo_temperature_positive = 1.0;  // for A > 0
   double sapo_temperature_negative = 1.05;
   double vespo_k_positive = 2.0, vespo_lambda_positive = 3.0;  // for A >= 0
@@ -96,9 +98,14 @@ struct ObjectiveOptions {
 // Throws grpo::Error that lists the names.
 ObjectiveOptions objective_options(std::string_view name);
 std::vector<std::string_view> objective_names();
-KlEstimator kl_estimator(std::string_view name);  // "k1" ("kl"), "k2" ("mse"), "k3" ("low_var_kl"); throws grpo::Error
 
-// Throws grpo::Error naming the option and its range when the numbers make no objective (clip_low outside [0, 1), ...).
+// The parts by their own names, and by verl's in parentheses. Each throws grpo::Error that lists the names.
+KlEstimator kl_estimator(std::string_view name);  // k1 (kl), k2 (mse), k3 (low_var_kl)
+RatioLevel ratio_level(std::string_view name);    // as the enumerators
+Aggregation aggregation(
+    std::string_view name);  // as the enumerators (seq-mean-token-mean, token-mean, -, seq-mean-token-sum)
+
+// Throws grpo::Error naming the option and its range when the numbers make no objective (clip_low outside [0, 1], ...).
 void check(const ObjectiveOptions& options);
 
 // Ragged rows of tokens: row i is [start[i], start[i + 1]). Rows may be empty. All spans are the caller's, for the
@@ -115,8 +122,8 @@ struct BasicTokenBatch {
   std::span<const double> advantage;        // [rows], or
   std::span<const double> token_advantage;  // [tokens], which wins where given
   std::span<const double> policy_weight;    // [tokens] factor on the policy term (weights.hpp); empty: ones
-  std::span<const double>
-      importance_ratio;                   // [tokens] exp(old - sampled) after rollout correction: only vespo reads it
+  // [rows] log of the row's rollout correction: only vespo reads it; empty: zeros
+  std::span<const double> row_log_importance;
   std::span<const uint8_t> entropy_mask;  // [tokens] tokens of the entropy bonus, within mask; empty: mask
 };
 using TokenBatch = BasicTokenBatch<float>;

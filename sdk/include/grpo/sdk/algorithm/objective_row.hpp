@@ -5,7 +5,7 @@
 //
 //   {"per_token_logps": [[-0.1, -2.0], [-0.5]], "old_per_token_logps": [...], "advantages": [1.0, -1.0],
 //    "completion_mask": [[1, 1], [1]], "config": {"loss_type": "dapo", "epsilon_high": 0.28, "beta": 0.04, ...}}
-//   -> {"loss": -0.3, "dlogp": [[...], [...]], "dentropy": null}
+//   -> {"loss": -0.3, "dlogp": [[...], [...]], "dentropy": null, "metrics": {...}}
 //
 // Arrays, [rows][tokens] unless said otherwise, rows ragged or padded (padding is what the mask leaves out):
 //   per_token_logps (logp, logps, logprobs)              required
@@ -15,10 +15,11 @@
 //   entropies (entropy)                                  required by entropy_coef and top_entropy_quantile
 //   completion_mask (mask), tool_mask                    absent: all ones; multiplied
 //   advantages [rows] or [rows][tokens]                  or `rewards` [rows] with num_generations and scale_rewards
-//   num_items_in_batch                                   number; absent: masked tokens x steps_per_generation /
-//   accumulation
+//
 // Options stand in "config" (or "options", "args") or beside the arrays, under TRL's names and with TRL 1.16's
-// defaults.
+// defaults. `is_correction` is vllm_importance_sampling_mode, null for off. num_items_in_batch, the masked tokens of
+// the generation batch, is by default such that this row is its fair share. Beyond TRL: loss_type "gspo", kl_estimator
+// k1 | k2 | k3.
 #ifndef GRPO_SDK_ALGORITHM_OBJECTIVE_ROW_HPP
 #define GRPO_SDK_ALGORITHM_OBJECTIVE_ROW_HPP
 
@@ -26,8 +27,9 @@
 
 namespace grpo::algorithm {
 
-// {"loss", "dlogp", "dentropy"}: shapes as per_token_logps; dentropy is null without an entropy bonus.
-// Throws grpo::Error naming the key (and row) that is unknown, missing or of the wrong shape. [any thread]
+// {"loss", "dlogp", "dentropy", "metrics"}: shapes as per_token_logps (a flat list is one row); dentropy is null
+// without an entropy bonus; metrics have the names of ObjectiveMetrics::values. Throws grpo::Error naming the key (and
+// row) that is unknown, missing or of the wrong shape. [any thread]
 nlohmann::json objective_row(const nlohmann::json& row);
 
 }  // namespace grpo::algorithm

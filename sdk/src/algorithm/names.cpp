@@ -1,0 +1,158 @@
+// Which parts a name stands for: the one table to extend when an objective is added.
+#include <array>
+#include <cmath>
+
+#include "grpo/sdk/algorithm/advantages.hpp"
+#include "grpo/sdk/algorithm/objective.hpp"
+#include "grpo/sdk/algorithm/schedule.hpp"
+#include "grpo/sdk/algorithm/weights.hpp"
+#include "terms/term.hpp"
+#include "text.hpp"
+
+namespace grpo::algorithm {
+
+namespace {
+
+struct Parts {
+  PolicyTerm term;
+  RatioLevel ratio;
+  Aggregation aggregation;
+};
+
+constexpr std::array<Named<Parts>, 10> objectives = {{
+    {"grpo", {PolicyTerm::clip, RatioLevel::token, Aggregation::sequence_mean}},
+    {"bnpo", {PolicyTerm::clip, RatioLevel::token, Aggregation::token_mean}},
+    {"dapo", {PolicyTerm::clip, RatioLevel::token, Aggregation::token_mean}},
+    {"dr_grpo", {PolicyTerm::clip, RatioLevel::token, Aggregation::fixed_length}},
+    {"gspo", {PolicyTerm::clip, RatioLevel::sequence, Aggregation::sequence_mean}},
+    {"gspo_token", {PolicyTerm::clip, RatioLevel::sequence_token, Aggregation::sequence_mean}},
+    {"cispo", {PolicyTerm::cispo, RatioLevel::token, Aggregation::token_mean}},
+    {"sapo", {PolicyTerm::sapo, RatioLevel::token, Aggregation::sequence_mean}},
+    {"luspo", {PolicyTerm::clip, RatioLevel::sequence, Aggregation::sequence_sum}},
+    {"vespo", {PolicyTerm::vespo, RatioLevel::token, Aggregation::token_mean}},
+}};
+
+constexpr std::array<Named<KlEstimator>, 6> estimators = {{
+    {"k1", KlEstimator::k1},
+    {"k2", KlEstimator::k2},
+    {"k3", KlEstimator::k3},
+    {"kl", KlEstimator::k1},
+    {"mse", KlEstimator::k2},
+    {"low_var_kl", KlEstimator::k3},
+}};
+
+constexpr std::array<Named<RatioLevel>, 3> levels = {{
+    {"token", RatioLevel::token},
+    {"sequence", RatioLevel::sequence},
+    {"sequence_token", RatioLevel::sequence_token},
+}};
+
+constexpr std::array<Named<Aggregation>, 6> aggregations = {{
+    {"sequence_mean", Aggregation::sequence_mean},
+    {"token_mean", Aggregation::token_mean},
+    {"fixed_length", Aggregation::fixed_length},
+    {"sequence_sum", Aggregation::sequence_sum},
+    {"seq_mean_token_mean", Aggregation::sequence_mean},
+    {"seq_mean_token_sum", Aggregation::sequence_sum},
+}};
+
+constexpr std::array<Named<AdvantageKind>, 5> advantage_kinds = {{
+    {"group", AdvantageKind::group},
+    {"none", AdvantageKind::none},
+    {"batch", AdvantageKind::batch},
+    {"grpo", AdvantageKind::group},
+    {"dr_grpo", AdvantageKind::none},
+}};
+
+constexpr std::array<Named<ScheduleKind>, 5> schedules = {{
+    {"constant", ScheduleKind::constant},
+    {"linear", ScheduleKind::linear},
+    {"cosine", ScheduleKind::cosine},
+    {"constant_with_warmup", ScheduleKind::constant},
+    {"cosine_with_min_lr", ScheduleKind::cosine},
+}};
+
+constexpr std::array<Named<RolloutCorrection>, 4> corrections = {{
+    {"token_truncate", RolloutCorrection::token_truncate},
+    {"token_mask", RolloutCorrection::token_mask},
+    {"sequence_truncate", RolloutCorrection::sequence_truncate},
+    {"sequence_mask", RolloutCorrection::sequence_mask},
+}};
+
+template <class Value, size_t n>
+std::span<const Named<Value>> all(const std::array<Named<Value>, n>& table) {
+  return table;
+}
+
+}  // namespace
+
+TermUnit term_unit(PolicyTerm term) {
+  switch (term) {
+    case PolicyTerm::clip:
+      return {clip_term, true};
+    case PolicyTerm::cispo:
+      return {cispo_term, true};
+    case PolicyTerm::sapo:
+      return {sapo_term, false};
+    case PolicyTerm::vespo:
+      return {vespo_term, false};
+  }
+  fail("policy term ", static_cast<int>(term), " is not one of PolicyTerm");
+}
+
+ObjectiveOptions objective_options(std::string_view name) {
+  const Parts parts = find_named("objective", name, all(objectives));
+  ObjectiveOptions options;
+  options.term = parts.term;
+  options.ratio = parts.ratio;
+  options.aggregation = parts.aggregation;
+  if (folded(name).starts_with("gspo")) {
+    options.clip_low = 3e-4;
+    options.clip_high = 4e-4;
+  }
+  return options;
+}
+
+std::vector<std::string_view> objective_names() {
+  std::vector<std::string_view> names;
+  for (const auto& [name, parts] : objectives) names.push_back(name);
+  return names;
+}
+
+KlEstimator kl_estimator(std::string_view name) { return find_named("KL estimator", name, all(estimators)); }
+RatioLevel ratio_level(std::string_view name) { return find_named("ratio level", name, all(levels)); }
+Aggregation aggregation(std::string_view name) { return find_named("aggregation", name, all(aggregations)); }
+AdvantageKind advantage_kind(std::string_view name) { return find_named("advantage", name, all(advantage_kinds)); }
+ScheduleKind schedule_kind(std::string_view name) { return find_named("schedule", name, all(schedules)); }
+RolloutCorrection rollout_correction(std::string_view name) {
+  return find_named("rollout correction", name, all(corrections));
+}
+
+std::string_view name(AdvantageKind kind) { return name_of(kind, all(advantage_kinds)); }
+std::string_view name(ScheduleKind kind) { return name_of(kind, all(schedules)); }
+
+void check(const ObjectiveOptions& options) {
+  const auto require = [](bool good, std::string_view option, double value, std::string_view range) {
+    if (!good) fail("objective option ", option, " is ", value, "; it must be ", range);
+  };
+  const auto not_negative = [&](std::string_view option, double value) {
+    require(value >= 0 && std::isfinite(value), option, value, "a finite number, not negative");
+  };
+  const auto positive = [&](std::string_view option, double value) {
+    require(value > 0 && std::isfinite(value), option, value, "a finite number over 0");
+  };
+  require(options.clip_low >= 0 && options.clip_low <= 1, "clip_low", options.clip_low, "in [0, 1]");
+  not_negative("clip_high", options.clip_high);
+  if (options.delta) positive("delta", *options.delta);
+  require(std::isfinite(options.kl_coefficient), "kl_coefficient", options.kl_coefficient, "finite");
+  require(std::isfinite(options.entropy_coefficient), "entropy_coefficient", options.entropy_coefficient, "finite");
+  not_negative("cispo_min_ratio", options.cispo_min_ratio);
+  require(options.cispo_max_ratio >= options.cispo_min_ratio, "cispo_max_ratio", options.cispo_max_ratio,
+          "at least cispo_min_ratio");
+  positive("sapo_temperature_positive", options.sapo_temperature_positive);
+  positive("sapo_temperature_negative", options.sapo_temperature_negative);
+  require(options.log_ratio_limit > 0, "log_ratio_limit", options.log_ratio_limit, "over 0");
+  require(options.kl_limit > 0, "kl_limit", options.kl_limit, "over 0");
+}
+
+}  // namespace grpo::algorithm

@@ -1,0 +1,158 @@
+#include "grpo/sdk/algorithm/objective_row.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "objective_row_parts.hpp"
+#include "text.hpp"
+
+namespace grpo::algorithm {
+
+namespace {
+
+// Keys that say something about the row and nothing to the objective.
+constexpr std::array<std::string_view, 12> annotations = {
+    "id", "name", "comment", "description", "case", "index", "note", "seed", "expected", "loss", "dlogp", "dentropy"};
+
+void check_keys(const nlohmann::json& row) {
+  if (!row.is_object()) fail("objective: a row must be a JSON object, this one is ", row.type_name());
+  for (const auto& [key, value] : row.items()) {
+    const bool annotation =
+        key.starts_with('_') || std::find(annotations.begin(), annotations.end(), key) != annotations.end();
+    if (!annotation && !is_option_key(key) && !is_array_key(key)) {
+      fail("objective: unknown key \"", key,
+           "\" (arrays are named as per_token_logps or logp, options as in TRL; a key "
+           "that begins with _ is left alone)");
+    }
+  }
+}
+
+// The advantages that the row gives, or those its rewards make.
+void complete_advantages(const RowOptions& options, RowArrays& arrays) {
+  if (!arrays.advantage.empty() || !arrays.token_advantage.empty() || arrays.rows() == 0) return;
+  if (arrays.reward.empty()) fail("objective: \"advantages\" is missing (or give \"rewards\" and \"num_generations\")");
+  if (!options.group_size) fail("objective: \"num_generations\" is missing: it says which rewards form a group");
+  const auto size = *options.group_size;
+  const auto rows = static_cast<int64_t>(arrays.rows());
+  if (size < 1 || rows % size != 0)
+    fail("objective: \"num_generations\" is ", size, ", but there are ", rows, " rewards");
+  std::vector<int64_t> groups;
+  for (int64_t at = 0; at <= rows; at += size) groups.push_back(at);
+  arrays.advantage = advantages(options.scale_rewards, arrays.reward, groups);
+}
+
+// What the weights are computed from: "equal to logprob" written out.
+const std::vector<double>& old_of(const RowArrays& arrays) {
+  return arrays.old_logprob.empty() ? arrays.logprob : arrays.old_logprob;
+}
+
+double count(const std::vector<uint8_t>& mask) {
+  return static_cast<double>(std::count_if(mask.begin(), mask.end(), [](uint8_t m) { return m != 0; }));
+}
+
+// TRL scales every micro batch for accumulation; its normalisers are these numbers of ours.
+Normalizer normalizer_of(const RowOptions& options, const RowArrays& arrays, double entropy_tokens) {
+  const double local = std::max(count(arrays.mask), 1.0) * options.accumulation;
+  Normalizer out;
+  out.rows = static_cast<double>(arrays.rows()) * options.accumulation;
+  out.tokens = local;
+  out.max_completion_length = options.max_completion_length;
+  out.entropy_tokens = std::max(entropy_tokens, 1.0) * options.accumulation;
+  const bool of_generation_batch = options.loss_type != "bnpo" && options.num_items;
+  if (of_generation_batch) {
+    out.tokens =
+        std::max(*options.num_items, 1.0) / options.processes * options.accumulation / options.steps_per_generation;
+  }
+  return out;
+}
+
+// Factors on the policy term, multiplied.
+class Weights {
+ public:
+  Weights(const RowOptions& options, const RowArrays& arrays) : values_(arrays.mask.size(), 1.0) {
+    if (options.off_policy_threshold) {
+      if (!arrays.token_advantage.empty()) fail("objective: \"off_policy_mask_threshold\" needs one advantage a row");
+      const auto& sampled = arrays.sampled_logprob.empty() ? old_of(arrays) : arrays.sampled_logprob;
+      multiply(off_policy_mask(*options.off_policy_threshold, arrays.start, arrays.logprob, sampled, arrays.advantage,
+                               arrays.mask));
+    }
+    if (options.top_entropy_quantile < 1) {
+      if (arrays.entropy.empty()) fail("objective: \"top_entropy_quantile\" needs \"entropies\"");
+      const double threshold = entropy_quantile(arrays.entropy, arrays.mask, 1 - options.top_entropy_quantile);
+      entropy_mask_ = top_entropy_mask(arrays.entropy, arrays.mask, threshold);
+      multiply(entropy_mask_);
+    }
+    apply_correction(options, arrays);
+  }
+
+  const std::vector<double>& values() const { return values_; }
+  const std::vector<uint8_t>& entropy_mask() const { return entropy_mask_; }
+  const std::vector<double>& row_log_importance() const { return row_log_importance_; }
+
+ private:
+  template <class Factors>
+  void multiply(const Factors& factors) {
+    for (size_t t = 0; t < values_.size(); ++t) values_[t] *= static_cast<double>(factors[t]);
+  }
+
+  void apply_correction(const RowOptions& options, const RowArrays& arrays) {
+    std::vector<double> ratio = arrays.importance_ratio;
+    if (ratio.empty() && options.correction && !arrays.sampled_logprob.empty()) {
+      ratio = rollout_ratio(*options.correction, options.correction_min, options.correction_max, arrays.start,
+                            old_of(arrays), arrays.sampled_logprob, arrays.mask);
+    }
+    if (ratio.empty()) return;
+    // VESPO takes the correction into its sequence weight instead.
+    if (options.objective.term == PolicyTerm::vespo) {
+      row_log_importance_ = algorithm::row_log_importance(arrays.start, ratio, arrays.mask);
+    } else {
+      multiply(ratio);
+    }
+  }
+
+  std::vector<double> values_;
+  std::vector<uint8_t> entropy_mask_;
+  std::vector<double> row_log_importance_;
+};
+
+}  // namespace
+
+nlohmann::json objective_row(const nlohmann::json& row) {
+  check_keys(row);
+  const RowOptions options = read_options(row);
+  RowArrays arrays = read_arrays(row);
+  complete_advantages(options, arrays);
+  const Weights weights(options, arrays);
+
+  BasicTokenBatch<double> batch;
+  batch.start = arrays.start;
+  batch.logprob = arrays.logprob;
+  batch.old_logprob = arrays.old_logprob;
+  batch.reference_logprob = arrays.reference_logprob;
+  batch.sampled_logprob = arrays.sampled_logprob;
+  batch.entropy = arrays.entropy;
+  batch.mask = arrays.mask;
+  batch.advantage = arrays.advantage;
+  batch.token_advantage = arrays.token_advantage;
+  batch.policy_weight = weights.values();
+  batch.entropy_mask = weights.entropy_mask();
+  batch.row_log_importance = weights.row_log_importance();
+
+  const bool bonus = options.objective.entropy_coefficient != 0;
+  const double entropy_tokens = count(weights.entropy_mask().empty() ? arrays.mask : weights.entropy_mask());
+  std::vector<double> dlogprob(arrays.logprob.size()), dentropy(bonus ? arrays.logprob.size() : 0);
+  ObjectiveResult result;
+  if (arrays.rows() > 0) {
+    const Normalizer normalizer = normalizer_of(options, arrays, entropy_tokens);
+    result = evaluate<double>(options.objective, batch, normalizer, dlogprob, dentropy);
+  }
+  nlohmann::json metrics = nlohmann::json::object();
+  for (const auto& [name, value] : result.metrics.values()) metrics[name] = value;
+  return {{"loss", result.loss},
+          {"dlogp", in_shape(arrays, dlogprob)},
+          {"dentropy", bonus ? in_shape(arrays, dentropy) : nlohmann::json(nullptr)},
+          {"metrics", metrics}};
+}
+
+}  // namespace grpo::algorithm

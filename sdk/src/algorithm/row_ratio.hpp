@@ -1,0 +1,52 @@
+// row_ratio.hpp: how far the policy has moved on one row, at each of the ratio levels.
+#ifndef GRPO_SRC_ALGORITHM_ROW_RATIO_HPP
+#define GRPO_SRC_ALGORITHM_ROW_RATIO_HPP
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "batch_view.hpp"
+
+namespace grpo::algorithm {
+
+// One row's ratios: the value for each token, and how its derivative returns to the tokens' log-probabilities.
+struct RowRatio {
+  std::vector<double> log_ratio;    // of the level, guarded, per token of the row; masked ones unused
+  std::vector<double> sensitivity;  // dlog r / dlogprob_t; at sequence level, r is one for the row
+  double clamped_sum = 0;           // sum of the token log-ratios, each within +-20
+  double count = 0;                 // masked tokens
+
+  template <class Real>
+  void compute(const ObjectiveOptions& options, const View<Real>& view, size_t row) {
+    const size_t begin = view.begin(row), size = view.end(row) - begin;
+    const double limit = options.log_ratio_limit;
+    log_ratio.assign(size, 0);
+    sensitivity.assign(size, 0);
+    clamped_sum = count = 0;
+    double sum = 0;
+    for (size_t i = 0; i < size; ++i) {
+      if (!view.kept(begin + i)) continue;
+      log_ratio[i] = view.logprob(row, begin + i) - view.old_logprob(row, begin + i);
+      sum += log_ratio[i];
+      clamped_sum += std::clamp(log_ratio[i], -20.0, 20.0);
+      count += 1;
+    }
+    if (options.ratio == RatioLevel::token) {
+      for (size_t i = 0; i < size; ++i) {
+        sensitivity[i] = std::abs(log_ratio[i]) <= limit ? 1 : 0;
+        log_ratio[i] = std::clamp(log_ratio[i], -limit, limit);
+      }
+      return;
+    }
+    const double mean = sum / std::max(count, 1.0);
+    const double slope = std::abs(mean) <= limit ? 1 : 0;
+    const double share = options.ratio == RatioLevel::sequence ? 1 / std::max(count, 1.0) : 1;
+    std::fill(log_ratio.begin(), log_ratio.end(), std::clamp(mean, -limit, limit));
+    std::fill(sensitivity.begin(), sensitivity.end(), slope * share);
+  }
+};
+
+}  // namespace grpo::algorithm
+
+#endif
