@@ -1,0 +1,56 @@
+// arena.hpp: memory that is taken piece by piece and given back all at once, kept from step to step.
+//
+// LibTorch's CPU allocator returns every tensor's pages to the system; touching them anew costs as much as using them.
+#ifndef GRPO_TRANSFORMER_ARENA_HPP
+#define GRPO_TRANSFORMER_ARENA_HPP
+
+#include <ATen/ATen.h>
+
+#include <vector>
+
+namespace grpo::transformer {
+
+class Arena {
+ public:
+  explicit Arena(at::Device device) : device_(device) {}
+
+  // Uninitialised. Valid until a rewind to before it.
+  at::Tensor take(at::IntArrayRef shape, at::ScalarType type) {
+    const auto size = static_cast<std::int64_t>(c10::elementSize(type));
+    const std::int64_t elements = c10::multiply_integers(shape), bytes = (elements * size + 63) / 64 * 64;
+    while (chunk_ < chunks_.size() && used_ + bytes > chunks_[chunk_].numel()) {
+      ++chunk_;
+      used_ = 0;
+    }
+    if (chunk_ == chunks_.size()) {
+      chunks_.push_back(
+          at::empty({std::max(bytes, chunk_bytes)}, at::TensorOptions().device(device_).dtype(at::kByte)));
+      used_ = 0;
+    }
+    const auto piece = chunks_[chunk_].narrow(0, used_, elements * size).view(type).view(shape);
+    used_ += bytes;
+    return piece;
+  }
+
+  struct Mark {
+    std::size_t chunk = 0;
+    std::int64_t used = 0;
+  };
+  Mark mark() const { return {chunk_, used_}; }
+  void rewind() { rewind(Mark()); }
+  void rewind(const Mark& mark) {
+    chunk_ = mark.chunk;
+    used_ = mark.used;
+  }
+
+ private:
+  static constexpr std::int64_t chunk_bytes = 32 << 20;
+  at::Device device_;
+  std::vector<at::Tensor> chunks_;
+  std::size_t chunk_ = 0;
+  std::int64_t used_ = 0;
+};
+
+}  // namespace grpo::transformer
+
+#endif

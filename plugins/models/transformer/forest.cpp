@@ -1,0 +1,144 @@
+#include "forest.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <string>
+
+#include "errors.hpp"
+
+namespace grpo::transformer {
+namespace {
+
+std::string at(const char* what, std::int64_t index) { return std::string(what) + "[" + std::to_string(index) + "]"; }
+
+// Throws unless the arrays of a forest describe one.
+void check(const grpo_forest& f, const Config& config) {
+  require(f.n_tokens > 0 && f.n_nodes > 0, "the forest is empty");
+  if (f.position) throw Refusal(GRPO_STATUS_UNSUPPORTED, "explicit positions are not offered");
+  if (f.n_extras != 0) throw Refusal(GRPO_STATUS_UNSUPPORTED, "extras are not offered");
+  require(f.node_start[0] == 0 && f.node_start[f.n_nodes] == f.n_tokens,
+          "node_start does not run from 0 to n_tokens, " + std::to_string(f.n_tokens));
+  for (std::int64_t i = 0; i < f.n_nodes; ++i) {
+    require(f.node_start[i] < f.node_start[i + 1], at("node_start", i + 1) + " does not increase");
+    require(f.parent[i] >= -1 && f.parent[i] < i,
+            at("parent", i) + " is " + std::to_string(f.parent[i]) + "; parents come before their children");
+  }
+  for (std::int64_t i = 0; i < f.n_tokens; ++i)
+    require(f.token[i] >= 0 && f.token[i] < config.vocabulary, at("token", i) + " is " + std::to_string(f.token[i]) +
+                                                                   ", outside the vocabulary of " +
+                                                                   std::to_string(config.vocabulary));
+}
+
+void check_targets(const grpo_forward& a, const Config& config) {
+  require(a.temperature > 0 && std::isfinite(a.temperature), "temperature is not above 0");
+  require(a.n_targets >= 0, "n_targets is negative");
+  for (std::int64_t i = 0; i < a.n_targets; ++i) {
+    require(a.target_at[i] >= 0 && a.target_at[i] < a.forest->n_tokens,
+            at("target_at", i) + " is " + std::to_string(a.target_at[i]) + ", which is no token of the forest");
+    require(a.target_token[i] >= 0 && a.target_token[i] < config.vocabulary,
+            at("target_token", i) + " is " + std::to_string(a.target_token[i]) + ", outside the vocabulary of " +
+                std::to_string(config.vocabulary));
+  }
+}
+
+}  // namespace
+
+Forest read_forest(const grpo_forward& a, const Config& config) {
+  const grpo_forest& f = *a.forest;
+  check(f, config);
+  check_targets(a, config);
+  const auto n = static_cast<std::size_t>(f.n_nodes);
+
+  // Depth first; among siblings, the caller's order.
+  std::vector<std::vector<std::int64_t>> children(n);
+  std::vector<std::int64_t> stack;
+  for (std::int64_t i = f.n_nodes - 1; i >= 0; --i) {
+    if (f.parent[i] < 0) {
+      stack.push_back(i);
+    } else {
+      children[static_cast<std::size_t>(f.parent[i])].push_back(i);  // in reverse, as a stack wants them
+    }
+  }
+  Forest forest;
+  std::vector<std::int64_t> place(n), moved(static_cast<std::size_t>(f.n_tokens));
+  while (!stack.empty()) {
+    const std::int64_t i = stack.back();
+    stack.pop_back();
+    const std::int64_t parent = f.parent[i] < 0 ? -1 : place[static_cast<std::size_t>(f.parent[i])];
+    place[static_cast<std::size_t>(i)] = static_cast<std::int64_t>(forest.nodes_.size());
+    const std::int64_t begin = forest.tokens, size = f.node_start[i + 1] - f.node_start[i];
+    const std::int32_t first =
+        parent < 0
+            ? 0
+            : forest.position[static_cast<std::size_t>(forest.nodes_[static_cast<std::size_t>(parent)].end - 1)] + 1;
+    require(first + size <= config.max_positions, "the path to node " + std::to_string(i) + " has " +
+                                                      std::to_string(first + size) + " tokens; the model takes " +
+                                                      std::to_string(config.max_positions));
+    for (std::int64_t t = 0; t < size; ++t) {
+      moved[static_cast<std::size_t>(f.node_start[i] + t)] = begin + t;
+      forest.token.push_back(f.token[f.node_start[i] + t]);
+      forest.position.push_back(first + static_cast<std::int32_t>(t));
+    }
+    forest.tokens += size;
+    forest.longest = std::max(forest.longest, first + size);
+    forest.nodes_.push_back({begin, forest.tokens, forest.tokens, parent});
+    for (const auto child : children[static_cast<std::size_t>(i)]) stack.push_back(child);
+  }
+  for (auto node = forest.nodes_.rbegin(); node != forest.nodes_.rend(); ++node)
+    if (node->parent >= 0) {
+      auto& parent = forest.nodes_[static_cast<std::size_t>(node->parent)];
+      parent.subtree_end = std::max(parent.subtree_end, node->subtree_end);
+    }
+
+  // Targets, sorted by token.
+  std::vector<std::int64_t> token_of(static_cast<std::size_t>(a.n_targets));
+  for (std::size_t i = 0; i < token_of.size(); ++i) token_of[i] = moved[static_cast<std::size_t>(a.target_at[i])];
+  forest.target.resize(token_of.size());
+  std::iota(forest.target.begin(), forest.target.end(), 0);
+  std::stable_sort(forest.target.begin(), forest.target.end(), [&](std::int64_t x, std::int64_t y) {
+    return token_of[static_cast<std::size_t>(x)] < token_of[static_cast<std::size_t>(y)];
+  });
+  for (const auto i : forest.target) {
+    const std::int64_t token = token_of[static_cast<std::size_t>(i)];
+    if (forest.row_token.empty() || forest.row_token.back() != token) {
+      forest.row_token.push_back(token);
+      forest.row_start.push_back(static_cast<std::int64_t>(forest.target_id.size()));
+    }
+    forest.target_id.push_back(a.target_token[i]);
+  }
+  forest.row_start.push_back(a.n_targets);
+  return forest;
+}
+
+std::vector<Block> Forest::blocks(std::int64_t window) const {
+  std::vector<Block> blocks;
+  const bool windowed = window > 0 && window < longest;
+  for (const auto& node : nodes_) {
+    const std::int64_t size = node.end - node.begin;
+    blocks.push_back({node.begin, size, node.begin, size, true, windowed && size > window ? window : 0, 0});
+  }
+  if (!windowed) {
+    for (const auto& node : nodes_)
+      if (node.subtree_end > node.end)
+        blocks.push_back({node.end, node.subtree_end - node.end, node.begin, node.end - node.begin, false, 0, 0});
+    return blocks;
+  }
+  // With a window every pair of node and ancestor is cut to what is in sight, so that each query left has a key.
+  for (const auto& node : nodes_)
+    for (std::int64_t i = node.parent; i >= 0; i = nodes_[static_cast<std::size_t>(i)].parent) {
+      const auto& up = nodes_[static_cast<std::size_t>(i)];
+      const std::int64_t q_first = position[static_cast<std::size_t>(node.begin)];
+      const std::int64_t k_first = position[static_cast<std::size_t>(up.begin)],
+                         k_last = k_first + up.end - up.begin - 1;
+      const std::int64_t q_size = std::min(node.end - node.begin, k_last + window - q_first);
+      if (q_size <= 0) break;  // further ancestors are further away
+      const std::int64_t skip = std::max<std::int64_t>(0, q_first - window + 1 - k_first);
+      Block b{node.begin, q_size, up.begin + skip, up.end - up.begin - skip, false, 0, q_first - k_first - skip};
+      if (b.distance + b.q_size - 1 >= window) b.window = window;  // its last query does not see its first key
+      blocks.push_back(b);
+    }
+  return blocks;
+}
+
+}  // namespace grpo::transformer

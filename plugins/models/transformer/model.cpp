@@ -1,0 +1,219 @@
+#include "model.hpp"
+
+#include <dlfcn.h>
+#include <time.h>
+
+#include <filesystem>
+
+#include "errors.hpp"
+
+namespace grpo::transformer {
+namespace {
+
+constexpr std::int32_t max_tickets = 8;
+
+at::Device device_of(const Options& o) {
+  if (o.device == "cpu") return at::kCPU;
+  open_cuda();
+  return at::Device(at::kCUDA, 0);
+}
+
+at::ScalarType type_of(const Options& o) { return o.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat; }
+
+// Threads are set before the first operation, and belong to the calling thread.
+Config configure(const Options& o) {
+  if (o.threads > 0) at::set_num_threads(static_cast<int>(o.threads));
+  return read_config(o.path);
+}
+
+grpo_tensor tensor_of(float* data, at::Device device, std::vector<std::int64_t>& shape) {
+  grpo_tensor t{};
+  t.struct_size = sizeof t;
+  t.dl = {data,
+          device.is_cuda() ? GRPO_DEVICE_CUDA : GRPO_DEVICE_CPU,
+          device.is_cuda() ? device.index() : 0,
+          static_cast<std::int32_t>(shape.size()),
+          GRPO_TYPE_FLOAT,
+          32,
+          1,
+          shape.data(),
+          nullptr,
+          0};
+  t.stream = device.is_cuda() ? 1 : 0;
+  return t;
+}
+
+}  // namespace
+
+Options read_options(const grpo_options* in) {
+  Options o;
+  const auto text = [&](const char* key, std::string& to) {
+    grpo_str value;
+    if (in->text(in, key, &value)) to.assign(value.data, static_cast<std::size_t>(value.size));
+  };
+  text("path", o.path);
+  text("dtype", o.dtype);
+  text("device", o.device);
+  text("init", o.init);
+  text("kernels", o.kernels);
+  o.seed = static_cast<std::uint64_t>(grpo_option_integer(in, "seed", 0));
+  o.logits_chunk = grpo_option_integer(in, "logits_chunk", o.logits_chunk);
+  o.threads = grpo_option_integer(in, "threads", o.threads);
+  require(!o.path.empty(), "option path is missing: the model's Hugging Face directory");
+  const auto one_of = [](const char* key, const std::string& value, std::initializer_list<const char*> known) {
+    std::string list;
+    for (const char* k : known) {
+      if (value == k) return;
+      list += std::string(list.empty() ? "" : ", ") + k;
+    }
+    throw Refusal(GRPO_STATUS_INVALID, std::string("option ") + key + " is \"" + value + "\"; it may be " + list);
+  };
+  one_of("dtype", o.dtype, {"float32", "bfloat16"});
+  one_of("device", o.device, {"cpu", "cuda"});
+  one_of("init", o.init, {"checkpoint", "random"});
+  one_of("kernels", o.kernels, {"auto", "portable"});
+  require(o.logits_chunk > 0, "option logits_chunk is not above 0");
+  require(o.threads >= 0, "option threads is negative");
+  return o;
+}
+
+Model::Model(const Options& o)
+    : config_(configure(o)),
+      weights_(make_layout(config_), device_of(o), type_of(o)),
+      fast_(o.kernels == "auto" && o.device == "cpu" && o.dtype == "float32"),
+      network_(config_, weights_, fast_, o.logits_chunk) {
+  if (o.init == "random") {
+    weights_.randomize(o.seed, config_.init_std);
+  } else {
+    weights_.load(o.path);
+  }
+  describe();
+}
+
+void Model::describe() {
+  const auto device = weights_.device();
+  info_.struct_size = sizeof info_;
+  info_.flags = GRPO_MODEL_TRAIN | GRPO_MODEL_ENTROPY | GRPO_MODEL_IMPORT;
+  info_.vocabulary = config_.vocabulary;
+  info_.max_positions = config_.max_positions;
+  info_.max_depth = 0;
+  info_.max_tickets = max_tickets;
+  info_.n_elements = weights_.layout().parameter_elements;
+  info_.flops_per_token = weights_.layout().flops_per_token;
+  info_.device_type = device.is_cuda() ? GRPO_DEVICE_CUDA : GRPO_DEVICE_CPU;
+  info_.device_id = device.is_cuda() ? device.index() : 0;
+  info_.stream = device.is_cuda() ? 1 : 0;
+  for (const auto& p : weights_.layout().parameters) {
+    auto d = std::make_unique<Described>();
+    d->name = p.name;
+    d->shape = p.shape;
+    d->value = tensor_of(weights_.value_data() + p.offset, device, d->shape);
+    d->gradient = tensor_of(weights_.gradient_data() + p.offset, device, d->shape);
+    d->parameter.struct_size = sizeof d->parameter;
+    d->parameter.name = d->name.c_str();
+    d->parameter.value = &d->value;
+    d->parameter.gradient = &d->gradient;
+    parameters_.push_back(&d->parameter);
+    described_.push_back(std::move(d));
+  }
+}
+
+const grpo_parameter* const* Model::parameters(std::int64_t* n) const {
+  *n = static_cast<std::int64_t>(parameters_.size());
+  return parameters_.data();
+}
+
+std::unique_ptr<Activations> Model::take_activations() {
+  if (spare_.empty()) return std::make_unique<Activations>(weights_.device());
+  auto activations = std::move(spare_.back());
+  spare_.pop_back();
+  return activations;
+}
+
+void Model::forward(const grpo_call* call, const grpo_forward& a) {
+  const bool train = a.flags & GRPO_FORWARD_TRAIN;
+  if (a.flags & ~static_cast<std::uint32_t>(GRPO_FORWARD_TRAIN))
+    throw Refusal(GRPO_STATUS_UNSUPPORTED, "forward has unknown flags");
+  require(a.forest != nullptr, "forward has no forest");
+  require(!train || a.ticket, "forward with TRAIN has no place for a ticket");
+  if (train && tickets_.size() >= static_cast<std::size_t>(max_tickets))
+    throw Refusal(GRPO_STATUS_INVALID, std::to_string(max_tickets) + " forwards wait for their backward already");
+  auto forest = read_forest(a, config_);
+  auto activations = take_activations();
+  activations->forest = std::move(forest);
+  activations->temperature = a.temperature;
+  try {
+    network_.forward(
+        *activations, train, [call] { stop_if_asked(call); }, a.logprob, a.entropy);
+  } catch (...) {
+    spare_.push_back(std::move(activations));
+    throw;
+  }
+  if (train) {
+    *a.ticket = ++last_ticket_;
+    tickets_.emplace(last_ticket_, std::move(activations));
+  } else {
+    spare_.push_back(std::move(activations));
+  }
+}
+
+void Model::backward(const grpo_backward& a) {
+  const auto at = tickets_.find(a.ticket);
+  require(at != tickets_.end(), "backward: ticket " + std::to_string(a.ticket) + " is not open (never given, or used)");
+  auto activations = std::move(at->second);
+  tickets_.erase(at);
+  require(a.dlogprob != nullptr || activations->forest.target.empty(), "backward has no dlogprob");
+  try {
+    network_.backward(*activations, a.dlogprob, a.dentropy);
+  } catch (...) {
+    spare_.push_back(std::move(activations));
+    throw;
+  }
+  spare_.push_back(std::move(activations));
+}
+
+void Model::drop(std::uint64_t ticket) {
+  const auto at = tickets_.find(ticket);
+  if (at == tickets_.end()) return;
+  spare_.push_back(std::move(at->second));
+  tickets_.erase(at);
+}
+
+void Model::zero_grad() { weights_.gradient().zero_(); }
+
+void Model::commit() {
+  require(tickets_.empty(), "commit while " + std::to_string(tickets_.size()) + " tickets are open");
+  weights_.refresh();
+  ++version_;
+}
+
+void Model::import_weights(const grpo_call* call, const grpo_tensor_source* source) {
+  require(tickets_.empty(), "import_weights while " + std::to_string(tickets_.size()) + " tickets are open");
+  weights_.import_from(call, source);
+  ++version_;
+}
+
+void stop_if_asked(const grpo_call* call) {
+  if (!call->cancelled || !call->cancelled(call)) return;
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const bool late = call->deadline_ns != 0 && now.tv_sec * std::int64_t{1000000000} + now.tv_nsec >= call->deadline_ns;
+  throw Refusal(late ? GRPO_STATUS_DEADLINE : GRPO_STATUS_CANCELLED, late ? "the deadline has passed" : "cancelled");
+}
+
+// libtorch_cuda.so registers its kernels when it is loaded. That must come before anything asks LibTorch about CUDA:
+// the first answer is kept. It is looked for beside libtorch_cpu.so, and by its own run path.
+void open_cuda() {
+  Dl_info here{};
+  std::string library = "libtorch_cuda.so";
+  if (dladdr(reinterpret_cast<void*>(&at::get_num_threads), &here) && here.dli_fname)
+    library = (std::filesystem::path(here.dli_fname).parent_path() / library).string();
+  if (!dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL))
+    throw Refusal(GRPO_STATUS_UNSUPPORTED,
+                  std::string("device cuda: LibTorch's CUDA library cannot be loaded: ") + dlerror());
+  if (!at::hasCUDA() || at::detail::getCUDAHooks().deviceCount() == 0)
+    throw Refusal(GRPO_STATUS_UNSUPPORTED,
+                  "device cuda: LibTorch's CUDA library is loaded, but sees no GPU (is there a driver?)");
+}
+
+}  // namespace grpo::transformer

@@ -1,0 +1,75 @@
+// model.hpp: one open model, behind the C tables of plugin.cpp.
+#ifndef GRPO_TRANSFORMER_MODEL_HPP
+#define GRPO_TRANSFORMER_MODEL_HPP
+
+#include <grpo/decode.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "network.hpp"
+
+namespace grpo::transformer {
+
+// The component's options; see the manifest.
+struct Options {
+  std::string path, dtype = "float32", device = "cpu", init = "checkpoint", kernels = "auto";
+  std::uint64_t seed = 0;
+  std::int64_t logits_chunk = 256, threads = 0;
+};
+Options read_options(const grpo_options* options);
+
+class Model {
+ public:
+  explicit Model(const Options& options);
+
+  const grpo_model_info* info() const { return &info_; }
+  const grpo_parameter* const* parameters(std::int64_t* n) const;
+
+  void forward(const grpo_call* call, const grpo_forward& a);
+  void backward(const grpo_backward& a);
+  void drop(std::uint64_t ticket);
+  void zero_grad();
+  void commit();
+  void export_weights(const grpo_call* call, const grpo_tensor_sink* sink) const { weights_.export_to(call, sink); }
+  void import_weights(const grpo_call* call, const grpo_tensor_source* source);
+
+  const Config& config() const { return config_; }
+  Weights& weights() { return weights_; }
+  bool fast() const { return fast_; }
+  std::uint64_t version() const { return version_; }  // counts commits
+
+ private:
+  void describe();
+  std::unique_ptr<Activations> take_activations();
+
+  Config config_;
+  Weights weights_;
+  bool fast_;
+  Network network_;
+  std::uint64_t last_ticket_ = 0, version_ = 0;
+  std::map<std::uint64_t, std::unique_ptr<Activations>> tickets_;
+  std::vector<std::unique_ptr<Activations>> spare_;  // memory of ended tickets
+
+  grpo_model_info info_{};
+  struct Described {
+    std::string name;
+    std::vector<std::int64_t> shape;
+    grpo_tensor value{}, gradient{};
+    grpo_parameter parameter{};
+  };
+  std::vector<std::unique_ptr<Described>> described_;
+  std::vector<const grpo_parameter*> parameters_;
+};
+
+// Throws Refusal if the call was cancelled or is past its deadline.
+void stop_if_asked(const grpo_call* call);
+
+// Makes LibTorch's CUDA kernels known to this process; throws with the reason when there are none, or no GPU.
+void open_cuda();
+
+}  // namespace grpo::transformer
+
+#endif

@@ -1,0 +1,267 @@
+#include "network.hpp"
+
+#include <cmath>
+
+namespace grpo::transformer {
+namespace {
+
+using at::Tensor;
+
+// [T, n] as [T, 1, n], the form of Ops
+Tensor one_group(const Tensor& x) { return x.unsqueeze(1); }
+
+Tensor index_tensor(const std::vector<std::int64_t>& values, at::Device device) {
+  const auto host = at::empty({static_cast<std::int64_t>(values.size())}, at::kLong);
+  std::copy(values.begin(), values.end(), host.mutable_data_ptr<std::int64_t>());
+  return host.to(device);
+}
+
+}  // namespace
+
+std::pair<Tensor, Tensor> rope_tables(const Config& config, const std::int32_t* positions, std::int64_t n,
+                                      at::Device device) {
+  const auto half = static_cast<std::int64_t>(config.inv_freq.size());
+  const auto cos = at::empty({n, half}, at::kFloat), sin = at::empty({n, half}, at::kFloat);
+  auto* c = cos.mutable_data_ptr<float>();
+  auto* s = sin.mutable_data_ptr<float>();
+  for (std::int64_t t = 0; t < n; ++t)
+    for (std::int64_t i = 0; i < half; ++i) {
+      // The angle is rounded to fp32, as in the originals: far out, that is a visible difference.
+      const float angle = static_cast<float>(positions[t]) * config.inv_freq[static_cast<std::size_t>(i)];
+      c[t * half + i] = static_cast<float>(std::cos(static_cast<double>(angle)) * config.rope_scale);
+      s[t * half + i] = static_cast<float>(std::sin(static_cast<double>(angle)) * config.rope_scale);
+    }
+  return {cos.to(device), sin.to(device)};
+}
+
+Network::Network(const Config& config, Weights& weights, bool fast, std::int64_t logits_chunk)
+    : config_(config),
+      weights_(weights),
+      fast_(fast),
+      logits_chunk_(logits_chunk),
+      ops_(fast ? make_cpu_ops() : make_portable_ops()),
+      scratch_(weights.device()),
+      type_(weights.compute_type()) {}
+
+// y = x W^T + bias
+void Network::linear(const Tensor& x, const Range& weight, const Range& bias, const Tensor& y) const {
+  auto to = y;
+  const auto w = weights_.matrix(weight).t();
+  if (bias.exists()) {
+    at::addmm_out(to, weights_.bias(bias), x, w);
+  } else {
+    at::mm_out(to, x, w);
+  }
+}
+
+// dx = dy W, if dx is defined; the gradients of W and bias are added to.
+void Network::linear_backward(const Tensor& dy, const Tensor& x, const Range& weight, const Range& bias,
+                              const Tensor& dx) {
+  auto gradient = weights_.gradient_matrix(weight);
+  if (type_ == at::kFloat) {
+    gradient.addmm_(dy.t(), x);
+  } else {
+    gradient.add_(at::mm(dy.t(), x));
+  }
+  if (bias.exists()) weights_.gradient_vector(bias).add_(dy.sum(0, false, at::kFloat));
+  if (!dx.defined()) return;
+  auto to = dx;
+  at::mm_out(to, dy, weights_.matrix(weight));
+}
+
+Tensor Network::layer_forward(std::size_t index, const Tensor& x, Activations& keep, bool train) {
+  const LayerLayout& l = weights_.layout().layers[index];
+  const std::int64_t n = x.size(0), size = config_.head_dim, heads = config_.heads, kv_heads = config_.kv_heads;
+  LayerActivations a;
+  Arena& arena = keep.arena;
+  const auto temporary = scratch_.mark();
+
+  a.x = x;
+  a.rstd = arena.take({n, 1}, at::kFloat);
+  const auto normed = scratch_.take({n, config_.hidden}, type_);
+  ops_->rms_norm(one_group(x), weights_.norm(l.input_norm), config_.norm_eps, one_group(normed), a.rstd);
+  a.qkv = arena.take({n, config_.qkv_size()}, type_);
+  linear(normed, l.qkv, l.qkv_bias, a.qkv);
+
+  const auto by_head = a.qkv.view({n, heads + 2 * kv_heads, size});
+  const auto raw_q = by_head.narrow(1, 0, heads), raw_k = by_head.narrow(1, heads, kv_heads);
+  const auto v = by_head.narrow(1, heads + kv_heads, kv_heads);
+  auto qk = by_head.narrow(1, 0, heads + kv_heads);
+  if (config_.qk_norm) {
+    a.qk = qk = arena.take({n, heads + kv_heads, size}, type_);
+    a.q_rstd = arena.take({n, heads}, at::kFloat);
+    a.k_rstd = arena.take({n, kv_heads}, at::kFloat);
+    ops_->rms_norm(raw_q, weights_.norm(l.q_norm), config_.norm_eps, qk.narrow(1, 0, heads), a.q_rstd);
+    ops_->rms_norm(raw_k, weights_.norm(l.k_norm), config_.norm_eps, qk.narrow(1, heads, kv_heads), a.k_rstd);
+  }
+  ops_->rope(qk, keep.cos, keep.sin, false);
+
+  a.attention = arena.take({n, heads, size}, type_);
+  a.lse = arena.take({n, heads}, at::kFloat);
+  attention(keep.forest.blocks(config_.window[index]), qk.narrow(1, 0, heads), qk.narrow(1, heads, kv_heads), v, fast_,
+            a.attention, a.lse);
+
+  a.middle = arena.take({n, config_.hidden}, at::kFloat);
+  const auto branch = scratch_.take({n, config_.hidden}, type_);
+  linear(a.attention.view({n, config_.q_size()}), l.o, l.o_bias, branch);
+  at::add_out(a.middle, x, branch);
+
+  a.middle_rstd = arena.take({n, 1}, at::kFloat);
+  ops_->rms_norm(one_group(a.middle), weights_.norm(l.post_norm), config_.norm_eps, one_group(normed), a.middle_rstd);
+  a.gate_up = arena.take({n, 2 * config_.ffn}, type_);
+  linear(normed, l.gate_up, l.gate_up_bias, a.gate_up);
+  const auto active = scratch_.take({n, config_.ffn}, type_);
+  ops_->swiglu(a.gate_up, active);
+  linear(active, l.down, l.down_bias, branch);
+  auto next = arena.take({n, config_.hidden}, at::kFloat);
+  at::add_out(next, a.middle, branch);
+  scratch_.rewind(temporary);
+  if (train) keep.layers.push_back(std::move(a));
+  return next;
+}
+
+void Network::forward(Activations& keep, bool train, const std::function<void()>& stop, float* logprob,
+                      float* entropy) {
+  const Forest& forest = keep.forest;
+  const auto device = weights_.device();
+  keep.arena.rewind();
+  keep.layers.clear();
+  scratch_.rewind();
+  std::tie(keep.cos, keep.sin) = rope_tables(config_, forest.position.data(), forest.tokens, device);
+
+  auto x = keep.arena.take({forest.tokens, config_.hidden}, at::kFloat);
+  x.copy_(weights_.matrix(weights_.layout().embedding).index_select(0, index_tensor(forest.token, device)));
+  const auto base = keep.arena.mark();
+  Tensor carried = train ? Tensor() : scratch_.take({forest.tokens, config_.hidden}, at::kFloat);
+  for (std::size_t i = 0; i < weights_.layout().layers.size(); ++i) {
+    stop();
+    const auto next = layer_forward(i, x, keep, train);
+    if (train) {
+      x = next;
+    } else {  // nothing of the layer is kept but its result
+      x = carried.copy_(next);
+      keep.arena.rewind(base);
+    }
+  }
+  stop();
+
+  const std::int64_t rows = forest.rows();
+  if (rows == 0) return;
+  keep.rows = keep.arena.take({rows, config_.hidden}, at::kFloat);
+  keep.rows.copy_(x.index_select(0, index_tensor(forest.row_token, device)));
+  keep.rows_rstd = keep.arena.take({rows, 1}, at::kFloat);
+  keep.normed = keep.arena.take({rows, config_.hidden}, type_);
+  ops_->rms_norm(one_group(keep.rows), weights_.norm(weights_.layout().final_norm), config_.norm_eps,
+                 one_group(keep.normed), keep.rows_rstd);
+  keep.statistics.assign(static_cast<std::size_t>(rows), {});
+  std::vector<float> picked(forest.target.size());
+  for (std::int64_t r = 0; r < rows; r += logits_chunk_) {
+    const auto temporary = scratch_.mark();
+    const auto logits = head_logits(keep.normed.narrow(0, r, std::min(logits_chunk_, rows - r)));
+    ops_->statistics(logits, keep.temperature, keep.statistics.data() + r);
+    ops_->gather_targets(logits, forest, r, picked.data() + forest.row_start[static_cast<std::size_t>(r)]);
+    scratch_.rewind(temporary);
+  }
+  for (std::size_t r = 0; r < static_cast<std::size_t>(rows); ++r)
+    for (auto i = static_cast<std::size_t>(forest.row_start[r]); i < static_cast<std::size_t>(forest.row_start[r + 1]);
+         ++i) {
+      const auto target = forest.target[i];
+      logprob[target] = static_cast<float>(static_cast<double>(picked[i]) / keep.temperature - keep.statistics[r].lse);
+      if (entropy) entropy[target] = static_cast<float>(keep.statistics[r].entropy);
+    }
+}
+
+// fp32 logits of some rows, in scratch memory.
+Tensor Network::head_logits(const Tensor& normed) {
+  const auto logits = scratch_.take({normed.size(0), config_.vocabulary}, at::kFloat);
+  if (type_ == at::kFloat) {
+    linear(normed, weights_.layout().head, {}, logits);
+  } else {
+    const auto narrow = scratch_.take({normed.size(0), config_.vocabulary}, type_);
+    linear(normed, weights_.layout().head, {}, narrow);
+    logits.copy_(narrow);
+  }
+  return logits;
+}
+
+void Network::layer_backward(std::size_t index, Activations& keep, const Tensor& dx) {
+  const LayerLayout& l = weights_.layout().layers[index];
+  LayerActivations& a = keep.layers[index];
+  const std::int64_t n = dx.size(0), size = config_.head_dim, heads = config_.heads, kv_heads = config_.kv_heads;
+  const auto temporary = scratch_.mark();
+  const auto norm_backward = [&](const Tensor& dy, const Tensor& x, const Range& weight, const Tensor& rstd) {
+    ops_->rms_norm_backward(one_group(dy), one_group(x), weights_.norm(weight), rstd, one_group(dx), true,
+                            weights_.gradient_vector(weight));
+  };
+
+  // next = middle + down(silu(gate) up)
+  const auto normed = scratch_.take({n, config_.hidden}, type_), dnormed = scratch_.take({n, config_.hidden}, type_);
+  auto dbranch = dx;
+  if (type_ != at::kFloat) dbranch = scratch_.take({n, config_.hidden}, type_).copy_(dx);
+  {
+    const auto mark = scratch_.mark();
+    const auto active = scratch_.take({n, config_.ffn}, type_), dactive = scratch_.take({n, config_.ffn}, type_);
+    ops_->swiglu(a.gate_up, active);
+    linear_backward(dbranch, active, l.down, l.down_bias, dactive);
+    ops_->swiglu_backward(dactive, a.gate_up);
+    scratch_.rewind(mark);
+  }
+  ops_->rms_norm(one_group(a.middle), weights_.norm(l.post_norm), config_.norm_eps, one_group(normed), {});
+  linear_backward(a.gate_up, normed, l.gate_up, l.gate_up_bias, dnormed);
+  norm_backward(dnormed, a.middle, l.post_norm, a.middle_rstd);
+
+  // middle = x + o(attention)
+  if (type_ != at::kFloat) dbranch.copy_(dx);
+  const auto dattention = scratch_.take({n, heads, size}, type_);
+  linear_backward(dbranch, a.attention.view({n, config_.q_size()}), l.o, l.o_bias,
+                  dattention.view({n, config_.q_size()}));
+  const auto dqkv = scratch_.take({n, config_.qkv_size()}, type_);
+  const auto by_head = a.qkv.view({n, heads + 2 * kv_heads, size}),
+             d_by_head = dqkv.view({n, heads + 2 * kv_heads, size});
+  const auto qk = config_.qk_norm ? a.qk : by_head.narrow(1, 0, heads + kv_heads);
+  const auto dq = d_by_head.narrow(1, 0, heads), dk = d_by_head.narrow(1, heads, kv_heads);
+  attention_backward(keep.forest.blocks(config_.window[index]), dattention, qk.narrow(1, 0, heads),
+                     qk.narrow(1, heads, kv_heads), by_head.narrow(1, heads + kv_heads, kv_heads), a.attention, a.lse,
+                     fast_, dq, dk, d_by_head.narrow(1, heads + kv_heads, kv_heads));
+  ops_->rope(d_by_head.narrow(1, 0, heads + kv_heads), keep.cos, keep.sin, true);
+  if (config_.qk_norm) {
+    ops_->rms_norm_backward(dq, by_head.narrow(1, 0, heads), weights_.norm(l.q_norm), a.q_rstd, dq, false,
+                            weights_.gradient_vector(l.q_norm));
+    ops_->rms_norm_backward(dk, by_head.narrow(1, heads, kv_heads), weights_.norm(l.k_norm), a.k_rstd, dk, false,
+                            weights_.gradient_vector(l.k_norm));
+  }
+  ops_->rms_norm(one_group(a.x), weights_.norm(l.input_norm), config_.norm_eps, one_group(normed), {});
+  linear_backward(dqkv, normed, l.qkv, l.qkv_bias, dnormed);
+  norm_backward(dnormed, a.x, l.input_norm, a.rstd);
+  scratch_.rewind(temporary);
+}
+
+void Network::backward(Activations& keep, const float* dlogprob, const float* dentropy) {
+  const Forest& forest = keep.forest;
+  const std::int64_t rows = forest.rows();
+  if (rows == 0) return;
+  const auto device = weights_.device();
+  const Layout& layout = weights_.layout();
+  scratch_.rewind();
+
+  const auto drows = scratch_.take({rows, config_.hidden}, at::kFloat);
+  const auto dnormed = scratch_.take({rows, config_.hidden}, type_);
+  for (std::int64_t r = 0; r < rows; r += logits_chunk_) {
+    const auto temporary = scratch_.mark();
+    const std::int64_t n = std::min(logits_chunk_, rows - r);
+    const auto normed = keep.normed.narrow(0, r, n);
+    auto dlogits = head_logits(normed);
+    ops_->score_backward(dlogits, forest, r, keep.temperature, keep.statistics.data() + r, dlogprob, dentropy);
+    if (type_ != at::kFloat) dlogits = dlogits.to(type_);
+    linear_backward(dlogits, normed, layout.head, {}, dnormed.narrow(0, r, n));
+    scratch_.rewind(temporary);
+  }
+  ops_->rms_norm_backward(one_group(dnormed), one_group(keep.rows), weights_.norm(layout.final_norm), keep.rows_rstd,
+                          one_group(drows), false, weights_.gradient_vector(layout.final_norm));
+  const auto dx = scratch_.take({forest.tokens, config_.hidden}, at::kFloat);
+  dx.zero_().index_add_(0, index_tensor(forest.row_token, device), drows);
+  for (std::size_t i = layout.layers.size(); i-- > 0;) layer_backward(i, keep, dx);
+  weights_.gradient_matrix(layout.embedding).index_add_(0, index_tensor(forest.token, device), dx);
+}
+
+}  // namespace grpo::transformer

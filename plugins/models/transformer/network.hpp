@@ -1,0 +1,79 @@
+// network.hpp: forward and backward of the whole transformer over a forest.
+//
+// Main idea. Backward is written out, not recorded. Forward keeps in an Activations what backward cannot cheaply make
+// again: the residual stream before and in the middle of each layer, q, k, v, the attention's output, gate and up. The
+// normed inputs and the activation's output are made again. The residual stream and all gradients are fp32; matrix
+// products run in the compute type.
+//
+//     x ─ norm ─ q, k, v ─ RoPE ─ attention ─ o ─(+x)─ middle ─ norm ─ gate, up ─ silu(gate) up ─ down ─(+middle)─ next
+//     x
+#ifndef GRPO_TRANSFORMER_NETWORK_HPP
+#define GRPO_TRANSFORMER_NETWORK_HPP
+
+#include <functional>
+
+#include "arena.hpp"
+#include "ops.hpp"
+#include "weights.hpp"
+
+namespace grpo::transformer {
+
+// What one layer keeps. T tokens.
+struct LayerActivations {
+  at::Tensor x, rstd;              // [T, hidden], [T, 1]
+  at::Tensor qkv;                  // [T, q + 2 kv]; RoPE applied unless the model norms q and k
+  at::Tensor qk, q_rstd, k_rstd;   // [T, heads + kv_heads, size] normed and turned; [T, heads], [T, kv_heads]
+  at::Tensor attention, lse;       // [T, heads, size], [T, heads]
+  at::Tensor middle, middle_rstd;  // [T, hidden], [T, 1]
+  at::Tensor gate_up;              // [T, 2 ffn]
+};
+
+// What one forward keeps for its backward.
+struct Activations {
+  explicit Activations(at::Device device) : arena(device) {}
+
+  Arena arena;
+  Forest forest;
+  double temperature = 1;
+  std::vector<LayerActivations> layers;
+  at::Tensor cos, sin;                 // [T, size / 2]
+  at::Tensor rows, rows_rstd, normed;  // [R, hidden] before and after the last norm, [R, 1]
+  std::vector<RowStatistics> statistics;
+};
+
+class Network {
+ public:
+  // fast: single-pass loops and fused attention; needs fp32 in host memory.
+  Network(const Config& config, Weights& weights, bool fast, std::int64_t logits_chunk);
+
+  // logprob, entropy (may be null): [targets] in the caller's order. With train, `keep` serves one backward. stop is
+  // asked before each layer and throws to end the call.
+  void forward(Activations& keep, bool train, const std::function<void()>& stop, float* logprob, float* entropy);
+
+  // Adds to the gradients; uses `keep` up.
+  void backward(Activations& keep, const float* dlogprob, const float* dentropy);
+
+ private:
+  at::Tensor layer_forward(std::size_t index, const at::Tensor& x, Activations& keep, bool train);
+  void layer_backward(std::size_t index, Activations& keep, const at::Tensor& dx);
+  void linear(const at::Tensor& x, const Range& weight, const Range& bias, const at::Tensor& y) const;
+  void linear_backward(const at::Tensor& dy, const at::Tensor& x, const Range& weight, const Range& bias,
+                       const at::Tensor& dx);
+  at::Tensor head_logits(const at::Tensor& normed);
+
+  const Config& config_;
+  Weights& weights_;
+  bool fast_;
+  std::int64_t logits_chunk_;
+  std::unique_ptr<Ops> ops_;
+  Arena scratch_;
+  at::ScalarType type_;
+};
+
+// cos and sin of positions: [n, size / 2] fp32 on the device.
+std::pair<at::Tensor, at::Tensor> rope_tables(const Config& config, const std::int32_t* positions, std::int64_t n,
+                                              at::Device device);
+
+}  // namespace grpo::transformer
+
+#endif

@@ -1,0 +1,97 @@
+// The boundary: manifest, tables, and the one place where exceptions become statuses.
+#include <grpo/decode.h>
+#include <grpo/plugin.h>
+
+#include <cstring>
+#include <new>
+
+#include "errors.hpp"
+#include "model.hpp"
+
+GRPO_MANIFEST({
+  "name": "transformer", "version": "0.1.0", "licence": "Apache-2.0",
+  "components": [{
+    "interface": "grpo.model/1", "name": "transformer",
+    "options": {
+      "path": {"type": "string", "required": true, "description": "Hugging Face directory: config.json and safetensors"},
+      "dtype": {"type": "string", "default": "float32", "enum": ["float32", "bfloat16"], "description": "type of matrix products; values and gradients are always float32"},
+      "device": {"type": "string", "default": "cpu", "enum": ["cpu", "cuda"], "description": "where the model lives"},
+      "init": {"type": "string", "default": "checkpoint", "enum": ["checkpoint", "random"], "description": "random needs config.json only"},
+      "seed": {"type": "integer", "default": 0, "minimum": 0, "description": "of random weights"},
+      "logits_chunk": {"type": "integer", "default": 256, "minimum": 1, "description": "rows of logits held at once"},
+      "threads": {"type": "integer", "default": 0, "minimum": 0, "description": "0: as many as there are cores"},
+      "kernels": {"type": "string", "default": "auto", "enum": ["auto", "portable"], "description": "portable: LibTorch operations only, the reference for the others"}
+    },
+    "offers": ["grpo.decode/1"]
+  }],
+  "requires": {"libtorch": "2.11.0"}
+});
+
+namespace grpo::transformer {
+namespace {
+
+// Runs body; turns what it throws into a status and a text.
+template <typename Body>
+grpo_status guarded(const grpo_call* call, const Body& body) {
+  const auto fail = [call](grpo_status status, const std::string& text) {
+    const std::string whole = "transformer: " + text;
+    return call->fail(call, status, whole.data(), static_cast<std::int64_t>(whole.size()));
+  };
+  try {
+    const c10::InferenceMode no_autograd;
+    body();
+    return GRPO_STATUS_OK;
+  } catch (const Refusal& e) {
+    return fail(e.status(), e.what());
+  } catch (const std::bad_alloc&) {
+    return fail(GRPO_STATUS_NO_MEMORY, "no memory");
+  } catch (const c10::OutOfMemoryError& e) {
+    return fail(GRPO_STATUS_NO_MEMORY, e.what_without_backtrace());
+  } catch (const c10::Error& e) {
+    const std::string text = e.what_without_backtrace();
+    return fail(text.find("not enough memory") == std::string::npos ? GRPO_STATUS_FAILED : GRPO_STATUS_NO_MEMORY, text);
+  } catch (const std::exception& e) {
+    return fail(GRPO_STATUS_FAILED, e.what());
+  } catch (...) {
+    return fail(GRPO_STATUS_FAILED, "unknown exception");
+  }
+}
+
+Model& model_of(void* handle) { return *static_cast<Model*>(handle); }
+
+grpo_status open(const grpo_call* call, const grpo_options* options, void** handle) {
+  return guarded(call, [&] { *handle = new Model(read_options(options)); });
+}
+void close(void* handle) { delete static_cast<Model*>(handle); }
+
+const grpo_model_info* describe(void* handle) { return model_of(handle).info(); }
+const grpo_parameter* const* parameters(void* handle, std::int64_t* n) { return model_of(handle).parameters(n); }
+
+grpo_status forward(void* handle, const grpo_call* call, const grpo_forward* a) {
+  return guarded(call, [&] { model_of(handle).forward(call, *a); });
+}
+grpo_status backward(void* handle, const grpo_call* call, const grpo_backward* a) {
+  return guarded(call, [&] { model_of(handle).backward(*a); });
+}
+void drop(void* handle, std::uint64_t ticket) { model_of(handle).drop(ticket); }
+grpo_status zero_grad(void* handle, const grpo_call* call) {
+  return guarded(call, [&] { model_of(handle).zero_grad(); });
+}
+grpo_status commit(void* handle, const grpo_call* call, std::int64_t) {
+  return guarded(call, [&] { model_of(handle).commit(); });
+}
+grpo_status export_weights(void* handle, const grpo_call* call, const grpo_tensor_sink* sink) {
+  return guarded(call, [&] { model_of(handle).export_weights(call, sink); });
+}
+grpo_status import_weights(void* handle, const grpo_call* call, std::int64_t, const grpo_tensor_source* source) {
+  return guarded(call, [&] { model_of(handle).import_weights(call, source); });
+}
+
+const grpo_model model_table = {sizeof(grpo_model), 0,          open,           close,         nullptr,
+                                describe,           parameters, forward,        backward,      drop,
+                                zero_grad,          commit,     export_weights, import_weights};
+
+}  // namespace
+}  // namespace grpo::transformer
+
+GRPO_PLUGIN_ONE(GRPO_MODEL_ID, "transformer", &grpo::transformer::model_table);

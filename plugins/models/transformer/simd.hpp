@@ -1,0 +1,68 @@
+// simd.hpp: the loops that LibTorch has no single operation for, on fp32 in host memory.
+//
+// Main idea. Each loop is written once on vectors of 16 floats and compiled for three instruction sets; the machine
+// picks at load. Sums run in a fixed order that depends neither on the number of threads nor on the number of rows, so
+// a row's result does not depend on its neighbours. Rows are shared out over OpenMP's team (LibTorch's own).
+//
+// Matrices are row-major; a stride counts elements. No function allocates unless it says so.
+#ifndef GRPO_TRANSFORMER_SIMD_HPP
+#define GRPO_TRANSFORMER_SIMD_HPP
+
+#include <cstdint>
+
+namespace grpo::transformer::simd {
+
+// y = x / rms(x) * weight for each of rows x groups vectors of `size`; x and y step by their stride from row to row,
+// and by `size` from group to group. rstd [rows, groups] may be null.
+void rms_norm(const float* x, std::int64_t x_stride, const float* weight, double eps, std::int64_t rows,
+              std::int64_t groups, std::int64_t size, float* y, std::int64_t y_stride, float* rstd);
+
+// dx: added to if accumulate, else written (it may then be dy itself). dweight [size] is added to. Allocates size x
+// (rows / 64) partial sums.
+void rms_norm_backward(const float* dy, std::int64_t dy_stride, const float* x, std::int64_t x_stride,
+                       const float* weight, const float* rstd, std::int64_t rows, std::int64_t groups,
+                       std::int64_t size, float* dx, std::int64_t dx_stride, bool accumulate, float* dweight);
+
+// Turns pairs (i, i + size / 2) of each head by the row's angle; direction -1 turns back. cos, sin: [rows, size / 2].
+void rope(float* x, std::int64_t stride, std::int64_t rows, std::int64_t heads, std::int64_t size, const float* cos,
+          const float* sin, float direction);
+
+// out[i] = silu(gate) * up; gate_up is [rows, 2 size], gate first.
+void swiglu(const float* gate_up, std::int64_t rows, std::int64_t size, float* out);
+
+// gate_up becomes its own derivative, given d out.
+void swiglu_backward(const float* dout, float* gate_up, std::int64_t rows, std::int64_t size);
+
+// Log of the sum of exp(z / t) over a row, and the entropy of softmax(z / t); sums in blocks of 512 into double.
+void log_sum_exp(const float* z, std::int64_t size, double temperature, double* lse, double* entropy);
+
+// z becomes dL/dz, but for the terms of the targets themselves: -p (a + b (log p + entropy)) / t.
+void softmax_backward(float* z, std::int64_t size, double temperature, double lse, double entropy, double a, double b);
+
+// e[i] = exp((z[i] - top) * scale); blocks[j]: the sum of e[512 j ...). Returns the sum of all.
+double exponentials(const float* z, std::int64_t size, float top, float scale, float* e, double* blocks);
+float maximum(const float* z, std::int64_t size);
+
+// A weight [outputs, inputs] in panels of 16 outputs: [outputs / 16][inputs][16], the last panel filled with zeros.
+std::int64_t packed_size(std::int64_t outputs, std::int64_t inputs);
+void pack(const float* weight, std::int64_t outputs, std::int64_t inputs, float* packed);
+
+// y = x weight^T (+ bias) (+ y if add). x: [rows, inputs], y: [rows, outputs]. A row's sums run over the inputs in
+// order.
+void linear(const float* x, std::int64_t rows, const float* packed, const float* bias, std::int64_t outputs,
+            std::int64_t inputs, bool add, float* y, std::int64_t y_stride);
+
+// Attention of one query token over a cache in blocks of 16 tokens: keys [kv_heads][size][16], values
+// [kv_heads][16][size].
+struct CachedQuery {
+  const float* query;          // [kv_heads * group, size]
+  const std::int32_t* block;   // the sequence's blocks
+  std::int64_t first, length;  // tokens [first, length) are seen
+  float* out;                  // [kv_heads * group, size]
+};
+void cached_attention(const CachedQuery* queries, std::int64_t n, const float* keys, const float* values,
+                      std::int64_t kv_heads, std::int64_t group, std::int64_t size, float scale);
+
+}  // namespace grpo::transformer::simd
+
+#endif

@@ -1,0 +1,199 @@
+#include "support.hpp"
+
+#include <dlfcn.h>
+#include <grpo/plugin.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <stdexcept>
+
+namespace grpo::test {
+namespace {
+
+const grpo_model* load() {
+  static const grpo_model* const table = [] {
+    const std::string path = std::string(GRPO_PLUGIN_DIR) + "/transformer.so";
+    void* library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!library) throw std::runtime_error(::dlerror());
+    const auto entry = reinterpret_cast<grpo_plugin_entry_fn*>(::dlsym(library, "grpo_plugin_entry"));
+    static const grpo_host host{
+        sizeof host, GRPO_HEADER_REVISION, 1, 1, "test", [](const grpo_host*, const char*, std::int64_t) {}};
+    const grpo_plugin* plugin = entry(&host);
+    if (!plugin || plugin->n_components != 1) throw std::runtime_error("no plugin");
+    return static_cast<const grpo_model*>(plugin->components[0]->table);
+  }();
+  return table;
+}
+
+// grpo_options over a JSON object.
+class Options {
+ public:
+  explicit Options(nlohmann::json json) : json_(std::move(json)), text_(json_.dump()) {
+    options_.struct_size = sizeof options_;
+    options_.host = this;
+    options_.json = {text_.data(), static_cast<std::int64_t>(text_.size())};
+    options_.number = [](const grpo_options* o, const char* key, double* value) {
+      const auto& json = static_cast<Options*>(o->host)->json_;
+      if (!json.contains(key) || !json[key].is_number()) return 0;
+      *value = json[key].get<double>();
+      return 1;
+    };
+    options_.integer = [](const grpo_options* o, const char* key, std::int64_t* value) {
+      const auto& json = static_cast<Options*>(o->host)->json_;
+      if (!json.contains(key) || !json[key].is_number_integer()) return 0;
+      *value = json[key].get<std::int64_t>();
+      return 1;
+    };
+    options_.text = [](const grpo_options* o, const char* key, grpo_str* value) {
+      auto& self = *static_cast<Options*>(o->host);
+      if (!self.json_.contains(key) || !self.json_[key].is_string()) return 0;
+      const auto& text = self.json_[key].get_ref<const std::string&>();
+      *value = {text.c_str(), static_cast<std::int64_t>(text.size())};
+      return 1;
+    };
+  }
+  const grpo_options* get() const { return &options_; }
+
+ private:
+  nlohmann::json json_;
+  std::string text_;
+  grpo_options options_{};
+};
+
+}  // namespace
+
+Call::Call() {
+  call_.struct_size = sizeof call_;
+  call_.host = this;
+  call_.cancelled = [](const grpo_call* c) {
+    auto& self = *static_cast<Call*>(c->host);
+    return static_cast<std::int32_t>(self.cancel_after >= 0 && self.cancel_after-- == 0);
+  };
+  call_.alloc = [](const grpo_call*, std::int64_t) -> void* { return nullptr; };
+  call_.fail = [](const grpo_call* c, grpo_status status, const char* text, std::int64_t size) {
+    auto& self = *static_cast<Call*>(c->host);
+    if (self.error.empty()) self.error.assign(text, static_cast<std::size_t>(size));
+    return status;
+  };
+  call_.progress = [](const grpo_call*, double, double) {};
+  call_.service = [](const grpo_call*, const char*) -> const void* { return nullptr; };
+}
+
+void check(grpo_status status, const Call& call) {
+  if (status != GRPO_STATUS_OK) throw std::runtime_error(std::to_string(status) + ": " + call.error);
+}
+
+std::int64_t Batch::add(std::int64_t parent_node, const std::vector<std::int32_t>& tokens) {
+  token.insert(token.end(), tokens.begin(), tokens.end());
+  node_start.push_back(static_cast<std::int64_t>(token.size()));
+  parent.push_back(parent_node);
+  return static_cast<std::int64_t>(parent.size()) - 1;
+}
+
+void Batch::add_scored(const std::vector<std::int32_t>& tokens) {
+  const auto begin = static_cast<std::int64_t>(token.size());
+  add(-1, tokens);
+  for (std::size_t i = 1; i < tokens.size(); ++i) score(begin + static_cast<std::int64_t>(i) - 1, tokens[i]);
+}
+
+Model::Model(const nlohmann::json& options) : table_(load()) {
+  const Call call;
+  auto with_threads = options;
+  if (!with_threads.contains("threads")) with_threads["threads"] = 1;  // tiny models gain nothing from a team
+  const Options o(with_threads);
+  check(table_->open(call, o.get(), &handle_), call);
+}
+
+Model::~Model() { table_->close(handle_); }
+
+std::string open_error(const nlohmann::json& options) {
+  try {
+    Model model(options);
+  } catch (const std::runtime_error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+Scores Model::forward(const Batch& b, bool train) {
+  grpo_forest forest{};
+  forest.struct_size = sizeof forest;
+  forest.n_tokens = static_cast<std::int64_t>(b.token.size());
+  forest.n_nodes = static_cast<std::int64_t>(b.parent.size());
+  forest.token = b.token.data();
+  forest.node_start = b.node_start.data();
+  forest.parent = b.parent.data();
+  Scores s;
+  s.logprob.assign(b.target_at.size(), -1);
+  s.entropy.assign(b.target_at.size(), -1);
+  grpo_forward a{};
+  a.struct_size = sizeof a;
+  a.flags = train ? GRPO_FORWARD_TRAIN : 0;
+  a.forest = &forest;
+  a.temperature = b.temperature;
+  a.n_targets = static_cast<std::int64_t>(b.target_at.size());
+  a.target_at = b.target_at.data();
+  a.target_token = b.target_token.data();
+  a.logprob = s.logprob.data();
+  a.entropy = s.entropy.data();
+  a.ticket = train ? &s.ticket : nullptr;
+  const Call call;
+  check(table_->forward(handle_, call, &a), call);
+  return s;
+}
+
+void Model::backward(std::uint64_t ticket, const std::vector<float>& dlogprob, const std::vector<float>& dentropy) {
+  grpo_backward a{};
+  a.struct_size = sizeof a;
+  a.ticket = ticket;
+  a.dlogprob = dlogprob.data();
+  a.dentropy = dentropy.empty() ? nullptr : dentropy.data();
+  const Call call;
+  check(table_->backward(handle_, call, &a), call);
+}
+
+void Model::zero_grad() {
+  const Call call;
+  check(table_->zero_grad(handle_, call), call);
+}
+
+void Model::commit(std::int64_t version) {
+  const Call call;
+  check(table_->commit(handle_, call, version), call);
+}
+
+std::map<std::string, std::vector<float>> Model::read(bool gradient) {
+  std::map<std::string, std::vector<float>> out;
+  std::int64_t n = 0;
+  const auto* list = table_->parameters(handle_, &n);
+  for (std::int64_t i = 0; i < n; ++i) {
+    const auto& dl = (gradient ? list[i]->gradient : list[i]->value)->dl;
+    std::int64_t size = 1;
+    for (int d = 0; d < dl.ndim; ++d) size *= dl.shape[d];
+    std::vector<float> values(static_cast<std::size_t>(size));
+    std::memcpy(values.data(), static_cast<const char*>(dl.data) + dl.byte_offset, values.size() * sizeof(float));
+    out.emplace(list[i]->name, std::move(values));
+  }
+  return out;
+}
+
+std::map<std::string, std::vector<float>> Model::gradients() { return read(true); }
+std::map<std::string, std::vector<float>> Model::values() { return read(false); }
+
+std::filesystem::path models() { return std::filesystem::path(GRPO_TEST_DATA) / "models"; }
+
+std::vector<std::string> model_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(models()))
+    names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+nlohmann::json golden(const std::string& name) {
+  std::ifstream file(models() / name / "golden.json");
+  return nlohmann::json::parse(file);
+}
+
+}  // namespace grpo::test

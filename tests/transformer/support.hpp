@@ -1,0 +1,87 @@
+// support.hpp: the smallest host that can use the plugin: dlopen, the C tables, a call that remembers its error.
+#ifndef GRPO_TESTS_TRANSFORMER_SUPPORT_HPP
+#define GRPO_TESTS_TRANSFORMER_SUPPORT_HPP
+
+#include <grpo/decode.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace grpo::test {
+
+// A grpo_call: keeps the error's text; cancels on demand.
+class Call {
+ public:
+  Call();
+  operator const grpo_call*() const { return &call_; }
+  std::string error;
+  int cancel_after = -1;  // asked this many times, cancelled() says yes
+
+ private:
+  grpo_call call_{};
+};
+
+// Branches of tokens with their parents, and what is scored.
+struct Batch {
+  std::vector<std::int32_t> token;
+  std::vector<std::int64_t> node_start{0}, parent;
+  std::vector<std::int64_t> target_at;
+  std::vector<std::int32_t> target_token;
+  double temperature = 1;
+
+  std::int64_t add(std::int64_t parent_node, const std::vector<std::int32_t>& tokens);  // the new node
+  void score(std::int64_t at, std::int32_t id) {
+    target_at.push_back(at);
+    target_token.push_back(id);
+  }
+  // A root whose every next token is scored.
+  void add_scored(const std::vector<std::int32_t>& tokens);
+};
+
+struct Scores {
+  std::vector<float> logprob, entropy;
+  std::uint64_t ticket = 0;
+};
+
+// One model. Throws std::runtime_error with "status: text" when a call fails.
+class Model {
+ public:
+  explicit Model(const nlohmann::json& options);
+  ~Model();
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+  Scores forward(const Batch& batch, bool train = false);
+  void backward(std::uint64_t ticket, const std::vector<float>& dlogprob, const std::vector<float>& dentropy = {});
+  void zero_grad();
+  void commit(std::int64_t version = 1);
+  std::map<std::string, std::vector<float>> gradients();
+  std::map<std::string, std::vector<float>> values();
+
+  const grpo_model_info& info() const { return *table_->describe(handle_); }
+  const grpo_model& table() const { return *table_; }
+  const grpo_decode& decode() const { return *static_cast<const grpo_decode*>(table_->query(handle_, GRPO_DECODE_ID)); }
+  void* handle() const { return handle_; }
+
+ private:
+  std::map<std::string, std::vector<float>> read(bool gradient);
+  const grpo_model* table_;
+  void* handle_ = nullptr;
+};
+
+// What open says about a bad model; empty if it opens.
+std::string open_error(const nlohmann::json& options);
+
+void check(grpo_status status, const Call& call);  // throws "status: text" unless OK
+
+std::filesystem::path models();          // the folder of tiny models
+std::vector<std::string> model_names();  // of tiny models
+nlohmann::json golden(const std::string& name);
+
+}  // namespace grpo::test
+
+#endif
