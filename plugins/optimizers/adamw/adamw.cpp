@@ -14,9 +14,9 @@
 GRPO_MANIFEST({
   "name": "optimizer_adamw", "version": "0.1.0", "licence": "MIT",
   "components": [{"interface": "grpo.optimizer/1", "name": "adamw", "options": {
-    "beta1": {"type": "number", "default": 0.9, "minimum": 0, "exclusiveMaximum": 1,
+    "beta1": {"type": "number", "default": 0.9, "minimum": 0, "maximum": 1,
       "description": "decay of the mean of the gradients"},
-    "beta2": {"type": "number", "default": 0.999, "minimum": 0, "exclusiveMaximum": 1,
+    "beta2": {"type": "number", "default": 0.999, "minimum": 0, "maximum": 1,
       "description": "decay of the mean of their squares"},
     "epsilon": {"type": "number", "default": 1e-8, "minimum": 0,
       "description": "added to the root of the mean square; bounds the step where gradients are tiny"},

@@ -48,14 +48,15 @@ void* data_of(const grpo_tensor& t) { return static_cast<char*>(t.dl.data) + t.d
 std::string title(const grpo_slice& s) { return std::string(s.name) + "@" + std::to_string(s.offset); }
 
 slice inspect(const std::string& who, const grpo_slice& s) {
-  const std::string what = who + ": " + title(s);
+  const std::string what = who + ": " + title(s), value = who + ": the value of " + title(s),
+                    gradient = who + ": the gradient of " + title(s);
   if (!s.value || !s.gradient) throw failure{GRPO_STATUS_INVALID, what + " has no value or no gradient"};
   slice out{};
   out.of = &s;
-  out.value_kind = kind_of("the value of " + what, s.value->dl);
-  out.gradient_kind = kind_of("the gradient of " + what, s.gradient->dl);
-  out.n = elements("the value of " + what, s.value->dl);
-  if (elements("the gradient of " + what, s.gradient->dl) != out.n)
+  out.value_kind = kind_of(value, s.value->dl);
+  out.gradient_kind = kind_of(gradient, s.gradient->dl);
+  out.n = elements(value, s.value->dl);
+  if (elements(gradient, s.gradient->dl) != out.n)
     throw failure{GRPO_STATUS_INVALID, what + ": value and gradient differ in size"};
   if (out.gradient_kind != element::fp32 && out.gradient_kind != out.value_kind)
     throw failure{GRPO_STATUS_UNSUPPORTED, what + ": the gradient is neither fp32 nor of the value's type"};

@@ -10,7 +10,7 @@
 GRPO_MANIFEST({
   "name": "optimizer_sgd", "version": "0.1.0", "licence": "MIT",
   "components": [{"interface": "grpo.optimizer/1", "name": "sgd", "options": {
-    "momentum": {"type": "number", "default": 0, "minimum": 0, "exclusiveMaximum": 1,
+    "momentum": {"type": "number", "default": 0, "minimum": 0, "maximum": 1,
       "description": "share of the last direction that is kept; 0 needs no memory for it"},
     "nesterov": {"type": "boolean", "default": false,
       "description": "look ahead along the momentum, which must not be 0"},

@@ -72,7 +72,10 @@ class Call {
 
 class Options {
  public:
-  explicit Options(std::initializer_list<std::pair<const std::string, double>> values = {}) : values_(values) {
+  using Values = std::map<std::string, double>;
+  Options() : Options(Values{}) {}
+  Options(std::initializer_list<std::pair<const std::string, double>> values) : Options(Values(values)) {}
+  explicit Options(Values values) : values_(std::move(values)) {
     o_.host = this;
     o_.json = {"{}", 2};
     o_.number = [](const grpo_options* p, const char* key, double* value) -> int32_t {
@@ -92,7 +95,7 @@ class Options {
 
  private:
   grpo_options o_ = make<grpo_options>();
-  std::map<std::string, double> values_;
+  Values values_;
 };
 
 // The table of a plugin's only component with this interface. The library stays loaded.
