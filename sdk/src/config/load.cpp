@@ -198,7 +198,7 @@ class Loader {
   void assign(const Key& key, void* fields, const std::string& full, const YAML::Node& value) {
     void* field = key.field(fields);
     if (value.IsNull() || (value.IsScalar() && value.Tag() != "!" && plain_scalar(value.Scalar()).is_null())) {
-      if (!override_.empty() && value.IsScalar() && value.Scalar().empty()) return mistake(value, "has no value");
+      if (override_.ends_with('=')) return mistake(value, "has no value (null goes back to the default)");
       return reset(key, field, full);
     }
     const std::size_t before = mistakes_.size();
