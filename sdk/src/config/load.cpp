@@ -12,6 +12,7 @@
 
 #include "check.hpp"
 #include "scalar.hpp"
+#include "suggest.hpp"
 #include "table.hpp"
 
 namespace grpo::config {
@@ -198,7 +199,7 @@ class Loader {
   void assign(const Key& key, void* fields, const std::string& full, const YAML::Node& value) {
     void* field = key.field(fields);
     if (value.IsNull() || (value.IsScalar() && value.Tag() != "!" && plain_scalar(value.Scalar()).is_null())) {
-      if (!override_.empty() && value.IsScalar() && value.Scalar().empty()) return mistake(value, "has no value");
+      if (override_.ends_with('=')) return mistake(value, "has no value (null goes back to the default)");
       return reset(key, field, full);
     }
     const std::size_t before = mistakes_.size();
@@ -375,46 +376,6 @@ class Loader {
     std::erase_if(config_.origins, [&](const auto& entry) { return entry.first.starts_with(prefix); });
   }
 
-  static std::string unknown_section(const std::string& name) {
-    std::vector<std::string> names;
-    std::string list;
-    for (const auto& section : sections()) {
-      names.push_back(section.name);
-      list += (list.empty() ? "" : ", ") + section.name;
-    }
-    const auto dot = name.find('.');
-    if (dot != std::string::npos && find_section(name.substr(0, dot)))
-      return "unknown section `" + name + "`: in a file write it as `" + name.substr(0, dot) + ":` with `" +
-             name.substr(dot + 1) + "` indented under it";
-    const std::string elsewhere = key_elsewhere(name, nullptr);
-    if (!elsewhere.empty()) return "unknown section `" + name + "`. " + elsewhere;
-    return "unknown section `" + name + "`." + did_you_mean(name, names) + " There are: " + list;
-  }
-
-  static std::string unknown_key(const Section& section, const std::string& prefix, const std::string& name) {
-    const std::string opening = "unknown key " + prefix + name + ".";
-    const std::string elsewhere = key_elsewhere(name, &section);
-    if (!elsewhere.empty()) return opening + " " + elsewhere;
-    std::vector<std::string> spellings = section.names();
-    for (const auto& key : section.keys) spellings.insert(spellings.end(), key.aliases.begin(), key.aliases.end());
-    const std::string hint = did_you_mean(name, spellings);
-    if (!hint.empty()) return opening + hint;
-    std::string list;
-    for (const auto& known : section.names()) list += (list.empty() ? "" : ", ") + known;
-    const bool has_options = section.find("options") != nullptr;
-    return opening + " `" + section.name + "` has: " + list +
-           (has_options ? ". An option of the plugin goes under `options:`" : "");
-  }
-
-  // A key known by just this spelling in another section.
-  static std::string key_elsewhere(const std::string& name, const Section* but) {
-    for (const auto& section : sections())
-      if (&section != but)
-        if (const Key* key = section.find(name); key && name.size() > 1 && name != "options" && name != "plugin")
-          return "It belongs to `" + section.name + "`: " + section.name + "." + key->name;
-    return "";
-  }
-
   std::string name_, override_, name_of_file_;
   Path base_;
   Config config_;
@@ -450,32 +411,6 @@ Config load(const Source& source, const std::vector<std::string>& overrides) {
   Loader loader(source.name, source.base);
   loader.set_run_name(source.text.empty() ? "run" : Path(source.name).stem().string());
   return run(loader, source.text, overrides);
-}
-
-std::string Origin::text() const {
-  switch (kind) {
-    case Kind::built_in:
-      return "default";
-    case Kind::derived:
-      return "derived";
-    case Kind::file:
-      return file + ":" + std::to_string(line);
-    case Kind::command_line:
-      break;
-  }
-  return "command line";
-}
-
-Origin Config::origin(std::string_view key) const {
-  const auto found = origins.find(std::string(key));
-  return found == origins.end() ? Origin{} : found->second;
-}
-
-std::string Config::where(std::string_view key) const {
-  const Origin from = origin(key);
-  if (from.kind == Origin::Kind::built_in || from.kind == Origin::Kind::derived)
-    return std::string(key) + " (" + from.text() + ")";
-  return from.text() + ": " + std::string(key);
 }
 
 }  // namespace grpo::config

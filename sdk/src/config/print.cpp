@@ -1,7 +1,10 @@
 #include "print.hpp"
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "scalar.hpp"
@@ -13,7 +16,10 @@ std::string text_of(const std::string& value) { return scalar_text(value); }
 std::string text_of(bool value) { return value ? "true" : "false"; }
 std::string text_of(Integer value) { return std::to_string(value); }
 std::string text_of(double value) { return number_text(value); }
-std::string text_of(const Path& value) { return scalar_text(value.string()); }
+// Absolute, so that the text means the same wherever it is saved.
+std::string text_of(const Path& value) {
+  return scalar_text(value.empty() ? "" : std::filesystem::absolute(value).lexically_normal().string());
+}
 std::string text_of(const Options& value) { return value.json; }
 
 template <class T>
@@ -30,7 +36,11 @@ std::string text_of(const std::vector<T>& values) {
 bool is_plain(const std::string& text) {
   for (const char c : text)
     if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '.' && c != '/' && c != '-') return false;
-  // A text that would be read as a number, a boolean or null needs quotes, and so does a leading sign.
+  // A text that would be read as a number, a boolean or null needs quotes; other readers still know those of YAML 1.1.
+  for (const char* word : {"yes", "no", "on", "off", "y", "n"})
+    if (std::equal(text.begin(), text.end(), word, word + std::strlen(word),
+                   [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; }))
+      return false;
   return !text.empty() && (std::isalpha(static_cast<unsigned char>(text[0])) || text[0] == '/') &&
          plain_scalar(text).is_string();
 }

@@ -21,14 +21,15 @@ struct Handler : nlohmann::json_sax<ordered_json> {
 
   explicit Handler(ColumnCensus& c) : census(c) {}
 
+  bool in_row() const { return depth == 1 && result.is_object; }
   bool value(Kind kind, bool is_exact = true) {
     if (depth == 0) result.is_object = false;
-    if (depth == 1) census.count(column, kind, is_exact);
+    if (in_row()) census.count(column, kind, is_exact);
     return true;
   }
   bool open(bool object) {
     if (depth == 0 && !object) result.is_object = false;
-    if (depth == 1) census.count(column, Kind::other, true);
+    if (in_row()) census.count(column, Kind::other, true);
     ++depth;
     return true;
   }
@@ -49,7 +50,7 @@ struct Handler : nlohmann::json_sax<ordered_json> {
   bool start_array(std::size_t) override { return open(false); }
   bool end_array() override { return close(); }
   bool key(string_t& name) override {
-    if (depth == 1 && result.is_object) column = census.index_of(name);
+    if (in_row()) column = census.index_of(name);
     return true;
   }
   // The library's text is "[json.exception...] parse error at line 1, column 9: what".

@@ -124,9 +124,8 @@ Prompt PromptBuilder::build(const Record& record, const std::string& where) cons
   if (!options_.answer_key.empty() && !options_.last_message_is_answer)
     out.ground_truth = ground_truth_text(column(record, options_.answer_key, where));
 
-  if (!value.is_string() && !value.is_array())
-    throw Error(where + ": column `" + name + "` must be a " + (from_messages ? "" : "text or a ") +
-                "list of messages, found " + value.type_name());
+  if (!from_messages && !value.is_string() && !value.is_array())
+    throw Error(where + ": column `" + name + "` must be a text or a list of messages, found " + value.type_name());
   if (value.is_string() && !from_messages) {
     std::string text = value.get<std::string>();
     if (render_) {

@@ -101,7 +101,8 @@ struct Source {
 Config load(const std::optional<Path>& file, const std::vector<std::string>& overrides = {});
 Config load(const Source& source, const std::vector<std::string>& overrides = {});
 
-// The whole configuration as YAML that load reads back to the same; with_origins adds a comment to every key.
+// The whole configuration, paths absolute, as YAML that load reads back to the same; with_origins adds a comment to
+// every key.
 std::string effective_yaml(const Config& config, bool with_origins = false);
 
 // Generated from keys.def.

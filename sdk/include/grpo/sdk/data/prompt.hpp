@@ -33,12 +33,12 @@ using Compile = std::function<Render(const std::string& source, const std::strin
 // Which columns hold what: of the training set, of the held-out set (whose own keys win), of supervised training (where
 // the ground truth is the text to learn).
 struct PromptOptions {
-  std::string prompt_key = "prompt", answer_key = "answer", messages_key, system_prompt;
-  std::string prompt_template;  // the source; "": none
+  std::string prompt_key = "prompt", answer_key = "answer", messages_key{}, system_prompt{};
+  std::string prompt_template{};  // the source; "": none
   std::string template_name = "data.prompt_template";
   bool raw = false;
   bool last_message_is_answer = false;  // a conversation ends with what is to be learnt, which becomes the ground truth
-  std::vector<std::string> required, required_by;  // for OpenOptions
+  std::vector<std::string> required{}, required_by{};  // for OpenOptions
 
   // These read file:PATH texts. Throw grpo::Error.
   static PromptOptions of_training(const config::Config& config);

@@ -1,0 +1,16 @@
+// suggest.hpp: messages about names that nobody knows, with the one that was probably meant.
+#ifndef GRPO_SRC_CONFIG_SUGGEST_HPP
+#define GRPO_SRC_CONFIG_SUGGEST_HPP
+
+#include <string>
+
+#include "table.hpp"
+
+namespace grpo::config {
+
+std::string unknown_section(const std::string& name);
+std::string unknown_key(const Section& section, const std::string& prefix, const std::string& name);
+
+}  // namespace grpo::config
+
+#endif

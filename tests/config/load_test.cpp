@@ -1,0 +1,121 @@
+// Values from the defaults and from a file, and where they came from.
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "loading.hpp"
+
+using namespace grpo::config;
+using testing::ElementsAre;
+
+TEST(Load, NothingGivenIsTheDefaults) {
+  const Config config = load(std::nullopt);
+  EXPECT_EQ(config.run.name, "run");
+  EXPECT_EQ(config.run.output_dir, "runs/run");
+  EXPECT_EQ(config.run.seed, 42);
+  EXPECT_EQ(config.algorithm.objective, "dapo");
+  EXPECT_DOUBLE_EQ(config.optimizer.learning_rate, 1e-6);
+  EXPECT_TRUE(config.sampler.stop.empty());
+  EXPECT_TRUE(config.model.options.empty());
+  EXPECT_TRUE(config.rewards.empty());
+  EXPECT_EQ(config.origin("run.seed").text(), "default");
+  EXPECT_EQ(config.origin("run.name").text(), "derived");
+}
+
+TEST(Load, EveryTypeOfValue) {
+  const Config config = load_text(R"(
+run: {name: test, max_steps: 100, epochs: 1.5, plugins: [a, /b]}
+data:
+  path: train.jsonl
+  shuffle: false
+  system_prompt: |
+    Be brief.
+    Be right.
+sampler:
+  temperature: 1
+  stop: ["</answer>", "\n\n"]
+  stop_token_ids: [2, 0x10]
+  top_k:
+optimizer:
+  learning_rate: 1e-5
+  options: {beta1: 0.9, fused: true, groups: [{name: "1"}, 2]}
+)");
+  EXPECT_EQ(config.run.name, "test");
+  EXPECT_EQ(config.run.max_steps, 100);
+  EXPECT_DOUBLE_EQ(config.run.epochs, 1.5);
+  EXPECT_THAT(config.run.plugins, ElementsAre(Path("/configs/a"), Path("/b")));
+  EXPECT_FALSE(config.data.shuffle);
+  EXPECT_EQ(config.data.system_prompt, "Be brief.\nBe right.\n");
+  EXPECT_DOUBLE_EQ(config.sampler.temperature, 1);
+  EXPECT_THAT(config.sampler.stop, ElementsAre("</answer>", "\n\n"));
+  EXPECT_THAT(config.sampler.stop_token_ids, ElementsAre(2, 16));
+  EXPECT_EQ(config.sampler.top_k, 0);  // null leaves the default
+  EXPECT_DOUBLE_EQ(config.optimizer.learning_rate, 1e-5);
+  EXPECT_EQ(config.optimizer.options.json, R"({"beta1":0.9,"fused":true,"groups":[{"name":"1"},2]})");
+  EXPECT_EQ(config.optimizer.options.base, "/configs");
+  EXPECT_EQ(config.optimizer.options.origins.at("groups.0.name").line, 16);
+}
+
+TEST(Load, OriginsNameFileAndLine) {
+  const Config config = load_text("run:\n  seed: 7\nrewards:\n  - plugin: math\n    weight: 2\n  - format\n");
+  EXPECT_EQ(config.where("run.seed"), "run.yaml:2: run.seed");
+  EXPECT_EQ(config.where("run.epochs"), "run.epochs (default)");
+  EXPECT_EQ(config.where("rewards.0.weight"), "run.yaml:5: rewards.0.weight");
+  EXPECT_EQ(config.where("rewards.1.plugin"), "run.yaml:6: rewards.1.plugin");
+  EXPECT_EQ(config.rewards[1].plugin, "format");
+  EXPECT_EQ(config.rewards[1].name, "format");
+}
+
+TEST(Load, PathsAreRelativeToTheirFile) {
+  const auto folder = std::filesystem::path(testing::TempDir()) / "config_load_test";
+  std::filesystem::create_directories(folder);
+  const auto file = folder / "small.yaml";
+  std::ofstream(file) << "data: {path: ../data/a.jsonl, prompt_template: 'file:prompt.jinja'}\nmodel: {path: ~/m}\n";
+  const Config config = load(file, {"evaluation.path=b.jsonl"});
+  EXPECT_EQ(config.data.path, (folder.parent_path() / "data/a.jsonl").lexically_normal());
+  EXPECT_EQ(config.data.prompt_template, "file:" + (folder / "prompt.jinja").string());
+  EXPECT_EQ(config.evaluation.path, "b.jsonl");  // of the command line: relative to where the user is
+  EXPECT_EQ(config.run.name, "small");
+  EXPECT_EQ(config.run.output_dir, "runs/small");
+  const char* home = std::getenv("HOME");
+  EXPECT_EQ(config.model.path, home ? Path(home) / "m" : folder / "~/m");
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Load, KnowsOtherSpellings) {
+  const Config config =
+      load_text("algorithm: {num_generations: 4, beta: 0.04, epsilon_high: 0.28}\noptimizer: {lr: 1e-4}\n");
+  EXPECT_EQ(config.algorithm.group_size, 4);
+  EXPECT_DOUBLE_EQ(config.algorithm.kl_coefficient, 0.04);
+  EXPECT_DOUBLE_EQ(config.algorithm.clip_high, 0.28);
+  EXPECT_DOUBLE_EQ(config.optimizer.learning_rate, 1e-4);
+  EXPECT_EQ(config.origin("algorithm.group_size").line, 1);
+}
+
+TEST(Load, EffectiveYamlReadsBackToTheSame) {
+  const std::string text = R"(
+run: {name: "no", seed: 3}
+data: {path: t.jsonl, system_prompt: "a: b # c\n\"d\" ü", chat_template_kwargs: {enable_thinking: false}}
+sampler: {stop: ["1", "true", "- x", ""], temperature: 0.30000000000000004}
+rewards:
+  - {plugin: math, weight: -1e-300, options: {key: [1, 2.5, null, {a: "1"}]}}
+  - {plugin: math, name: again}
+)";
+  const Config config = load_text(text, {"optimizer.learning_rate=3e-7"});
+  const std::string yaml = effective_yaml(config);
+  const Config again = load_text(yaml);
+  EXPECT_EQ(effective_yaml(again), yaml);
+  EXPECT_THAT(yaml, testing::HasSubstr("name: \"no\"\n"));  // PyYAML would read a bare no as false
+  EXPECT_EQ(again.run.name, "no");
+  EXPECT_EQ(again.data.system_prompt, config.data.system_prompt);
+  EXPECT_EQ(again.sampler.stop, config.sampler.stop);
+  EXPECT_EQ(again.sampler.temperature, config.sampler.temperature);
+  EXPECT_EQ(again.rewards[0].weight, -1e-300);
+  EXPECT_EQ(again.rewards[0].options.json, config.rewards[0].options.json);
+  EXPECT_EQ(again.rewards[1].name, "again");
+  const std::string annotated = effective_yaml(config, true);
+  EXPECT_THAT(annotated, testing::ContainsRegex("seed: 3 +# run.yaml:2\n"));
+  EXPECT_THAT(annotated, testing::ContainsRegex("learning_rate: 3e-07 +# command line\n"));
+  EXPECT_THAT(annotated, testing::ContainsRegex("epochs: 1 +# default\n"));
+  EXPECT_EQ(effective_yaml(load_text(annotated)), yaml);
+}

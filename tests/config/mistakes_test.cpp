@@ -1,0 +1,103 @@
+// What a user gets to read for each kind of mistake in a file.
+#include "loading.hpp"
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+TEST(Mistakes, UnknownKeysNameTheNearest) {
+  EXPECT_EQ(error_of("optimizer:\n  learning_rte: 1\n"),
+            "run.yaml:2: unknown key optimizer.learning_rte. Did you mean `learning_rate`?");
+  EXPECT_EQ(error_of("algorithm:\n  num_generation: 1\n"),
+            "run.yaml:2: unknown key algorithm.num_generation. Did you mean `num_generations`?");
+  EXPECT_EQ(error_of("model:\n  group_size: 1\n"),
+            "run.yaml:2: unknown key model.group_size. It belongs to `algorithm`: algorithm.group_size");
+  EXPECT_THAT(error_of("model:\n  flash_attention: 1\n"),
+              AllOf(HasSubstr("run.yaml:2: unknown key model.flash_attention. `model` has: plugin, path, "),
+                    HasSubstr("An option of the plugin goes under `options:`")));
+  EXPECT_THAT(error_of("rewards:\n  - plugin: math\n    wieght: 1\n"),
+              HasSubstr("run.yaml:3: unknown key rewards.0.wieght. Did you mean `weight`?"));
+}
+
+TEST(Mistakes, UnknownSections) {
+  EXPECT_THAT(error_of("optimiser:\n  lr: 1\n"),
+              HasSubstr("run.yaml:1: unknown section `optimiser`. Did you mean `optimizer`?"));
+  EXPECT_EQ(error_of("learning_rate: 1\n"),
+            "run.yaml:1: unknown section `learning_rate`. It belongs to `optimizer`: optimizer.learning_rate");
+  EXPECT_THAT(error_of("run.seed: 1\n"), HasSubstr("in a file write it as `run:` with `seed` indented under it"));
+  EXPECT_THAT(error_of("actor_rollout_ref: {}\n"), HasSubstr("There are: run, data, model"));
+}
+
+TEST(Mistakes, WrongTypesSayWhatWasFound) {
+  EXPECT_EQ(error_of("\nrun:\n  seed: fast\n"), "run.yaml:3: run.seed expects an integer, found the text `fast`");
+  EXPECT_EQ(error_of("run: {seed: 1.5}"), "run.yaml:1: run.seed expects an integer, found `1.5` (a number)");
+  EXPECT_EQ(error_of("run: {seed: \"1\"}"),
+            "run.yaml:1: run.seed expects an integer, found the text `1`: take off the quotes");
+  EXPECT_EQ(error_of("run: {max_steps: 1_000}"),
+            "run.yaml:1: run.max_steps expects an integer, found the text `1_000`: write 1000");
+  EXPECT_EQ(error_of("run: {seed: 99999999999999999999}"),
+            "run.yaml:1: run.seed expects an integer, found `99999999999999999999` (a number)");
+  EXPECT_EQ(error_of("data: {shuffle: yes}"), "run.yaml:1: data.shuffle expects true or false, found the text `yes`");
+  EXPECT_EQ(error_of("data: {shuffle: 1}"), "run.yaml:1: data.shuffle expects true or false, found `1` (an integer)");
+  EXPECT_THAT(error_of("data: {path: [a, b]}"), HasSubstr("data.path expects a path, found a list"));
+  EXPECT_THAT(error_of("data: {path: false}"), HasSubstr("data.path expects a path, found `false`"));
+  EXPECT_THAT(error_of("sampler: {stop: {a: 1}}"), HasSubstr("sampler.stop expects a list of texts, found a mapping"));
+  EXPECT_THAT(error_of("sampler: {stop_token_ids: [1, x]}"), HasSubstr("sampler.stop_token_ids[1] expects an integer"));
+  EXPECT_THAT(error_of("optimizer: {learning_rate: .nan}"), HasSubstr("expects a number, found the text `.nan`"));
+  EXPECT_THAT(error_of("model: {options: 3}"), HasSubstr("model.options expects a mapping of options"));
+  EXPECT_THAT(error_of("model: here"), HasSubstr("run.yaml:1: model expects a mapping of keys, found the text `here`"));
+  EXPECT_THAT(error_of("rewards: {plugin: math}"), HasSubstr("rewards expects a list, found a mapping"));
+  EXPECT_THAT(error_of("- 1"), HasSubstr("expects `section:` mappings, found a list"));
+}
+
+TEST(Mistakes, RangesAndChoices) {
+  EXPECT_EQ(error_of("sampler: {top_p: 0}"), "run.yaml:1: sampler.top_p must be above 0 and at most 1, found 0");
+  EXPECT_EQ(error_of("sampler: {top_p: 1.01}"), "run.yaml:1: sampler.top_p must be above 0 and at most 1, found 1.01");
+  EXPECT_EQ(error_of("sampler: {min_p: -1}"), "run.yaml:1: sampler.min_p must be between 0 and 1, found -1");
+  EXPECT_EQ(error_of("run: {epochs: 0}"), "run.yaml:1: run.epochs must be above 0, found 0");
+  EXPECT_EQ(error_of("algorithm: {group_size: 0}"), "run.yaml:1: algorithm.group_size must be at least 1, found 0");
+  EXPECT_EQ(error_of("sampler: {stop_token_ids: [1, -1]}"),
+            "run.yaml:1: sampler.stop_token_ids[1] must be at least 0, found -1");
+  EXPECT_THAT(error_of("run: {resume: atuo}"),
+              HasSubstr("run.resume must be one of `never`, `auto`, `must`, found `atuo`. Did you mean `auto`?"));
+  EXPECT_THAT(error_of("run: {resume: true}"),
+              HasSubstr("run.resume expects one of `never`, `auto`, `must`, found `true`"));
+  EXPECT_THAT(error_of("model: {plugin: ''}"), HasSubstr("model.plugin must be not empty"));
+}
+
+TEST(Mistakes, GivenTwice) {
+  EXPECT_EQ(error_of("run:\n  seed: 1\n  seed: 2\n"), "run.yaml:3: run.seed is given twice");
+  EXPECT_EQ(error_of("optimizer:\n  lr: 1\n  learning_rate: 2\n"),
+            "run.yaml:3: optimizer.learning_rate is given twice, before as `lr`");
+  EXPECT_THAT(error_of("run: {seed: 1}\nrun: {seed: 2}\n"), HasSubstr("run.yaml:2: section `run` is given twice"));
+  EXPECT_THAT(error_of("model:\n  options: {a: 1, a: 2}\n"), HasSubstr("model.options: line 2: `a` is given twice"));
+}
+
+TEST(Mistakes, ValuesThatDoNotGoTogether) {
+  EXPECT_EQ(error_of("sampler:\n  min_new_tokens: 300\n"),
+            "run.yaml:2: sampler.min_new_tokens is 300, above sampler.max_new_tokens, 256");
+  EXPECT_THAT(error_of("rewards: [math, math]"), HasSubstr("the second reward called `math`: give it a `name`"));
+  EXPECT_THAT(error_of("rewards:\n  - weight: 1\n"), HasSubstr("rewards.0.plugin (default) is missing"));
+  EXPECT_THAT(error_of("evaluation: {reward: mth}\nrewards: [math]\n"), HasSubstr("no reward has this name"));
+  EXPECT_THAT(error_of("algorithm: {delta: 1.1}"), HasSubstr("above 1 + algorithm.clip_high, 1.2"));
+  EXPECT_THAT(error_of("evaluation: {samples: 4}"), HasSubstr("set evaluation.temperature above 0"));
+  EXPECT_THAT(error_of("algorithm: {minibatches: 33}"), HasSubstr("above the completions of a step, 32"));
+  EXPECT_THAT(error_of("run: {name: a/b}"), HasSubstr("may not contain `/`"));
+  EXPECT_EQ(error_of("algorithm: {delta: 1.21, minibatches: 32}\nevaluation: {samples: 4, temperature: 0.6}\n"), "");
+}
+
+TEST(Mistakes, AllAreShownAtOnce) {
+  const std::string error = error_of("run:\n  sed: 1\n  epochs: x\n", {"model.dtype=fp8"});
+  EXPECT_THAT(error, AllOf(HasSubstr("run.yaml:2: "), HasSubstr("\nrun.yaml:3: "),
+                           HasSubstr("\ncommand line: model.dtype=fp8: ")));
+}
+
+TEST(Mistakes, NotYamlNamesLineAndColumn) {
+  EXPECT_THAT(error_of("run:\n  seed: [1\nmodel: {}\n"), testing::ContainsRegex("^run.yaml:[23]:[0-9]+: not YAML: "));
+  EXPECT_THAT(error_of("run:\n\tseed: 1\n"), HasSubstr("not YAML"));
+}
+
+TEST(Mistakes, FilesThatCannotBeRead) {
+  EXPECT_THROW(grpo::config::load(grpo::config::Path("/nowhere/run.yaml")), grpo::Error);
+  EXPECT_THROW(grpo::config::load(grpo::config::Path(testing::TempDir())), grpo::Error);
+}
