@@ -17,16 +17,44 @@ class UnicodeForm final : public NormalizerStep {
 
   void apply(std::string& text) const override {
     if (is_unaffected(text)) return;
+    std::string result;
+    std::size_t begin = 0;
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t character = at;
+      if (!is_left_alone(next_character(text, at))) continue;
+      append_form(result, std::string_view(text).substr(begin, character - begin));
+      result.append(text, character, at - character);
+      begin = at;
+    }
+    append_form(result, std::string_view(text).substr(begin));
+    text = std::move(result);
+  }
+
+ private:
+  void append_form(std::string& result, std::string_view text) const {
+    if (text.empty()) return;
     utf8proc_uint8_t* form = nullptr;
     const utf8proc_ssize_t length =
         utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
                      &form, static_cast<utf8proc_option_t>(options_ | UTF8PROC_STABLE));
     const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(form, std::free);
     if (length < 0) throw Error(std::string("Unicode normalisation failed: ") + utf8proc_errmsg(length));
-    text.assign(reinterpret_cast<const char*>(form), static_cast<std::size_t>(length));
+    result.append(reinterpret_cast<const char*>(form), static_cast<std::size_t>(length));
   }
 
- private:
+  // Characters newer than the Unicode of the original's normaliser (12): it knows no decomposition of them. They are
+  // starters that compose with nothing, so that the text on either side can be normalised by itself.
+  bool is_left_alone(char32_t c) const {
+    if (c < 0x32FF) return false;
+    if (options_ & UTF8PROC_COMPAT) {
+      if (c == 0x32FF || (c >= 0xA7F2 && c <= 0xA7F4) || c == 0xAB69 || (c >= 0x10781 && c <= 0x107BA) ||
+          (c >= 0x1E030 && c <= 0x1E06D) || c == 0x1F16C || (c >= 0x1FBF0 && c <= 0x1FBF9)) {
+        return true;
+      }
+    }
+    return c == 0x11938;
+  }
+
   bool is_unaffected(std::string_view text) const {
     for (std::size_t position = 0; position < text.size();) {
       if (next_character(text, position) >= first_affected_) return false;
