@@ -199,11 +199,27 @@ bool is_word(char32_t c) {
   }
 }
 
+namespace {
+
+// Letters that came with Unicode 16 and 17; 0 for all others.
+char32_t recent_lowercase(char32_t c) {
+  if (c < 0x1C89) return 0;
+  if (c == 0xA7CB) return 0x264;
+  if (c == 0xA7DC) return 0x19B;
+  if (c == 0x1C89 || c == 0xA7CC || c == 0xA7CE || c == 0xA7D2 || c == 0xA7D4 || c == 0xA7DA) return c + 1;
+  if (c >= 0x10D50 && c <= 0x10D65) return c + 0x20;
+  if (c >= 0x16EA0 && c <= 0x16EB8) return c + 0x1B;
+  return 0;
+}
+
+}  // namespace
+
 void append_lowercase(std::string& text, char32_t character) {
   if (character == 0x130) {
     text += "i\xCC\x87";
     return;
   }
+  if (const char32_t lower = recent_lowercase(character)) return append_utf8(text, lower);
   append_utf8(text, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(character))));
 }
 
