@@ -47,6 +47,7 @@ Vi\u1ec7t Nam: ti\u1ebfng Vi\u1ec7t c\u00f3 d\u1ea5u thanh
 \u2460 \u2167 \u00bd \u00b2 \u3289 \u0bf0 \u0f2b \u10108 \U00010107 \U0001d7ce \uff15 \u0664\u06f4\u096a\u0ae6\u0e54\u17e4\u1814
 \ufb01nance \u01c6 \u2122 \u33a5 \u3392 \u00aa \u1d2c \ufdfa \u1e9b\u0323 \u017f \u212b \u00c5 A\u030a
 \u1c89\ua7cb\u0897 \U00031350\U0001e030 \U00010d40\U00010d41 \U00011bf0\u1b4e \u2ffc\U0001fae9 a\U00010d4a\U00010d69 \u32ff \u00b2\u00bd
+\uadc0\u11a7\u11a8 \ufdf2\U00011935\U00011930 a\u035e\U00010f84 x\u1acb\u0334 \u1100\u1161\u11a8\u0301
 it'\u017f IT'S it\u2019s 'S 'T 'LL 'vE 'Re 'M 'D '\u017ft x'\u212a ''' 's's
 don't can't won't I'm I'd I'll they've you're he's 'tis o'clock rock'n'roll 's
 """.strip().split("\n")
