@@ -180,7 +180,7 @@ TEST(Malformed, SaysWhatIsWrong) {
   EXPECT_THAT(error_with("/model/merges", {"a c"}), says("model.merges[0]", "\"c\" is not in the vocabulary"));
   EXPECT_THAT(error_with("/model/merges", {"b a"}), says("model.merges[0]", "\"ba\" is not in the vocabulary"));
   EXPECT_THAT(error_with("/model/merges", {"ab"}), says("model.merges[0]", "not two tokens"));
-  EXPECT_THAT(error_with("/model/merges", {{"a", 1}}), says("model.merges[0]", "neither"));
+  EXPECT_THAT(error_with("/model/merges", json::array({json::array({"a", 1})})), says("model.merges[0]", "neither"));
   EXPECT_THAT(error_with("/model/merges", nullptr), says("model", "no \"merges\""));
   EXPECT_THAT(error_with("/model/vocab/b", 0), says("model.vocab", "the id 0 belongs to"));
   EXPECT_THAT(error_with("/model/vocab/b", -1), says("model.vocab.b", "-1"));

@@ -46,6 +46,8 @@ Vi\u1ec7t Nam: ti\u1ebfng Vi\u1ec7t c\u00f3 d\u1ea5u thanh
 \U0001d44e\U0001d7d7 \U00010400 \U00010330 \U00020000\U0002a6d6 \U0001f100 \U000e0001 \U0010ffff \U000fffff \ue000 \uf8ff
 \u2460 \u2167 \u00bd \u00b2 \u3289 \u0bf0 \u0f2b \u10108 \U00010107 \U0001d7ce \uff15 \u0664\u06f4\u096a\u0ae6\u0e54\u17e4\u1814
 \ufb01nance \u01c6 \u2122 \u33a5 \u3392 \u00aa \u1d2c \ufdfa \u1e9b\u0323 \u017f \u212b \u00c5 A\u030a
+\u1c89\ua7cb\u0897 \U00031350\U0001e030 \U00010d40\U00010d41 \U00011bf0\u1b4e \u2ffc\U0001fae9 a\U00010d4a\U00010d69 \u32ff \u00b2\u00bd
+\uadc0\u11a7\u11a8 \ufdf2\U00011935\U00011930 a\u035e\U00010f84 x\u1acb\u0334 \u1100\u1161\u11a8\u0301
 it'\u017f IT'S it\u2019s 'S 'T 'LL 'vE 'Re 'M 'D '\u017ft x'\u212a ''' 's's
 don't can't won't I'm I'd I'll they've you're he's 'tis o'clock rock'n'roll 's
 """.strip().split("\n")
@@ -188,7 +190,7 @@ def pipelines():
                         token("[RIGHT]", True, rstrip=True), token("[Norm\u00e9]", False, normalized=True)], 600),
         "nfkc": (dict(BYTES, normalizer={"type": "Sequence", "normalizers": [{"type": "NFKC"}, {"type": "Lowercase"}, {"type": "Strip", "strip_left": True, "strip_right": True}]},
                       pre_tokenizer=byte_level(True, prefix=True)), {},
-                 [token("<s>", lstrip=True, rstrip=True), token("[WORD]", True, single_word=True, normalized=True), token("[Norm\u00e9]", False, normalized=True)], 600),
+                 [token("<s>", lstrip=True, rstrip=True), token("[WORD]", False, single_word=True, normalized=True), token("[Norm\u00e9]", False, normalized=True)], 600),
         "nfd": (dict(BYTES, normalizer={"type": "Sequence", "normalizers": [{"type": "NFD"}, {"type": "Replace", "pattern": {"Regex": r"\p{Mn}+"}, "content": "~"}]},
                      pre_tokenizer=sequence(split(r"\w+", "MergedWithNext"), split(r"\s", "MergedWithPrevious"), split(r"\h{2}\H", "Contiguous"), byte_level())), {}, [token("<s>", normalized=True)], 500),
         "nfkd_words": (dict(normalizer={"type": "NFKD"}, pre_tokenizer={"type": "WhitespaceSplit"}, post_processor=None, decoder=None),

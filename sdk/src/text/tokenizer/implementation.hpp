@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -26,6 +27,8 @@ struct Tokenizer::Impl {
   std::string name;
   Vocabulary vocabulary;  // added tokens included
   std::unordered_set<int32_t> special;
+  // Added tokens that are looked for in normalised text also decode to it, where that differs: so does the original.
+  std::unordered_map<int32_t, std::string> normalized_spellings;
   AddedTokenFinder raw_tokens;         // looked for in the text as it is
   AddedTokenFinder normalized_tokens;  // looked for once it is normalised
   Normalizer normalizer;

@@ -55,7 +55,9 @@ void add_token(const Field& field, Tokenizer::Impl& tokenizer) {
   }
   if (token.special) tokenizer.special.insert(token.id);
   if (token.normalized) {
-    tokenizer.normalized_tokens.add(token, tokenizer.normalizer.apply(token.content));
+    const std::string spelling = tokenizer.normalizer.apply(token.content);
+    tokenizer.normalized_tokens.add(token, spelling);
+    if (spelling != token.content) tokenizer.normalized_spellings.emplace(token.id, spelling);
   } else {
     tokenizer.raw_tokens.add(token, token.content);
   }

@@ -1,16 +1,19 @@
 // From Oniguruma's syntax, in which tokenizer.json writes its expressions, to PCRE2's. What differs and matters:
 //   \s \w \d \h   other sets (\s of PCRE2 has U+180E, \w has no marks, \h is white space): written out
 //   \v            a character, not a class;  \uHHHH for \x{HHHH};  {,n} for {0,n}
+//   \p{L}         of Unicode 16, where PCRE2 10.42 knows Unicode 14
 //   \p{Han}       the script, where PCRE2 also counts its extensions
 //   [a[bc]]       a union of classes, where PCRE2 takes the inner bracket for a character
 //   (?m:...)      lets "." match a line end, which PCRE2 calls (?s:...)
 // What would silently mean something else is refused.
-#include <cctype>
-#include <stdexcept>
-
 #include <pcre2.h>
 
+#include <cctype>
+#include <cstdio>
+#include <stdexcept>
+
 #include "pattern.hpp"
+#include "unicode.hpp"
 
 namespace grpo::text {
 namespace {
@@ -21,7 +24,7 @@ constexpr std::string_view not_white_space =
     R"(\x{0}-\x{8}\x{E}-\x{1F}\x{21}-\x{84}\x{86}-\x{9F}\x{A1}-\x{167F}\x{1681}-\x{1FFF}\x{200B}-\x{2027})"
     R"(\x{202A}-\x{202E}\x{2030}-\x{205E}\x{2060}-\x{2FFF}\x{3001}-\x{D7FF}\x{E000}-\x{10FFFF})";
 constexpr std::string_view word =
-    R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
+    R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
 constexpr std::string_view hexadecimal = "0-9A-Fa-f";
 
 class Translator {
@@ -72,7 +75,7 @@ class Translator {
   bool escape(bool in_class) {
     const char c = peek(1);
     if (c == '\0') refuse("a backslash at the end");
-    if (c == 'p' || c == 'P') return property();
+    if (c == 'p' || c == 'P') return property(in_class);
     if (c == 'x' || c == 'u') return code_point();
     switch (c) {
       case 's':
@@ -82,7 +85,8 @@ class Translator {
       case 'w':
       case 'W':
         at_ += 2;
-        return put_set(word, in_class, c == 'W');
+        return put_set(std::string(word) + recent_ranges("L") + recent_ranges("M") + recent_ranges("Nd"), in_class,
+                       c == 'W');
       case 'h':
       case 'H':
         at_ += 2;
@@ -138,7 +142,7 @@ class Translator {
     return false;
   }
 
-  bool property() {
+  bool property(bool in_class) {
     if (peek(2) != '{') refuse("\\p without braces");
     const std::size_t close = in_.find('}', at_);
     if (close == std::string_view::npos) refuse("\\p{ without }");
@@ -148,10 +152,27 @@ class Translator {
       negated = !negated;
       name.erase(0, 1);
     }
+    const bool in_class_negated = in_class && negated;
     if (name.size() > 2 && is_script(name)) name.insert(0, "sc:");
-    out_.append(negated ? "\\P{" : "\\p{").append(name).append("}");
+    std::string set(in_class_negated ? "\\P{" : "\\p{");
+    set.append(name).append("}");
+    // A negated class is cut out of nothing here: PCRE2's own is right but for characters of the last years.
+    if (name.size() <= 2 && !in_class_negated) set += recent_ranges(name);
     at_ = close + 1;
-    return true;
+    return put_set(set, in_class, !in_class && negated);
+  }
+
+  // The characters of a general category that PCRE2 may be too old to know, as members of a class.
+  static std::string recent_ranges(std::string_view category) {
+    std::string ranges;
+    for (const RecentCharacters& row : recent_characters()) {
+      if (std::string_view(row.category).substr(0, category.size()) != category) continue;
+      char text[32];
+      std::snprintf(text, sizeof text, "\\x{%X}-\\x{%X}", static_cast<unsigned>(row.first),
+                    static_cast<unsigned>(row.last));
+      ranges += text;
+    }
+    return ranges;
   }
 
   // PCRE2 itself knows which names are scripts.

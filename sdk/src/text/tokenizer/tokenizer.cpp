@@ -102,6 +102,8 @@ std::vector<int32_t> Tokenizer::Impl::encode(std::string_view text, bool add_spe
 
 std::optional<std::string_view> Tokenizer::Impl::spelling(int32_t id, bool skip_special_tokens) const {
   if (skip_special_tokens && special.count(id) != 0) return std::nullopt;
+  const auto normalized = normalized_spellings.find(id);
+  if (normalized != normalized_spellings.end()) return normalized->second;
   return vocabulary.token(id);
 }
 

@@ -2,7 +2,9 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
 #include <array>
+#include <iterator>
 
 namespace grpo::text {
 
@@ -111,14 +113,48 @@ bool is_white_space(char32_t c) {
          (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
+namespace {
+
+constexpr RecentCharacters recent[] = {
+#include "recent_characters.inc"
+};
+
+// 'L', 'N', ... for a character that utf8proc may not know; 0 for all others.
+char recent_kind(char32_t character) {
+  const auto* const found = std::lower_bound(std::begin(recent), std::end(recent), character,
+                                             [](const RecentCharacters& row, char32_t c) { return row.last < c; });
+  return found != std::end(recent) && found->first <= character ? found->category[0] : '\0';
+}
+
+// Punctuation that came after Unicode 8.
+bool is_later_punctuation(char32_t c) {
+  constexpr char32_t ranges[][2] = {
+      {0x61D, 0x61D},     {0x9FD, 0x9FD},     {0xA76, 0xA76},     {0xC77, 0xC77},     {0xC84, 0xC84},
+      {0x1B4E, 0x1B4F},   {0x1B7D, 0x1B7F},   {0x2E43, 0x2E4F},   {0x2E52, 0x2E5D},   {0x10EAD, 0x10EAD},
+      {0x10F55, 0x10F59}, {0x10F86, 0x10F89}, {0x1144B, 0x1144F}, {0x1145A, 0x1145B}, {0x1145D, 0x1145D},
+      {0x11660, 0x1166C}, {0x116B9, 0x116B9}, {0x1183B, 0x1183B}, {0x11944, 0x11946}, {0x119E2, 0x119E2},
+      {0x11A3F, 0x11A46}, {0x11A9A, 0x11A9C}, {0x11A9E, 0x11AA2}, {0x11B00, 0x11B09}, {0x11C41, 0x11C45},
+      {0x11C70, 0x11C71}, {0x11EF7, 0x11EF8}, {0x11F43, 0x11F4F}, {0x11FFF, 0x11FFF}, {0x12FF1, 0x12FF2},
+      {0x16E97, 0x16E9A}, {0x16FE2, 0x16FE2}, {0x1E95E, 0x1E95F},
+  };
+  return std::any_of(std::begin(ranges), std::end(ranges),
+                     [c](const auto& range) { return c >= range[0] && c <= range[1]; });
+}
+
+}  // namespace
+
+std::span<const RecentCharacters> recent_characters() { return recent; }
+
 bool is_numeric(char32_t character) {
+  if (character < 0x80) return character >= '0' && character <= '9';
   switch (utf8proc_category(static_cast<utf8proc_int32_t>(character))) {
     case UTF8PROC_CATEGORY_ND:
     case UTF8PROC_CATEGORY_NL:
     case UTF8PROC_CATEGORY_NO:
       return true;
-    default:
-      return false;
+    default:  // Rust is at Unicode 17 already, which added two more rows
+      return recent_kind(character) == 'N' || (character >= 0x11DE0 && character <= 0x11DE9) ||
+             (character >= 0x16FF4 && character <= 0x16FF6);
   }
 }
 
@@ -127,6 +163,7 @@ bool is_punctuation(char32_t character) {
     return (character >= 0x21 && character <= 0x2F) || (character >= 0x3A && character <= 0x40) ||
            (character >= 0x5B && character <= 0x60) || (character >= 0x7B && character <= 0x7E);
   }
+  if (character == 0x166D || character == 0x111C9) return true;  // have become other kinds since
   switch (utf8proc_category(static_cast<utf8proc_int32_t>(character))) {
     case UTF8PROC_CATEGORY_PC:
     case UTF8PROC_CATEGORY_PD:
@@ -135,7 +172,7 @@ bool is_punctuation(char32_t character) {
     case UTF8PROC_CATEGORY_PI:
     case UTF8PROC_CATEGORY_PF:
     case UTF8PROC_CATEGORY_PO:
-      return true;
+      return !is_later_punctuation(character);
     default:
       return false;
   }
@@ -157,15 +194,32 @@ bool is_word(char32_t c) {
       return true;
     default:  // circled and squared letters are alphabetic symbols; the joiners belong to words
       return (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) ||
-             (c >= 0x1F170 && c <= 0x1F189) || c == 0x200C || c == 0x200D;
+             (c >= 0x1F170 && c <= 0x1F189) || c == 0x200C || c == 0x200D || recent_kind(c) == 'L' ||
+             recent_kind(c) == 'M';
   }
 }
+
+namespace {
+
+// Letters that came with Unicode 16 and 17; 0 for all others.
+char32_t recent_lowercase(char32_t c) {
+  if (c < 0x1C89) return 0;
+  if (c == 0xA7CB) return 0x264;
+  if (c == 0xA7DC) return 0x19B;
+  if (c == 0x1C89 || c == 0xA7CC || c == 0xA7CE || c == 0xA7D2 || c == 0xA7D4 || c == 0xA7DA) return c + 1;
+  if (c >= 0x10D50 && c <= 0x10D65) return c + 0x20;
+  if (c >= 0x16EA0 && c <= 0x16EB8) return c + 0x1B;
+  return 0;
+}
+
+}  // namespace
 
 void append_lowercase(std::string& text, char32_t character) {
   if (character == 0x130) {
     text += "i\xCC\x87";
     return;
   }
+  if (const char32_t lower = recent_lowercase(character)) return append_utf8(text, lower);
   append_utf8(text, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(character))));
 }
 

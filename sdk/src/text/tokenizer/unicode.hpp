@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -36,9 +37,17 @@ void append_utf8(std::string& text, char32_t character);
 
 // Unicode's White_Space: what Rust's char::is_whitespace and Oniguruma's \s mean. Not U+180E, U+200B, U+001C..U+001F.
 bool is_white_space(char32_t character);
+// A stretch of characters that Unicode 15 and 16 assigned, with its general category ("Lo"). PCRE2 10.42 knows Unicode
+// 14, utf8proc 2.8 Unicode 15, the original Unicode 16: this table makes up for it. Sorted.
+struct RecentCharacters {
+  char32_t first, last;
+  char category[3];
+};
+std::span<const RecentCharacters> recent_characters();
+
 // General category N*: Rust's char::is_numeric.
 bool is_numeric(char32_t character);
-// ASCII punctuation, or general category P*.
+// ASCII punctuation, or general category P* as of Unicode 8: what the original's crate knows.
 bool is_punctuation(char32_t character);
 // \w of Rust's regex and of Oniguruma: letters, marks, decimal digits, connectors, other alphabetic characters.
 bool is_word(char32_t character);

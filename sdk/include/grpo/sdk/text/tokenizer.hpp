@@ -57,7 +57,8 @@ class Tokenizer {
   // --- ids to text
 
   // Text of `ids` as valid UTF-8: bytes that make no character become U+FFFD. skip_special_tokens leaves out the added
-  // tokens marked special. An id that has no token adds nothing, as in HF.
+  // tokens marked special (all of them: HF 0.23 overlooks those that normalisation changes). An id that has no token
+  // adds nothing, as in HF.
   std::string decode(std::span<const int32_t> ids, bool skip_special_tokens = false) const;
 
   // The same before U+FFFD replaces anything: the bytes themselves, which may end inside a character.
