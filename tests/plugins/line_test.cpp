@@ -79,7 +79,7 @@ TEST(Line, GrpoLearns) {
     model.backward(std::move(ticket), derivative);
     const double norm = std::sqrt(optimizer.squared_norm());
     ASSERT_TRUE(std::isfinite(norm));
-    optimizer.step(step, 0.1, std::min(1.0, 1.0 / norm));
+    optimizer.step(step, 0.2, std::min(1.0, 1.0 / norm));
     model.commit(step);
     sampler.update_weights(model, step);
     if (step == 1) first = mean_reward;
