@@ -81,7 +81,7 @@ TEST(Manifest, ListAndDescribe) {
 TEST(Manifest, FakesAreAllThere) {
   const Registry registry = fakes();
   EXPECT_TRUE(registry.refusals().empty());
-  EXPECT_EQ(registry.names("grpo.reward/1"), (std::vector<std::string>{"boxed", "letters"}));
+  EXPECT_EQ(registry.names("grpo.reward/1"), (std::vector<std::string>{"boxed", "letters", "novelty"}));
   EXPECT_EQ(registry.find("grpo.model/1", "fake").offers, std::vector<std::string>{"grpo.decode/1"});
   EXPECT_EQ(kind_of("grpo.model/1"), "model");
   EXPECT_EQ(kind_of("odd"), "odd");
