@@ -1,7 +1,8 @@
 // The plugins of this tree keep the contract, as far as a loader can tell.
 #include <gtest/gtest.h>
 
-#include "grpo/sdk/plugins/registry.hpp"
+#include "fakes.hpp"
+#include "line.hpp"
 
 namespace grpo::plugins {
 namespace {
@@ -22,6 +23,12 @@ TEST(Shipped, EveryPluginLoads) {
     }
   }
   EXPECT_GE(loaded, SHIPPED_COUNT);
+}
+
+TEST(Shipped, SamplerAndOptimizerLearnOnTheFakeModel) {
+  Registry registry = fakes();
+  registry.add_directory(GRPO_PLUGIN_DIR);
+  expect_learning(registry, "local", "adamw");
 }
 
 }  // namespace
