@@ -16,7 +16,7 @@ using testing::HasSubstr;
 struct Pair {
   Registry registry = fakes();
   Model model{registry, "fake", nullptr};
-  Optimizer optimizer{registry, "adamw", {{"weight_decay", 0.1}}};
+  Optimizer optimizer{registry, "fake", {{"weight_decay", 0.1}}};
   float* value = nullptr;
   float* gradient = nullptr;
   Pair() {

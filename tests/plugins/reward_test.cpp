@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fakes.hpp"
+#include "grpo/sdk/plugins/services.hpp"
 
 namespace grpo::plugins {
 namespace {
@@ -110,6 +111,42 @@ TEST(Reward, TheDatasetDecidesTypesOnce) {
   batch.add_row({.columns = &wrong});
   EXPECT_EQ(error_of([&] { batch.get(); }),
             "row 1 of the batch: the column \"level\" holds numbers, but this value is \"high\"");
+}
+
+// A reward that compares the samples of a row, whatever order they come in.
+TEST(Reward, WholeGroups) {
+  Registry registry = fakes();
+  std::vector<std::string> lines;
+  const auto services = std::make_shared<Services>(
+      ServiceSettings{.log = [&](std::int32_t, const std::string& who, const std::string& line) {
+        lines.push_back(who + ": " + line);
+      }});
+  Reward novelty(registry, "novelty", nullptr, {.services = services, .label = "fresh"});
+  EXPECT_TRUE(novelty.whole_groups());
+  EXPECT_EQ(lines, std::vector<std::string>{"fresh: novelty is open"});
+  RewardBatch batch;
+  const std::vector<std::int32_t> prompt{1, 2}, ids{3, 4, 5};
+  const auto a = batch.add_row({.prompt_ids = prompt}), b = batch.add_row({}), c = batch.add_row({});
+  batch.add_sample({.row = b, .index = 0, .completion = "x"});
+  batch.add_sample({.row = a, .index = 0, .completion = "x", .ids = ids});
+  batch.add_sample({.row = a, .index = 1, .completion = "y"});
+  batch.add_sample({.row = c, .index = 0, .completion = "refuse"});
+  batch.add_sample({.row = a, .index = 2, .completion = "x"});
+  batch.add_sample({.row = a, .index = 3, .completion = "z"});
+  batch.add_sample({.row = c, .index = 1, .completion = "refuse"});
+  const RewardScores s = novelty.score(batch);
+  EXPECT_EQ(s.score[0], 0);
+  EXPECT_EQ(s.score[1], 0.5);
+  EXPECT_EQ(s.score[2], 0.75);
+  EXPECT_EQ(s.score[4], 0.5);
+  EXPECT_EQ(s.score[5], 0.75);
+  EXPECT_EQ(s.components.at("ids")[1], 3 + 4 + 5 + 200);
+  EXPECT_EQ(s.components.at("ids")[4], 200 + 2000);
+  EXPECT_EQ(s.status[3], GRPO_SAMPLE_ERROR);
+  EXPECT_EQ(s.message[6], "a group with a refusal");
+  const auto metrics = services->take_metrics();
+  EXPECT_EQ(metrics.at("plugin/fresh/groups").sum, 5);
+  EXPECT_EQ(metrics.at("plugin/fresh/groups").count, 2);
 }
 
 TEST(Reward, BatchRefusals) {

@@ -19,7 +19,7 @@ class Samplers : public testing::Test {
  protected:
   Registry registry = fakes();
   Model model{registry, "fake", nullptr};
-  Sampler sampler{registry, "local", nullptr};
+  Sampler sampler{registry, "fake", nullptr};
   std::shared_ptr<Sampling> sampling = std::make_shared<Sampling>();
   void SetUp() override {
     sampling->temperature = 0.9;
@@ -114,7 +114,7 @@ TEST_F(Samplers, Refusals) {
   sampler.bind(model);
   const auto one = [&](Request r) { return error_of([&] { run({std::move(r)}); }); };
   EXPECT_THAT(one({7, 1, {}, 1, sampling}),
-              AllOf(HasSubstr("plugin 'local' ("), HasSubstr("request 7: the prompt is empty")));
+              AllOf(HasSubstr("plugin 'fake' ("), HasSubstr("request 7: the prompt is empty")));
   EXPECT_THAT(one({7, 1, {64}, 1, sampling}), HasSubstr("holds id 64; the vocabulary has 64 ids"));
   EXPECT_THAT(one({7, 1, std::vector<std::int32_t>(256, 1), 1, sampling}),
               HasSubstr("a prompt of 256 tokens leaves nothing of 256 positions"));
@@ -127,7 +127,7 @@ TEST_F(Samplers, Refusals) {
                 run({{7, 1, {1}, 1, sampling}, {7, 1, {1}, 1, sampling}});
               }),
               HasSubstr("two open requests have the id 7"));
-  EXPECT_THAT(one({7, 1, {1}, 1000, sampling}), HasSubstr("generate: local: more samples than slots (not supported)"));
+  EXPECT_THAT(one({7, 1, {1}, 1000, sampling}), HasSubstr("generate: fake: more samples than slots (not supported)"));
 }
 
 TEST_F(Samplers, VersionsAreTold) {

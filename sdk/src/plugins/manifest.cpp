@@ -33,7 +33,7 @@ json parse_strictly(const std::string& text) {
     return json::parse(text, watch);
   } catch (const json::parse_error& e) {
     const std::size_t at = e.byte > 0 ? e.byte - 1 : 0, from = at > 24 ? at - 24 : 0;
-    throw Error("its manifest is not JSON: at character " + std::to_string(at + 1) + ", after \"" +
+    throw Error("its manifest is not JSON: near character " + std::to_string(at + 1) + ", after \"" +
                 text.substr(from, at - from) + "\" (GRPO_MANIFEST takes the JSON unquoted)");
   }
 }

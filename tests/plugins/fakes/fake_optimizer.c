@@ -1,4 +1,4 @@
-/* adamw: AdamW on contiguous fp32 slices in host memory. */
+/* fake: AdamW on contiguous fp32 slices in host memory. */
 #include <grpo/optimizer.h>
 #include <math.h>
 #include <stdio.h>
@@ -6,7 +6,7 @@
 
 GRPO_MANIFEST({
   "name": "fake_optimizer", "version": "0.1.0", "licence": "MIT",
-  "components": [{"interface": "grpo.optimizer/1", "name": "adamw", "options": {
+  "components": [{"interface": "grpo.optimizer/1", "name": "fake", "options": {
     "beta1": {"type": "number", "default": 0.9}, "beta2": {"type": "number", "default": 0.999},
     "epsilon": {"type": "number", "default": 1e-8}, "weight_decay": {"type": "number", "default": 0}}}]
 });
@@ -29,7 +29,7 @@ typedef struct {
 
 static grpo_status adamw_open(const grpo_call* call, const grpo_options* options, void** handle) {
   adamw* a = calloc(1, sizeof *a);
-  if (!a) return grpo_fail(call, GRPO_STATUS_NO_MEMORY, "adamw: no memory");
+  if (!a) return grpo_fail(call, GRPO_STATUS_NO_MEMORY, "fake: no memory");
   a->beta1 = grpo_option_number(options, "beta1", 0.9);
   a->beta2 = grpo_option_number(options, "beta2", 0.999);
   a->epsilon = grpo_option_number(options, "epsilon", 1e-8);
@@ -57,19 +57,19 @@ static grpo_status adamw_bind(void* handle, const grpo_call* call, int64_t n, co
   adamw* a = handle;
   a->parts = calloc((size_t)n + 1, sizeof *a->parts);
   a->state = calloc((size_t)(2 * n) + 1, sizeof *a->state);
-  if (!a->parts || !a->state) return grpo_fail(call, GRPO_STATUS_NO_MEMORY, "adamw: no memory");
+  if (!a->parts || !a->state) return grpo_fail(call, GRPO_STATUS_NO_MEMORY, "fake: no memory");
   a->n = n;
   for (int64_t i = 0; i < n; ++i) {
     part* p = &a->parts[i];
     p->slice = slices[i];
     if (!steppable(&slices[i]->value->dl) || !steppable(&slices[i]->gradient->dl))
-      return grpo_fail(call, GRPO_STATUS_UNSUPPORTED, "adamw: wants contiguous fp32 in host memory");
+      return grpo_fail(call, GRPO_STATUS_UNSUPPORTED, "fake: wants contiguous fp32 in host memory");
     p->n = 1;
     for (int d = 0; d < slices[i]->value->dl.ndim; ++d) p->n *= slices[i]->value->dl.shape[d];
     p->shape[0] = p->n;
     for (int j = 0; j < 2; ++j) {
       if (!(p->moment[j] = calloc((size_t)p->n + 1, sizeof(float))))
-        return grpo_fail(call, GRPO_STATUS_NO_MEMORY, "adamw: no memory");
+        return grpo_fail(call, GRPO_STATUS_NO_MEMORY, "fake: no memory");
       snprintf(p->name[j], sizeof p->name[j], "%.200s@%lld.%s", slices[i]->name, (long long)slices[i]->offset,
                j ? "v" : "m");
       p->tensor[j].struct_size = sizeof p->tensor[j];
@@ -133,4 +133,4 @@ static const grpo_optimizer table = {.struct_size = sizeof(grpo_optimizer),
                                      .state = adamw_state,
                                      .state_written = adamw_state_written};
 
-GRPO_PLUGIN_ONE(GRPO_OPTIMIZER_ID, "adamw", &table);
+GRPO_PLUGIN_ONE(GRPO_OPTIMIZER_ID, "fake", &table);

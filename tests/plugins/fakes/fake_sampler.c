@@ -1,4 +1,4 @@
-/* local: a sampler that drives the decoder of the bound model; new requests join while others run. */
+/* fake: a sampler that drives the decoder of the bound model; new requests join while others run. */
 #include <grpo/sampler.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 
 GRPO_MANIFEST({
   "name": "fake_sampler", "version": "0.1.0", "licence": "MIT",
-  "components": [{"interface": "grpo.sampler/1", "name": "local", "options": {
+  "components": [{"interface": "grpo.sampler/1", "name": "fake", "options": {
     "slots": {"type": "integer", "default": 48}, "room": {"type": "integer", "default": 8}}}]
 });
 
@@ -29,7 +29,7 @@ typedef struct {
 
 static grpo_status sampler_open(const grpo_call* call, const grpo_options* options, void** handle) {
   sampler* s = calloc(1, sizeof *s);
-  if (!s) return grpo_fail(call, GRPO_STATUS_NO_MEMORY, "local: no memory");
+  if (!s) return grpo_fail(call, GRPO_STATUS_NO_MEMORY, "fake: no memory");
   s->info.struct_size = sizeof s->info;
   s->info.flags = GRPO_SAMPLER_BINDS;
   s->info.logprob_kind = GRPO_LOGPROB_TEMPERED;
@@ -37,7 +37,7 @@ static grpo_status sampler_open(const grpo_call* call, const grpo_options* optio
   s->room = grpo_option_integer(options, "room", 8);
   s->rows = calloc((size_t)s->slots, sizeof *s->rows);
   *handle = s;
-  return s->rows ? GRPO_STATUS_OK : (free(s), grpo_fail(call, GRPO_STATUS_NO_MEMORY, "local: no memory"));
+  return s->rows ? GRPO_STATUS_OK : (free(s), grpo_fail(call, GRPO_STATUS_NO_MEMORY, "fake: no memory"));
 }
 
 static void sampler_close(void* handle) {
@@ -51,7 +51,7 @@ static const grpo_sampler_info* sampler_describe(void* handle) { return &((sampl
 static grpo_status sampler_bind(void* handle, const grpo_call* call, const grpo_sampler_binding* binding) {
   sampler* s = handle;
   if (!binding->decode_table)
-    return grpo_fail(call, GRPO_STATUS_UNSUPPORTED, "local: the model offers no grpo.decode/1");
+    return grpo_fail(call, GRPO_STATUS_UNSUPPORTED, "fake: the model offers no grpo.decode/1");
   s->bound = binding;
   s->info.sampling = binding->decode_table->describe(binding->model)->sampling;
   return GRPO_STATUS_OK;
@@ -122,7 +122,7 @@ static grpo_status sampler_generate(void* handle, const grpo_call* call, const g
   int64_t* list = call->alloc(call, 2 * s->slots * (int64_t)sizeof *list); /* free slots, then live ones */
   int32_t* token = call->alloc(call, (cells + 2 * s->slots) * (int64_t)sizeof *token);
   float* logprob = call->alloc(call, 2 * cells * (int64_t)sizeof *logprob);
-  if (!list || !token || !logprob) return grpo_fail(call, GRPO_STATUS_NO_MEMORY, "local: no memory");
+  if (!list || !token || !logprob) return grpo_fail(call, GRPO_STATUS_NO_MEMORY, "fake: no memory");
   int64_t* live = list + s->slots;
   void* session;
   grpo_status status = d->session_open(s->bound->model, call, &wanted, &session);
@@ -134,7 +134,7 @@ static grpo_status sampler_generate(void* handle, const grpo_call* call, const g
     for (int64_t i = 0; i < s->slots; ++i) *(s->rows[i].request ? &live[n_live++] : &list[n_free++]) = i;
     while (open && !next && !(status = feed->next(feed, call, n_live ? 0 : 1000000, &next))) {
       if (next->n_samples > s->slots || next->n_samples > 64)
-        status = grpo_fail(call, GRPO_STATUS_UNSUPPORTED, "local: more samples than slots");
+        status = grpo_fail(call, GRPO_STATUS_UNSUPPORTED, "fake: more samples than slots");
       if (status || next->n_samples > n_free) break;
       n_free -= next->n_samples;
       if ((status = start(s, session, call, next, list + n_free))) break;
@@ -196,4 +196,4 @@ static const grpo_sampler table = {.struct_size = sizeof(grpo_sampler),
                                    .cancel = sampler_cancel,
                                    .model_changed = sampler_model_changed};
 
-GRPO_PLUGIN_ONE(GRPO_SAMPLER_ID, "local", &table);
+GRPO_PLUGIN_ONE(GRPO_SAMPLER_ID, "fake", &table);
