@@ -170,6 +170,11 @@ void GgufFile::parse() {
     throw error("has GGUF version " + std::to_string(version) + ": versions 2 and 3 are read");
   const auto n_tensors = c.read<std::uint64_t>(), n_values = c.read<std::uint64_t>();
 
+  // The smallest entries have 13 and 25 bytes.
+  if (n_tensors > size_ / 25 || n_values > size_ / 13)
+    throw error("promises " + std::to_string(n_tensors) + " tensors and " + std::to_string(n_values) +
+                " keys, more than fit into it: it is damaged or cut off");
+
   for (std::uint64_t i = 0; i < n_values; ++i) {
     c.what = "metadata entry " + std::to_string(i);
     const std::string key(c.text());
