@@ -2,6 +2,7 @@
 #ifndef GRPO_TESTS_ALGORITHM_FIXTURE_HPP
 #define GRPO_TESTS_ALGORITHM_FIXTURE_HPP
 
+#include <cmath>
 #include <random>
 #include <vector>
 
@@ -15,7 +16,7 @@ struct OwnedBatch {
   std::vector<int64_t> start = {0};
   std::vector<Real> logprob, old_logprob, reference_logprob, sampled_logprob, entropy;
   std::vector<uint8_t> mask;
-  std::vector<double> advantage, policy_weight, row_log_importance;
+  std::vector<double> advantage, policy_weight, importance_ratio;
 
   static OwnedBatch random(unsigned seed, int rows, double spread = 0.3) {
     std::mt19937 engine(seed);
@@ -33,10 +34,10 @@ struct OwnedBatch {
         out.entropy.push_back(static_cast<Real>(3 * uniform(engine)));
         out.mask.push_back(uniform(engine) < 0.8);
         out.policy_weight.push_back(0.5 + uniform(engine));
+        out.importance_ratio.push_back(std::exp(0.1 * normal(engine)));
       }
       out.start.push_back(static_cast<int64_t>(out.logprob.size()));
       out.advantage.push_back(normal(engine));
-      out.row_log_importance.push_back(0.1 * normal(engine));
     }
     return out;
   }
@@ -52,7 +53,7 @@ struct OwnedBatch {
     batch.mask = mask;
     batch.advantage = advantage;
     batch.policy_weight = policy_weight;
-    batch.row_log_importance = row_log_importance;
+    batch.importance_ratio = importance_ratio;
     return batch;
   }
 
@@ -68,10 +69,10 @@ struct OwnedBatch {
         out.entropy.push_back(entropy[t]);
         out.mask.push_back(mask[t]);
         out.policy_weight.push_back(policy_weight[t]);
+        out.importance_ratio.push_back(importance_ratio[t]);
       }
       out.start.push_back(static_cast<int64_t>(out.logprob.size()));
       out.advantage.push_back(advantage[row]);
-      out.row_log_importance.push_back(row_log_importance[row]);
     }
     return out;
   }

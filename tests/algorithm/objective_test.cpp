@@ -109,7 +109,7 @@ TEST_P(EveryObjective, OnPolicyTheRatioIsOneAndTheGradientIsThePolicyGradient) {
   Batch batch = Batch::random(13, 6);
   batch.old_logprob = batch.logprob;
   batch.policy_weight.assign(batch.logprob.size(), 1.0);
-  batch.row_log_importance.assign(batch.advantage.size(), 0.0);
+  batch.importance_ratio.assign(batch.logprob.size(), 1.0);
   const Normalizer normalizer = batch.normalizer();
   const auto given = run(options, batch.view(), normalizer);
   auto first_pass = batch.view();
@@ -200,7 +200,7 @@ TEST(Objective, TokenAdvantagesReplaceThoseOfTheRows) {
   view.advantage = {};
   view.token_advantage = spread;
   EXPECT_EQ(run(options, view, batch.normalizer()).dlogprob, by_row.dlogprob);
-  spread[0] += 1;
+  for (double& advantage : spread) advantage += 1;
   EXPECT_NE(run(options, view, batch.normalizer()).dlogprob, by_row.dlogprob);
 }
 

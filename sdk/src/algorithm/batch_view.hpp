@@ -24,7 +24,7 @@ class View {
     check_array("mask", batch.mask.size(), tokens(), false);
     check_array("entropy_mask", batch.entropy_mask.size(), tokens(), false);
     check_array("policy_weight", batch.policy_weight.size(), tokens(), false);
-    check_array("row_log_importance", batch.row_log_importance.size(), rows(), false);
+    check_array("importance_ratio", batch.importance_ratio.size(), tokens(), false);
     check_array("token_advantage", batch.token_advantage.size(), tokens(), false);
     if (batch.token_advantage.empty()) check_array("advantage", batch.advantage.size(), rows(), true);
   }
@@ -61,8 +61,8 @@ class View {
     const bool known = !batch_.sampled_logprob.empty() && !std::isnan(batch_.sampled_logprob[t]);
     return known ? finite("sampled_logprob", batch_.sampled_logprob, row, t) : std::numeric_limits<double>::quiet_NaN();
   }
-  double log_importance(size_t row) const {
-    return batch_.row_log_importance.empty() ? 0 : batch_.row_log_importance[row];
+  double importance_ratio(size_t row, size_t t) const {
+    return batch_.importance_ratio.empty() ? 1 : finite("importance_ratio", batch_.importance_ratio, row, t);
   }
 
  private:

@@ -67,7 +67,6 @@ class Evaluation {
   void row(size_t row) {
     ratio_.compute(options_, view_, row);
     const double factor = token_factor(options_, normalizer_, ratio_.count);
-    const double sequence_log_weight = ratio_.clamped_sum + view_.log_importance(row);
     const size_t begin = view_.begin(row), size = view_.end(row) - begin;
 
     const bool shares = options_.ratio == RatioLevel::sequence;
@@ -79,7 +78,7 @@ class Evaluation {
       if (!view_.kept(t)) continue;
       const double logprob = view_.logprob(row, t);
       const double r = std::exp(ratio_.log_ratio[i]);
-      const TermInput in = {r, logprob, view_.advantage(row, t), sequence_log_weight};
+      const TermInput in = {r, logprob, view_.advantage(row, t), ratio_.sequence_log_weight};
       const TermOutput term = unit_.evaluate(options_, in);
       const double weight = view_.weight(row, t);
       policy_loss_ += factor * weight * term.loss;

@@ -88,7 +88,7 @@ class Weights {
 
   const std::vector<double>& values() const { return values_; }
   const std::vector<uint8_t>& entropy_mask() const { return entropy_mask_; }
-  const std::vector<double>& row_log_importance() const { return row_log_importance_; }
+  const std::vector<double>& importance_ratio() const { return importance_ratio_; }
 
  private:
   template <class Factors>
@@ -105,7 +105,7 @@ class Weights {
     if (ratio.empty()) return;
     // VESPO takes the correction into its sequence weight instead.
     if (options.objective.term == PolicyTerm::vespo) {
-      row_log_importance_ = algorithm::row_log_importance(arrays.start, ratio, arrays.mask);
+      importance_ratio_ = ratio;
     } else {
       multiply(ratio);
     }
@@ -113,7 +113,7 @@ class Weights {
 
   std::vector<double> values_;
   std::vector<uint8_t> entropy_mask_;
-  std::vector<double> row_log_importance_;
+  std::vector<double> importance_ratio_;
 };
 
 }  // namespace
@@ -137,7 +137,7 @@ nlohmann::json objective_row(const nlohmann::json& row) {
   batch.token_advantage = arrays.token_advantage;
   batch.policy_weight = weights.values();
   batch.entropy_mask = weights.entropy_mask();
-  batch.row_log_importance = weights.row_log_importance();
+  batch.importance_ratio = weights.importance_ratio();
 
   const bool bonus = options.objective.entropy_coefficient != 0;
   const double entropy_tokens = count(weights.entropy_mask().empty() ? arrays.mask : weights.entropy_mask());

@@ -14,7 +14,7 @@ namespace grpo::algorithm {
 struct RowRatio {
   std::vector<double> log_ratio;    // of the level, guarded, per token of the row; masked ones unused
   std::vector<double> sensitivity;  // dlog r / dlogprob_t; at sequence level, r is one for the row
-  double clamped_sum = 0;           // sum of the token log-ratios, each within +-20
+  double sequence_log_weight = 0;   // sum of the token log-ratios, each within +-20, and of the log rollout corrections
   double count = 0;                 // masked tokens
 
   template <class Real>
@@ -23,13 +23,14 @@ struct RowRatio {
     const double limit = options.log_ratio_limit;
     log_ratio.assign(size, 0);
     sensitivity.assign(size, 0);
-    clamped_sum = count = 0;
+    sequence_log_weight = count = 0;
     double sum = 0;
     for (size_t i = 0; i < size; ++i) {
       if (!view.kept(begin + i)) continue;
       log_ratio[i] = view.logprob(row, begin + i) - view.old_logprob(row, begin + i);
       sum += log_ratio[i];
-      clamped_sum += std::clamp(log_ratio[i], -20.0, 20.0);
+      sequence_log_weight += std::clamp(log_ratio[i], -20.0, 20.0);
+      sequence_log_weight += std::clamp(std::log(view.importance_ratio(row, begin + i)), std::log(1e-8), 20.0);
       count += 1;
     }
     if (options.ratio == RatioLevel::token) {

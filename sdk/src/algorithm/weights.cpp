@@ -57,19 +57,6 @@ std::vector<double> rollout_ratio(RolloutCorrection kind, std::optional<double> 
   return log_ratio;
 }
 
-std::vector<double> row_log_importance(std::span<const int64_t> start, std::span<const double> ratio,
-                                       std::span<const uint8_t> mask) {
-  check_size("ratio", ratio.size(), token_count(start));
-  if (!mask.empty()) check_size("mask", mask.size(), ratio.size());
-  std::vector<double> out(start.size() - 1, 0.0);
-  for (size_t row = 0; row < out.size(); ++row) {
-    for (auto t = static_cast<size_t>(start[row]); t < static_cast<size_t>(start[row + 1]); ++t) {
-      if (kept(mask, t)) out[row] += std::clamp(std::log(ratio[t]), std::log(1e-8), 20.0);
-    }
-  }
-  return out;
-}
-
 std::vector<double> off_policy_mask(double threshold, std::span<const int64_t> start, std::span<const double> logprob,
                                     std::span<const double> sampled_logprob, std::span<const double> advantage,
                                     std::span<const uint8_t> mask) {

@@ -99,11 +99,11 @@ struct ObjectiveOptions {
 ObjectiveOptions objective_options(std::string_view name);
 std::vector<std::string_view> objective_names();
 
-// The parts by their own names, and by verl's in parentheses. Each throws grpo::Error that lists the names.
+// The parts by their own names, or verl's in parentheses. Each throws grpo::Error that lists the names.
 KlEstimator kl_estimator(std::string_view name);  // k1 (kl), k2 (mse), k3 (low_var_kl)
 RatioLevel ratio_level(std::string_view name);    // as the enumerators
-Aggregation aggregation(
-    std::string_view name);  // as the enumerators (seq-mean-token-mean, token-mean, -, seq-mean-token-sum)
+// As the enumerators; verl's are seq-mean-token-mean, token-mean and seq-mean-token-sum.
+Aggregation aggregation(std::string_view name);
 
 // Throws grpo::Error naming the option and its range when the numbers make no objective (clip_low outside [0, 1], ...).
 void check(const ObjectiveOptions& options);
@@ -122,8 +122,9 @@ struct BasicTokenBatch {
   std::span<const double> advantage;        // [rows], or
   std::span<const double> token_advantage;  // [tokens], which wins where given
   std::span<const double> policy_weight;    // [tokens] factor on the policy term (weights.hpp); empty: ones
-  // [rows] log of the row's rollout correction: only vespo reads it; empty: zeros
-  std::span<const double> row_log_importance;
+  // [tokens] rollout_ratio (weights.hpp) of a token_* kind, for vespo alone, which takes it into the sequence's weight
+  // (the others have it in policy_weight); empty: ones.
+  std::span<const double> importance_ratio;
   std::span<const uint8_t> entropy_mask;  // [tokens] tokens of the entropy bonus, within mask; empty: mask
 };
 using TokenBatch = BasicTokenBatch<float>;

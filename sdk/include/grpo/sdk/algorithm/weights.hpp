@@ -29,12 +29,6 @@ std::vector<double> rollout_ratio(RolloutCorrection kind, std::optional<double> 
                                   std::span<const int64_t> start, std::span<const double> old_logprob,
                                   std::span<const double> sampled_logprob, std::span<const uint8_t> mask);
 
-// log of each row's correction [rows], for BasicTokenBatch::row_log_importance: the sum over the row's tokens of
-// log(ratio), each clamped to [log 1e-8, 20]. `ratio` is that of a token_* kind; masked-out tokens add nothing. [any
-// thread]
-std::vector<double> row_log_importance(std::span<const int64_t> start, std::span<const double> ratio,
-                                       std::span<const uint8_t> mask);
-
 // Off-policy sequence masking (DeepSeek-V3.2): 0 for the tokens of a row with a negative advantage whose mean
 // (sampled - logprob) over masked tokens exceeds `threshold`, 1 elsewhere. [any thread]
 std::vector<double> off_policy_mask(double threshold, std::span<const int64_t> start, std::span<const double> logprob,
