@@ -55,6 +55,14 @@ TEST(Cache, LetsRequestsWaitWhileItIsFull) {
   EXPECT_EQ(watch.most_rows, 3);  // 2 + 3 * 16 <= 64 < 2 + 4 * 16
 }
 
+TEST(Cache, MayBeFullToTheLastToken) {
+  Bench bench({.sampler = {{"cache_tokens", 50}, {"room", 12}}});
+  auto s = bench::sampling(16);
+  s.n_stop = 0;
+  EXPECT_EQ(bench.generate({{1, 3, {4, 5}, 9, &s}}).size(), 9u);
+  EXPECT_EQ(watch.most_rows, 3);  // 2 + 3 * 16 tokens; the second step has no room for 12 each
+}
+
 TEST(Cache, IsAsLargeAsTheRequestsNeed) {
   Bench bench({.sampler = {{"slots", 8}, {"room", 1}}});
   auto s = bench::sampling(100);

@@ -54,6 +54,24 @@ void cancel_two(double slots, std::size_t least_empty) {
 TEST(Cancel, MakesCompletionsShorterNotMissing) { cancel_two(6, 15); }
 TEST(Cancel, ReachesRequestsThatWait) { cancel_two(4, 20); }
 
+TEST(Cancel, GivesAllSlotsBack) {
+  Bench bench({.sampler = {{"slots", 3}}});
+  auto s = bench::sampling(60);
+  s.n_stop = 0;
+  const auto brief = bench::sampling(4);
+  Feed feed;
+  feed.add({1, 3, {4, 5}, 1, &brief});
+  feed.add({2, 3, {4, 5}, 9, &s});  // one slot keeps its prompt, one generates
+  feed.add({3, 3, {4, 5}, 3, &s});
+  feed.on_deliver = [&](const grpo_call*, const Name& name) {
+    if (name.first == 1) bench.table->cancel(bench.handle, 2);
+    if (name.first == 1) bench::watch.most_rows = 0;
+    return GRPO_STATUS_OK;
+  };
+  bench.generate(feed);
+  EXPECT_EQ(bench::watch.most_rows, 3);
+}
+
 TEST(Cancel, OfARequestThatIsNotOpenDoesNothing) {
   Bench bench;
   const auto s = bench::sampling(10);

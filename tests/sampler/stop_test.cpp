@@ -102,8 +102,8 @@ TEST(Stop, ByLengthWherePositionsRunOut) {
 
 // Checks a run with stop texts against the same run without: each completion is the other's up to the first token that
 // completes a text. Returns how many were cut.
-int check_texts(const std::vector<std::string>& texts, int32_t min_new, double room) {
-  Bench bench({.sampler = {{"room", room}}, .tokenizer = tokenizer()});
+int check_texts(const std::vector<std::string>& texts, int32_t min_new, double room, double cache_tokens = 0) {
+  Bench bench({.sampler = {{"room", room}, {"cache_tokens", cache_tokens}}, .tokenizer = tokenizer()});
   std::vector<grpo_str> list;
   for (const auto& t : texts) list.push_back({t.data(), static_cast<int64_t>(t.size())});
   auto s = bench::sampling(80);
@@ -149,6 +149,8 @@ TEST(StopText, IsPassedOverBeforeMinNew) { EXPECT_GT(check_texts({"q", "r", "s"}
 TEST(StopText, GivesTheSameWhateverTheRoom) {
   for (const double room : {1, 5, 32}) EXPECT_GT(check_texts({"q", "bA"}, 0, room), 30) << room;
 }
+
+TEST(StopText, GivesItsCacheBack) { EXPECT_GT(check_texts({"q", "r", "s"}, 0, 32, 165), 30); }
 
 TEST(StopText, NeedsATokenizer) {
   Bench bench;
