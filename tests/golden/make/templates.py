@@ -228,6 +228,7 @@ CASES = r"""
 {{ 1 is odd }} {{ 2 is even }} {{ 9 is divisibleby(3) }} {{ 9 is divisibleby 3 }} {{ none is none }} {{ s is string }} {{ ('a' | safe) is string }} {{ 1 is number }} {{ true is number }} {{ true is integer }} {{ 1.0 is float }} {{ l is sequence }} {{ s is sequence }} {{ o is sequence }} {{ o is mapping }} {{ l is iterable }} {{ 5 is iterable }} {{ missing is iterable }} {{ missing is sequence }} {{ range(2) is sequence }} {{ true is boolean }} {{ 1 is boolean }} {{ true is true }} {{ 1 is true }} {{ false is false }} {{ 1 is sameas 1 }} {{ l is sameas l }} {{ range is callable }} {{ s is callable }} {{ 'upper' is filter }} {{ 'odd' is test }} {{ 'a' is lower }} {{ 'A' is upper }} {{ 1 is in l }} {{ 1 is not in l }} {{ 1 is eq 1 }} {{ 1 is ne 1 }} {{ 1 is lt 2 }} {{ (o.items()) is sequence }} {{ (l | map('string')) is iterable }} {{ not 1 is none }} {{ 1 is not none and true }}
 {{ 'a' is odd }}
 {{ range(3) | list }} {{ range(1, 4) | list }} {{ range(5, 0, -2) | list }} {{ range(3) }} {{ range(0) | list }} {{ range(3)[-1] }} {{ range(1000) | length }}
+{{ range(10)[2:9:3] }} {{ range(4)[9:] }} {{ range(10)[::-1] }} {{ range(2, 20, 3)[1:-1:2] }} {{ range(10)[2:8:3] | list }} {{ range(5)[::-2] | list }}
 {{ range(1000000) }}
 {{ range('a') }}
 {{ range(1, 2, 0) }}
