@@ -16,11 +16,6 @@ namespace {
 
 [[noreturn]] void fail_overflow() { throw Failure("the result is an integer of more than 64 bits"); }
 
-std::int64_t checked(bool overflow, std::int64_t value) {
-  if (overflow) fail_overflow();
-  return value;
-}
-
 std::int64_t integer_power(std::int64_t base, std::int64_t exponent) {
   std::int64_t result = 1;
   while (exponent > 0) {
@@ -36,8 +31,8 @@ std::int64_t integer_power(std::int64_t base, std::int64_t exponent) {
 std::int64_t floor_divide(std::int64_t left, std::int64_t right) {
   if (right == 0) throw Failure("integer division or modulo by zero");
   if (right == -1) {
-    std::int64_t result = 0;
-    return checked(__builtin_sub_overflow(std::int64_t{0}, left, &result), result);
+    if (left == INT64_MIN) fail_overflow();
+    return -left;
   }
   const std::int64_t quotient = left / right;
   return quotient - ((left % right != 0 && (left < 0) != (right < 0)) ? 1 : 0);
@@ -72,11 +67,14 @@ Value on_integers(Operator op, std::int64_t left, std::int64_t right) {
   std::int64_t result = 0;
   switch (op) {
     case Operator::add:
-      return checked(__builtin_add_overflow(left, right, &result), result);
+      if (__builtin_add_overflow(left, right, &result)) fail_overflow();
+      return result;
     case Operator::subtract:
-      return checked(__builtin_sub_overflow(left, right, &result), result);
+      if (__builtin_sub_overflow(left, right, &result)) fail_overflow();
+      return result;
     case Operator::multiply:
-      return checked(__builtin_mul_overflow(left, right, &result), result);
+      if (__builtin_mul_overflow(left, right, &result)) fail_overflow();
+      return result;
     case Operator::divide:
       if (right == 0) throw Failure("division by zero");
       return static_cast<double>(static_cast<long double>(left) / static_cast<long double>(right));

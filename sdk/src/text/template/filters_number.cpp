@@ -132,7 +132,7 @@ Value round_filter(Interpreter&, const Value& input, Values& given) {
   const double unit = std::pow(10.0, static_cast<double>(precision));
   const double scaled = input.real() * unit;
   if (!std::isfinite(scaled)) throw Failure("cannot convert float infinity to integer");
-  return (method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) / unit;
+  return ((method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) + 0.0) / unit;  // no -0: it is an integer
 }
 
 }  // namespace

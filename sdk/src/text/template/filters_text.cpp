@@ -130,8 +130,8 @@ Value truncate(Interpreter& interpreter, const Value& input, Values& given) {
   const auto end_length = static_cast<std::int64_t>(count_code_points(end));
   if (length < end_length) throw Failure("expected length >= " + std::to_string(end_length));
   if (leeway < 0) throw Failure("expected leeway >= 0");
-  if (!input.is_string()) throw Failure("truncate needs text");
   if (jinja::length(input) <= length + leeway) return input;
+  if (!input.is_string()) throw Failure("truncate needs text");
   const std::string& text = input.text();
   std::string kept = text.substr(0, byte_position(text, static_cast<std::size_t>(length - end_length)));
   if (!kill_words) {

@@ -149,7 +149,10 @@ class PercentFormatter {
       ++at;
       out += conversion(text, at);
     }
-    const bool all_used = value_.is(Kind::tuple) ? used_ >= value_.items().size() : used_ > 0 || value_.is(Kind::dict);
+    // what can be subscripted counts as a mapping, which need not be used up
+    const bool mapping =
+        value_.is(Kind::dict) || value_.is(Kind::list) || value_.is(Kind::range) || value_.is_undefined();
+    const bool all_used = value_.is(Kind::tuple) ? used_ >= value_.items().size() : used_ > 0 || mapping;
     if (!all_used) throw Failure("not all arguments converted during string formatting");
     budget_.build(out.size());
     return Value(std::move(out), text_.is_markup());

@@ -28,8 +28,12 @@ std::optional<std::int64_t> slice_part(const Value& value) {
   return value.integer();
 }
 
-// The positions that start:stop:step picks of `size` items.
-std::vector<std::size_t> slice_positions(const Value& from, const Value& to, const Value& by, std::int64_t size) {
+struct Bounds {
+  std::int64_t start, stop, step;
+};
+
+// start:stop:step of `size` items, as positions.
+Bounds slice_bounds(const Value& from, const Value& to, const Value& by, std::int64_t size) {
   constexpr std::int64_t far = std::int64_t{1} << 62;  // steps beyond pick the same items and cannot overflow
   const std::int64_t step = std::clamp(slice_part(by).value_or(1), -far, far);
   if (step == 0) throw Failure("slice step cannot be zero");
@@ -38,27 +42,25 @@ std::vector<std::size_t> slice_positions(const Value& from, const Value& to, con
     if (*at < 0) return std::max<std::int64_t>(*at < -size ? -1 : *at + size, step < 0 ? -1 : 0);
     return std::min(*at, step < 0 ? size - 1 : size);
   };
-  std::int64_t at = clamp(slice_part(from), step < 0 ? size - 1 : 0);
-  const std::int64_t end = clamp(slice_part(to), step < 0 ? -1 : size);
+  return {clamp(slice_part(from), step < 0 ? size - 1 : 0), clamp(slice_part(to), step < 0 ? -1 : size), step};
+}
+
+// The positions that it picks.
+std::vector<std::size_t> slice_positions(const Value& from, const Value& to, const Value& by, std::int64_t size) {
+  const Bounds bounds = slice_bounds(from, to, by, size);
   std::vector<std::size_t> positions;
-  while (step > 0 ? at < end : at > end) {
+  const std::int64_t step = bounds.step;
+  for (std::int64_t at = bounds.start; step > 0 ? at < bounds.stop : at > bounds.stop; at += step) {
     positions.push_back(static_cast<std::size_t>(at));
-    if (step > 0 ? at > end - step : at < end - step) break;  // also where at + step would overflow
-    at += step;
   }
   return positions;
 }
 
-Value slice_range(const Range& range, const std::vector<std::size_t>& positions, const Value& by) {
+Value slice_range(const Range& range, const Bounds& bounds) {
   auto result = std::make_shared<Range>();
-  const std::int64_t stride = by.is_none() ? 1 : by.integer();
-  if (__builtin_mul_overflow(range.step, stride, &result->step)) throw Failure("the step of a range is too large");
-  if (positions.empty()) {
-    result->start = result->stop = range.start;
-  } else {
-    result->start = range.start + static_cast<std::int64_t>(positions.front()) * range.step;
-    result->stop = range.start + static_cast<std::int64_t>(positions.back()) * range.step + result->step;
-  }
+  if (__builtin_mul_overflow(range.step, bounds.step, &result->step)) throw Failure("the step of a range is too large");
+  result->start = range.start + bounds.start * range.step;
+  result->stop = range.start + bounds.stop * range.step;
   return Value::of(Kind::range, std::move(result));
 }
 
@@ -262,7 +264,7 @@ Value slice(const Value& value, const Value& start, const Value& stop, const Val
     }
     case Kind::range: {
       const auto& range = value.as<Range>();
-      return slice_range(range, slice_positions(start, stop, step, range.size()), step);
+      return slice_range(range, slice_bounds(start, stop, step, range.size()));
     }
     default:
       throw Failure("'" + std::string(value.type_name()) + "' object is not subscriptable");

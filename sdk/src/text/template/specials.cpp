@@ -179,7 +179,7 @@ Value Macro::attribute(Interpreter& interpreter, const std::string& name) {
   if (name == "name") return definition->name.empty() ? Value::none() : Value(definition->name);
   if (name == "arguments") {
     std::vector<Value> names(definition->parameter_names.begin(), definition->parameter_names.end());
-    return Value::list(std::move(names), interpreter.budget());
+    return Value::tuple(std::move(names), interpreter.budget());
   }
   if (name == "catch_kwargs") return definition->uses_kwargs;
   if (name == "catch_varargs") return definition->uses_varargs;
