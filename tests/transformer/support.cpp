@@ -181,6 +181,120 @@ std::map<std::string, std::vector<float>> Model::read(bool gradient) {
 std::map<std::string, std::vector<float>> Model::gradients() { return read(true); }
 std::map<std::string, std::vector<float>> Model::values() { return read(false); }
 
+Session::Session(Model& model, std::int64_t slots, std::int64_t tokens)
+    : table_(model.decode()), vocabulary_(model.info().vocabulary) {
+  const grpo_decode_session wanted{sizeof wanted, 0, slots, tokens};
+  const Call call;
+  check(table_.session_open(model.handle(), call, &wanted, &handle_), call);
+}
+
+Session::~Session() { table_.session_close(handle_); }
+
+void Session::prefill(const std::vector<std::int64_t>& slots, const std::vector<std::vector<std::int32_t>>& tokens) {
+  std::vector<std::int64_t> start{0};
+  std::vector<std::int32_t> packed;
+  for (const auto& part : tokens) {
+    packed.insert(packed.end(), part.begin(), part.end());
+    start.push_back(static_cast<std::int64_t>(packed.size()));
+  }
+  grpo_decode_prefill a{};
+  a.struct_size = sizeof a;
+  a.n = static_cast<std::int64_t>(slots.size());
+  a.slot = slots.data();
+  a.start = start.data();
+  a.token = packed.data();
+  const Call call;
+  check(table_.prefill(handle_, call, &a), call);
+}
+
+void Session::fork(std::int64_t from, const std::vector<std::int64_t>& to) {
+  const std::vector<std::int64_t> froms(to.size(), from);
+  const grpo_decode_fork a{sizeof a, 0, static_cast<std::int64_t>(to.size()), froms.data(), to.data()};
+  const Call call;
+  check(table_.fork(handle_, call, &a), call);
+}
+
+void Session::assign(const std::vector<std::int64_t>& slots, const std::vector<std::uint64_t>& keys,
+                     const grpo_sampling& sampling) {
+  const std::vector<const grpo_sampling*> list(slots.size(), &sampling);
+  const grpo_decode_assign a{sizeof a,     0,           static_cast<std::int64_t>(slots.size()),
+                             slots.data(), keys.data(), list.data()};
+  const Call call;
+  check(table_.assign(handle_, call, &a), call);
+}
+
+void Session::release(const std::vector<std::int64_t>& slots) {
+  table_.release(handle_, static_cast<std::int64_t>(slots.size()), slots.data());
+}
+
+std::vector<Session::Row> Session::step(const std::vector<std::int64_t>& slots, std::int64_t room,
+                                        const std::vector<std::int32_t>& force, std::uint32_t flags, bool logits) {
+  const std::size_t n = slots.size(), width = static_cast<std::size_t>(room);
+  std::vector<std::int32_t> token(n * width, -1), count(n, -1), ended(n, -1);
+  std::vector<float> logprob(n * width), sampled(n * width), z(logits ? n * static_cast<std::size_t>(vocabulary_) : 0);
+  grpo_decode_step a{};
+  a.struct_size = sizeof a;
+  a.flags = flags;
+  a.n = static_cast<std::int64_t>(n);
+  a.room = room;
+  a.slot = slots.data();
+  a.force = force.empty() ? nullptr : force.data();
+  a.token = token.data();
+  a.count = count.data();
+  a.ended = ended.data();
+  a.logprob = logprob.data();
+  a.logprob_sampled = sampled.data();
+  a.logits = logits ? z.data() : nullptr;
+  const Call call;
+  check(table_.step(handle_, call, &a), call);
+  std::vector<Row> rows(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto begin = static_cast<std::ptrdiff_t>(i * width), end = begin + count[i];
+    rows[i].token.assign(token.begin() + begin, token.begin() + end);
+    rows[i].logprob.assign(logprob.begin() + begin, logprob.begin() + end);
+    rows[i].logprob_sampled.assign(sampled.begin() + begin, sampled.begin() + end);
+    rows[i].ended = ended[i];
+    if (logits)
+      rows[i].logits.assign(z.begin() + static_cast<std::ptrdiff_t>(i) * vocabulary_,
+                            z.begin() + static_cast<std::ptrdiff_t>(i + 1) * vocabulary_);
+  }
+  return rows;
+}
+
+std::vector<Session::Row> Session::run(std::vector<std::int64_t> slots, std::int64_t room) {
+  std::vector<Row> all(slots.size());
+  std::vector<std::size_t> index(slots.size());
+  for (std::size_t i = 0; i < index.size(); ++i) index[i] = i;
+  while (!slots.empty()) {
+    const auto rows = step(slots, room);
+    std::vector<std::int64_t> live;
+    std::vector<std::size_t> live_index;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      auto& to = all[index[i]];
+      to.token.insert(to.token.end(), rows[i].token.begin(), rows[i].token.end());
+      to.logprob.insert(to.logprob.end(), rows[i].logprob.begin(), rows[i].logprob.end());
+      to.logprob_sampled.insert(to.logprob_sampled.end(), rows[i].logprob_sampled.begin(),
+                                rows[i].logprob_sampled.end());
+      to.ended = rows[i].ended;
+      if (rows[i].ended == GRPO_FINISH_NONE) {
+        live.push_back(slots[i]);
+        live_index.push_back(index[i]);
+      }
+    }
+    slots = live;
+    index = live_index;
+  }
+  return all;
+}
+
+grpo_sampling sampling(double temperature, std::int32_t max_new) {
+  grpo_sampling s{};
+  s.struct_size = sizeof s;
+  s.temperature = temperature;
+  s.max_new = max_new;
+  return s;
+}
+
 std::filesystem::path models() { return std::filesystem::path(GRPO_TEST_DATA) / "models"; }
 
 std::vector<std::string> model_names() {

@@ -73,6 +73,40 @@ class Model {
   void* handle_ = nullptr;
 };
 
+// A decode session of a model.
+class Session {
+ public:
+  Session(Model& model, std::int64_t slots, std::int64_t tokens);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  void prefill(const std::vector<std::int64_t>& slots, const std::vector<std::vector<std::int32_t>>& tokens);
+  void fork(std::int64_t from, const std::vector<std::int64_t>& to);
+  void assign(const std::vector<std::int64_t>& slots, const std::vector<std::uint64_t>& keys,
+              const grpo_sampling& sampling);
+  void release(const std::vector<std::int64_t>& slots);
+  std::int64_t free_tokens() const { return table_.free_tokens(handle_); }
+
+  struct Row {
+    std::vector<std::int32_t> token;
+    std::vector<float> logprob, logprob_sampled;
+    std::int32_t ended = 0;
+    std::vector<float> logits;
+  };
+  std::vector<Row> step(const std::vector<std::int64_t>& slots, std::int64_t room,
+                        const std::vector<std::int32_t>& force = {}, std::uint32_t flags = 0, bool logits = false);
+  // Steps until all have ended, `room` tokens at a time.
+  std::vector<Row> run(std::vector<std::int64_t> slots, std::int64_t room);
+
+ private:
+  const grpo_decode& table_;
+  std::int64_t vocabulary_;
+  void* handle_ = nullptr;
+};
+
+grpo_sampling sampling(double temperature, std::int32_t max_new);  // everything else off
+
 // What open says about a bad model; empty if it opens.
 std::string open_error(const nlohmann::json& options);
 

@@ -31,6 +31,9 @@ struct Config {
 // Throws std::runtime_error naming the file and the key.
 Config read_config(const std::filesystem::path& directory);
 
+// The angles of n positions: cos and sin are [n, head_dim / 2], rope_scale included.
+void rope_table(const Config& config, const std::int32_t* positions, std::int64_t n, float* cos, float* sin);
+
 }  // namespace grpo::transformer
 
 #endif

@@ -81,7 +81,8 @@ Model::Model(const Options& o)
     : config_(configure(o)),
       weights_(make_layout(config_), device_of(o), type_of(o)),
       fast_(o.kernels == "auto" && o.device == "cpu" && o.dtype == "float32"),
-      network_(config_, weights_, fast_, o.logits_chunk) {
+      network_(config_, weights_, fast_, o.logits_chunk),
+      engine_model_{config_, weights_, version_, nullptr} {
   if (o.init == "random") {
     weights_.randomize(o.seed, config_.init_std);
   } else {
@@ -191,6 +192,14 @@ void Model::import_weights(const grpo_call* call, const grpo_tensor_source* sour
   require(tickets_.empty(), "import_weights while " + std::to_string(tickets_.size()) + " tickets are open");
   weights_.import_from(call, source);
   ++version_;
+}
+
+std::unique_ptr<Session> Model::open_session(const grpo_decode_session& wanted) {
+  const auto blocks = Session::blocks_for(wanted);
+  const auto longest = std::min(config_.max_positions, blocks * block_tokens);
+  return std::make_unique<Session>(
+      config_, wanted,
+      fast_ ? make_cpu_engine(engine_model_, blocks, longest) : make_portable_engine(engine_model_, blocks));
 }
 
 void stop_if_asked(const grpo_call* call) {

@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "engine.hpp"
 #include "network.hpp"
+#include "session.hpp"
 
 namespace grpo::transformer {
 
@@ -36,10 +38,7 @@ class Model {
   void export_weights(const grpo_call* call, const grpo_tensor_sink* sink) const { weights_.export_to(call, sink); }
   void import_weights(const grpo_call* call, const grpo_tensor_source* source);
 
-  const Config& config() const { return config_; }
-  Weights& weights() { return weights_; }
-  bool fast() const { return fast_; }
-  std::uint64_t version() const { return version_; }  // counts commits
+  std::unique_ptr<Session> open_session(const grpo_decode_session& wanted);
 
  private:
   void describe();
@@ -49,7 +48,8 @@ class Model {
   Weights weights_;
   bool fast_;
   Network network_;
-  std::uint64_t last_ticket_ = 0, version_ = 0;
+  std::uint64_t last_ticket_ = 0, version_ = 0;  // version_ counts commits
+  EngineModel engine_model_;
   std::map<std::uint64_t, std::unique_ptr<Activations>> tickets_;
   std::vector<std::unique_ptr<Activations>> spare_;  // memory of ended tickets
 

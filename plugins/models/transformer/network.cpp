@@ -1,7 +1,5 @@
 #include "network.hpp"
 
-#include <cmath>
-
 namespace grpo::transformer {
 namespace {
 
@@ -22,15 +20,7 @@ std::pair<Tensor, Tensor> rope_tables(const Config& config, const std::int32_t* 
                                       at::Device device) {
   const auto half = static_cast<std::int64_t>(config.inv_freq.size());
   const auto cos = at::empty({n, half}, at::kFloat), sin = at::empty({n, half}, at::kFloat);
-  auto* c = cos.mutable_data_ptr<float>();
-  auto* s = sin.mutable_data_ptr<float>();
-  for (std::int64_t t = 0; t < n; ++t)
-    for (std::int64_t i = 0; i < half; ++i) {
-      // The angle is rounded to fp32, as in the originals: far out, that is a visible difference.
-      const float angle = static_cast<float>(positions[t]) * config.inv_freq[static_cast<std::size_t>(i)];
-      c[t * half + i] = static_cast<float>(std::cos(static_cast<double>(angle)) * config.rope_scale);
-      s[t * half + i] = static_cast<float>(std::sin(static_cast<double>(angle)) * config.rope_scale);
-    }
+  rope_table(config, positions, n, cos.mutable_data_ptr<float>(), sin.mutable_data_ptr<float>());
   return {cos.to(device), sin.to(device)};
 }
 

@@ -87,7 +87,47 @@ grpo_status import_weights(void* handle, const grpo_call* call, std::int64_t, co
   return guarded(call, [&] { model_of(handle).import_weights(call, source); });
 }
 
-const grpo_model model_table = {sizeof(grpo_model), 0,          open,           close,         nullptr,
+// grpo.decode/1
+Session& session_of(void* handle) { return *static_cast<Session*>(handle); }
+
+const grpo_decode_info* decode_describe(void*) {
+  static const grpo_decode_info info{sizeof info, 0, sampling_honoured, 0};
+  return &info;
+}
+grpo_status session_open(void* model, const grpo_call* call, const grpo_decode_session* wanted, void** session) {
+  return guarded(call, [&] { *session = model_of(model).open_session(*wanted).release(); });
+}
+void session_close(void* session) { delete static_cast<Session*>(session); }
+std::int64_t free_tokens(void* session) { return session_of(session).free_tokens(); }
+grpo_status prefill(void* session, const grpo_call* call, const grpo_decode_prefill* a) {
+  return guarded(call, [&] { session_of(session).prefill(*a, [call] { stop_if_asked(call); }); });
+}
+grpo_status fork_slots(void* session, const grpo_call* call, const grpo_decode_fork* a) {
+  return guarded(call, [&] { session_of(session).fork(*a); });
+}
+grpo_status assign(void* session, const grpo_call* call, const grpo_decode_assign* a) {
+  return guarded(call, [&] { session_of(session).assign(*a); });
+}
+grpo_status step(void* session, const grpo_call* call, const grpo_decode_step* a) {
+  return guarded(call, [&] { session_of(session).step(*a, [call] { stop_if_asked(call); }); });
+}
+void release(void* session, std::int64_t n, const std::int64_t* slot) { session_of(session).release(n, slot); }
+
+const grpo_decode decode_table = {sizeof(grpo_decode),
+                                  0,
+                                  decode_describe,
+                                  session_open,
+                                  session_close,
+                                  free_tokens,
+                                  prefill,
+                                  fork_slots,
+                                  assign,
+                                  step,
+                                  release};
+
+const void* query(void*, const char* id) { return std::strcmp(id, GRPO_DECODE_ID) == 0 ? &decode_table : nullptr; }
+
+const grpo_model model_table = {sizeof(grpo_model), 0,          open,           close,         query,
                                 describe,           parameters, forward,        backward,      drop,
                                 zero_grad,          commit,     export_weights, import_weights};
 

@@ -247,16 +247,35 @@ CLONES void linear_panels(const float* x, std::int64_t rows, const float* panel,
     rows_by_panels<1>(x + r * inputs, panel, bias, outputs, inputs, add, y + r * y_stride, y_stride);
 }
 
-// scores[g][16 tokens of the block] = query g . keys
-CLONES void block_scores(const float* query, std::int64_t group, std::int64_t size, const float* keys, float scale,
-                         float* scores, std::int64_t scores_stride) {
-  for (std::int64_t g = 0; g < group; ++g) {
-    Floats sum{}, k;
-    for (std::int64_t d = 0; d < size; ++d) {
-      load(keys + d * lanes, k);
-      sum += k * query[g * size + d];
+// scores[g][16 tokens of the block] = query g . keys, for up to four queries at once; two sums each, over even and odd
+// places, hide the latency.
+template <int Group>
+INLINE void block_scores(const float* query, std::int64_t size, const float* keys, float scale, float* scores,
+                         std::int64_t scores_stride) {
+  Floats even[Group], odd[Group], k0, k1;
+  for (int g = 0; g < Group; ++g) even[g] = odd[g] = Floats{};
+  for (std::int64_t d = 0; d < size; d += 2) {  // size is even
+    load(keys + d * lanes, k0);
+    load(keys + (d + 1) * lanes, k1);
+    for (int g = 0; g < Group; ++g) {
+      even[g] += k0 * query[g * size + d];
+      odd[g] += k1 * query[g * size + d + 1];
     }
-    store(sum * scale, scores + g * scores_stride);
+  }
+  for (int g = 0; g < Group; ++g) store((even[g] + odd[g]) * scale, scores + g * scores_stride);
+}
+
+CLONES void all_scores(const float* query, std::int64_t group, std::int64_t size, const float* keys,
+                       const std::int32_t* block, std::int64_t blocks, std::int64_t block_elements, float scale,
+                       float* scores) {
+  const std::int64_t padded = blocks * lanes;
+  for (std::int64_t b = 0; b < blocks; ++b) {
+    const float* from = keys + block[b] * block_elements;
+    float* to = scores + b * lanes;
+    std::int64_t g = 0;
+    for (; g + 4 <= group; g += 4) block_scores<4>(query + g * size, size, from, scale, to + g * padded, padded);
+    for (; g + 3 <= group; g += 3) block_scores<3>(query + g * size, size, from, scale, to + g * padded, padded);
+    for (; g < group; ++g) block_scores<1>(query + g * size, size, from, scale, to + g * padded, padded);
   }
 }
 
@@ -276,9 +295,34 @@ CLONES void softmax_row(float* scores, std::int64_t first, std::int64_t length, 
   for (std::int64_t i = 0; i < padded; ++i) scores[i] *= factor;
 }
 
-CLONES void add_values(const float* weight, const float* values, std::int64_t size, std::int64_t n, float* out) {
-  for (std::int64_t t = 0; t < n; ++t)
-    for (std::int64_t d = 0; d < size; ++d) out[d] += weight[t] * values[t * size + d];
+// out[d] = sum over tokens of weight * value, Vectors x 16 places at once.
+template <int Vectors>
+INLINE void sum_values(const float* weight, const float* values, const std::int32_t* block, std::int64_t block_elements,
+                       std::int64_t size, std::int64_t length, float* out) {
+  Floats sum[Vectors], v;
+  for (auto& s : sum) s = Floats{};
+  for (std::int64_t t = 0; t < length; ++t) {
+    const float* from = values + block[t / lanes] * block_elements + t % lanes * size;
+    for (int i = 0; i < Vectors; ++i) {
+      load(from + i * lanes, v);
+      sum[i] += v * weight[t];
+    }
+  }
+  for (int i = 0; i < Vectors; ++i) store(sum[i], out + i * lanes);
+}
+
+CLONES void all_values(const float* weight, const float* values, const std::int32_t* block, std::int64_t block_elements,
+                       std::int64_t size, std::int64_t length, float* out) {
+  std::int64_t d = 0;
+  for (; d + 4 * lanes <= size; d += 4 * lanes)
+    sum_values<4>(weight, values + d, block, block_elements, size, length, out + d);
+  for (; d + lanes <= size; d += lanes) sum_values<1>(weight, values + d, block, block_elements, size, length, out + d);
+  for (; d < size; ++d) {
+    float sum = 0;
+    for (std::int64_t t = 0; t < length; ++t)
+      sum += weight[t] * values[block[t / lanes] * block_elements + t % lanes * size + d];
+    out[d] = sum;
+  }
 }
 
 }  // namespace
@@ -400,33 +444,29 @@ void linear(const float* x, std::int64_t rows, const float* packed, const float*
                   std::min(width, outputs - p * width), inputs, add, y + p * width, y_stride);
 }
 
+std::int64_t cached_attention_scratch(std::int64_t longest, std::int64_t group) {
+  return omp_get_max_threads() * group * ((longest + lanes - 1) / lanes * lanes + lanes);
+}
+
 void cached_attention(const CachedQuery* queries, std::int64_t n, const float* keys, const float* values,
-                      std::int64_t kv_heads, std::int64_t group, std::int64_t size, float scale) {
+                      std::int64_t kv_heads, std::int64_t group, std::int64_t size, float scale, float* scratch,
+                      std::int64_t longest) {
   const std::int64_t block_elements = kv_heads * size * lanes;
-#pragma omp parallel
-  {
-    std::vector<float> scores;  // [group][padded]
-#pragma omp for schedule(dynamic, 4)
-    for (std::int64_t i = 0; i < n * kv_heads; ++i) {
-      const CachedQuery& q = queries[i / kv_heads];
-      const std::int64_t head = i % kv_heads;
-      const std::int64_t first_block = q.first / lanes, blocks = (q.length + lanes - 1) / lanes - first_block;
-      const std::int64_t padded = blocks * lanes, skipped = first_block * lanes;
-      if (static_cast<std::int64_t>(scores.size()) < group * padded)
-        scores.resize(static_cast<std::size_t>(group * padded * 2));
-      const float* query = q.query + head * group * size;
-      for (std::int64_t b = 0; b < blocks; ++b)
-        block_scores(query, group, size, keys + q.block[first_block + b] * block_elements + head * size * lanes, scale,
-                     scores.data() + b * lanes, padded);
-      for (std::int64_t g = 0; g < group; ++g) {
-        float* row = scores.data() + g * padded;
-        softmax_row(row, q.first - skipped, q.length - skipped, padded);
-        float* out = q.out + (head * group + g) * size;
-        std::fill(out, out + size, 0.0f);
-        for (std::int64_t b = 0; b < blocks; ++b)
-          add_values(row + b * lanes, values + q.block[first_block + b] * block_elements + head * size * lanes, size,
-                     std::min(lanes, q.length - skipped - b * lanes), out);
-      }
+  const std::int64_t room = group * ((longest + lanes - 1) / lanes * lanes + lanes);
+  // Heads outside, queries inside: sequences of a group lie side by side and share most blocks.
+#pragma omp parallel for schedule(dynamic, 4)
+  for (std::int64_t i = 0; i < n * kv_heads; ++i) {
+    const CachedQuery& q = queries[i % n];
+    const std::int64_t head = i / n, part = head * size * lanes;
+    const std::int64_t first_block = q.first / lanes, blocks = (q.length + lanes - 1) / lanes - first_block;
+    const std::int64_t skipped = first_block * lanes, length = q.length - skipped;
+    float* scores = scratch + omp_get_thread_num() * room;
+    const std::int32_t* block = q.block + first_block;
+    all_scores(q.query + head * group * size, group, size, keys + part, block, blocks, block_elements, scale, scores);
+    for (std::int64_t g = 0; g < group; ++g) {
+      float* row = scores + g * blocks * lanes;
+      softmax_row(row, q.first - skipped, length, blocks * lanes);
+      all_values(row, values + part, block, block_elements, size, length, q.out + (head * group + g) * size);
     }
   }
 }

@@ -52,16 +52,18 @@ void pack(const float* weight, std::int64_t outputs, std::int64_t inputs, float*
 void linear(const float* x, std::int64_t rows, const float* packed, const float* bias, std::int64_t outputs,
             std::int64_t inputs, bool add, float* y, std::int64_t y_stride);
 
-// Attention of one query token over a cache in blocks of 16 tokens: keys [kv_heads][size][16], values
-// [kv_heads][16][size].
+// Attention of one token over a cache in blocks of 16 tokens: keys [kv_heads][size][16], values [kv_heads][16][size].
 struct CachedQuery {
   const float* query;          // [kv_heads * group, size]
   const std::int32_t* block;   // the sequence's blocks
   std::int64_t first, length;  // tokens [first, length) are seen
   float* out;                  // [kv_heads * group, size]
 };
+// Floats of scratch for sequences of up to `longest` tokens.
+std::int64_t cached_attention_scratch(std::int64_t longest, std::int64_t group);
 void cached_attention(const CachedQuery* queries, std::int64_t n, const float* keys, const float* values,
-                      std::int64_t kv_heads, std::int64_t group, std::int64_t size, float scale);
+                      std::int64_t kv_heads, std::int64_t group, std::int64_t size, float scale, float* scratch,
+                      std::int64_t longest);
 
 }  // namespace grpo::transformer::simd
 

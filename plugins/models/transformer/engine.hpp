@@ -1,0 +1,55 @@
+// engine.hpp: one pass of the transformer over rows of cached sequences; what a decode session runs on.
+//
+// Main idea. A row is one token with its place in one sequence. A pass writes the keys and values of all its rows into
+// the cache, then lets each row see its sequence up to itself. So a step is a pass with one row a sequence, a prefill a
+// pass with several, and chunks need nothing special.
+#ifndef GRPO_TRANSFORMER_ENGINE_HPP
+#define GRPO_TRANSFORMER_ENGINE_HPP
+
+#include <cstdint>
+#include <memory>
+
+#include "config.hpp"
+
+namespace grpo::transformer {
+
+constexpr std::int64_t block_tokens = 16;  // the cache is handed out in blocks of so many tokens
+
+struct EngineRow {
+  std::int32_t token = 0;
+  std::int32_t position = 0;            // in its sequence
+  const std::int32_t* block = nullptr;  // the sequence's blocks, position / block_tokens of them and one more
+};
+
+// [same thread]. Memory is set aside by the constructor of the implementation.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual std::int64_t max_rows() const = 0;    // in one pass
+  virtual std::int64_t max_logits() const = 0;  // rows of logits at once
+
+  // Rows of a sequence come in order, without gaps.
+  virtual void run(const EngineRow* rows, std::int64_t n) = 0;
+  // Logits after rows [first, first + n) of the last pass: [n, vocabulary] in host memory, valid until the next call.
+  virtual const float* logits(std::int64_t first, std::int64_t n) = 0;
+  virtual void copy_block(std::int32_t from, std::int32_t to) = 0;
+};
+
+class Weights;
+class PackedWeights;
+
+// What the engines of one model share.
+struct EngineModel {
+  const Config& config;
+  Weights& weights;
+  const std::uint64_t& version;           // changes when the weights do
+  std::shared_ptr<PackedWeights> packed;  // of the fast engine; made on first use
+};
+
+// longest: tokens in one sequence.
+std::unique_ptr<Engine> make_cpu_engine(EngineModel& model, std::int64_t blocks, std::int64_t longest);
+std::unique_ptr<Engine> make_portable_engine(EngineModel& model, std::int64_t blocks);
+
+}  // namespace grpo::transformer
+
+#endif

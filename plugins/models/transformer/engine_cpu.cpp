@@ -1,0 +1,184 @@
+// The decode engine for fp32 in host memory: own loops throughout (simd.hpp), so that a sequence's tokens depend on
+// nothing but itself. Weights are packed once for every version; that is a second copy of them.
+#include <cstring>
+#include <vector>
+
+#include "engine.hpp"
+#include "simd.hpp"
+#include "weights.hpp"
+
+namespace grpo::transformer {
+
+class PackedWeights {
+ public:
+  explicit PackedWeights(const Weights& weights) : weights_(weights) {
+    const auto place = [this](const Range& r) {
+      const auto at = size_;
+      size_ += simd::packed_size(r.rows, r.columns);
+      return at;
+    };
+    for (const auto& l : weights.layout().layers)
+      layers_.push_back({place(l.qkv), place(l.o), place(l.gate_up), place(l.down)});
+    head_ = place(weights.layout().head);
+    buffer_ = at::empty({size_}, at::kFloat);
+  }
+
+  void refresh(std::uint64_t version) {
+    if (packed_ && version == version_) return;
+    const auto pack = [this](const Range& r, std::int64_t at) {
+      simd::pack(weights_.value_data() + r.offset, r.rows, r.columns, buffer_.mutable_data_ptr<float>() + at);
+    };
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      const auto& l = weights_.layout().layers[i];
+      pack(l.qkv, layers_[i].qkv);
+      pack(l.o, layers_[i].o);
+      pack(l.gate_up, layers_[i].gate_up);
+      pack(l.down, layers_[i].down);
+    }
+    pack(weights_.layout().head, head_);
+    packed_ = true;
+    version_ = version;
+  }
+
+  struct Layer {
+    std::int64_t qkv, o, gate_up, down;
+  };
+  const Layer& layer(std::size_t i) const { return layers_[i]; }
+  std::int64_t head() const { return head_; }
+  const float* at(std::int64_t offset) const { return buffer_.const_data_ptr<float>() + offset; }
+
+ private:
+  const Weights& weights_;
+  std::vector<Layer> layers_;
+  std::int64_t head_ = 0, size_ = 0;
+  at::Tensor buffer_;
+  bool packed_ = false;
+  std::uint64_t version_ = 0;
+};
+
+namespace {
+
+class CpuEngine final : public Engine {
+ public:
+  CpuEngine(EngineModel& model, std::int64_t blocks, std::int64_t longest)
+      : model_(model), c_(model.config), longest_(longest), block_elements_(c_.kv_size() * block_tokens) {
+    if (!model.packed) model.packed = std::make_shared<PackedWeights>(model.weights);
+    model.packed->refresh(model.version);
+    const auto floats = [](std::int64_t n) { return at::empty({n}, at::kFloat); };
+    keys_ = floats(c_.layers * blocks * block_elements_);
+    values_ = floats(c_.layers * blocks * block_elements_);
+    layer_stride_ = blocks * block_elements_;
+    x_ = floats(rows * c_.hidden);
+    normed_ = floats(rows * c_.hidden);
+    qkv_ = floats(rows * c_.qkv_size());
+    attention_ = floats(rows * c_.q_size());
+    gate_up_ = floats(rows * 2 * c_.ffn);
+    active_ = floats(rows * c_.ffn);
+    logits_ = floats(logit_rows * c_.vocabulary);
+    cos_ = floats(rows * c_.head_dim / 2);
+    sin_ = floats(rows * c_.head_dim / 2);
+    scratch_ = floats(simd::cached_attention_scratch(longest, c_.group()));
+    queries_.resize(static_cast<std::size_t>(rows));
+    positions_.resize(static_cast<std::size_t>(rows));
+  }
+
+  std::int64_t max_rows() const override { return rows; }
+  std::int64_t max_logits() const override { return logit_rows; }
+
+  void run(const EngineRow* row, std::int64_t n) override {
+    model_.packed->refresh(model_.version);
+    const Layout& layout = model_.weights.layout();
+    const float* values = model_.weights.value_data();
+    const std::int64_t hidden = c_.hidden, qkv_size = c_.qkv_size(), size = c_.head_dim;
+    float *x = data(x_), *normed = data(normed_), *qkv = data(qkv_);
+    for (std::int64_t r = 0; r < n; ++r) {
+      std::memcpy(x + r * hidden, values + layout.embedding.offset + row[r].token * hidden,
+                  static_cast<std::size_t>(hidden) * sizeof(float));
+      positions_[static_cast<std::size_t>(r)] = row[r].position;
+    }
+    rope_table(c_, positions_.data(), n, data(cos_), data(sin_));
+    const auto optional = [values](const Range& r) { return r.exists() ? values + r.offset : nullptr; };
+    for (std::size_t i = 0; i < layout.layers.size(); ++i) {
+      const auto& l = layout.layers[i];
+      const auto& packed = model_.packed->layer(i);
+      simd::rms_norm(x, hidden, values + l.input_norm.offset, c_.norm_eps, n, 1, hidden, normed, hidden, nullptr);
+      simd::linear(normed, n, model_.packed->at(packed.qkv), optional(l.qkv_bias), qkv_size, hidden, false, qkv,
+                   qkv_size);
+      if (c_.qk_norm) {
+        simd::rms_norm(qkv, qkv_size, values + l.q_norm.offset, c_.norm_eps, n, c_.heads, size, qkv, qkv_size, nullptr);
+        simd::rms_norm(qkv + c_.q_size(), qkv_size, values + l.k_norm.offset, c_.norm_eps, n, c_.kv_heads, size,
+                       qkv + c_.q_size(), qkv_size, nullptr);
+      }
+      simd::rope(qkv, qkv_size, n, c_.heads + c_.kv_heads, size, data(cos_), data(sin_), 1.0f);
+      attend(row, n, i);
+      simd::linear(data(attention_), n, model_.packed->at(packed.o), optional(l.o_bias), hidden, c_.q_size(), true, x,
+                   hidden);
+      simd::rms_norm(x, hidden, values + l.post_norm.offset, c_.norm_eps, n, 1, hidden, normed, hidden, nullptr);
+      simd::linear(normed, n, model_.packed->at(packed.gate_up), optional(l.gate_up_bias), 2 * c_.ffn, hidden, false,
+                   data(gate_up_), 2 * c_.ffn);
+      simd::swiglu(data(gate_up_), n, c_.ffn, data(active_));
+      simd::linear(data(active_), n, model_.packed->at(packed.down), optional(l.down_bias), hidden, c_.ffn, true, x,
+                   hidden);
+    }
+  }
+
+  const float* logits(std::int64_t first, std::int64_t n) override {
+    const Layout& layout = model_.weights.layout();
+    simd::rms_norm(data(x_) + first * c_.hidden, c_.hidden, model_.weights.value_data() + layout.final_norm.offset,
+                   c_.norm_eps, n, 1, c_.hidden, data(normed_), c_.hidden, nullptr);
+    simd::linear(data(normed_), n, model_.packed->at(model_.packed->head()), nullptr, c_.vocabulary, c_.hidden, false,
+                 data(logits_), c_.vocabulary);
+    return data(logits_);
+  }
+
+  void copy_block(std::int32_t from, std::int32_t to) override {
+    const auto bytes = static_cast<std::size_t>(block_elements_) * sizeof(float);
+    for (std::int64_t i = 0; i < c_.layers; ++i)
+      for (auto* cache : {data(keys_), data(values_)})
+        std::memcpy(cache + i * layer_stride_ + to * block_elements_,
+                    cache + i * layer_stride_ + from * block_elements_, bytes);
+  }
+
+ private:
+  static constexpr std::int64_t rows = 256, logit_rows = 64;
+  static float* data(const at::Tensor& t) { return t.mutable_data_ptr<float>(); }
+
+  // Writes the rows' keys and values of a layer into the cache, then lets every row look back.
+  void attend(const EngineRow* row, std::int64_t n, std::size_t layer) {
+    float* keys = data(keys_) + static_cast<std::int64_t>(layer) * layer_stride_;
+    float* values = data(values_) + static_cast<std::int64_t>(layer) * layer_stride_;
+    const std::int64_t size = c_.head_dim, window = c_.window[layer];
+    for (std::int64_t r = 0; r < n; ++r) {
+      const std::int64_t position = row[r].position, lane = position % block_tokens;
+      const std::int64_t block = row[r].block[position / block_tokens] * block_elements_;
+      const float* k = data(qkv_) + r * c_.qkv_size() + c_.q_size();
+      const float* v = k + c_.kv_size();
+      for (std::int64_t h = 0; h < c_.kv_heads; ++h) {
+        const std::int64_t at = block + h * size * block_tokens;
+        for (std::int64_t d = 0; d < size; ++d) keys[at + d * block_tokens + lane] = k[h * size + d];
+        std::memcpy(values + at + lane * size, v + h * size, static_cast<std::size_t>(size) * sizeof(float));
+      }
+      queries_[static_cast<std::size_t>(r)] = {data(qkv_) + r * c_.qkv_size(), row[r].block,
+                                               window > 0 ? std::max<std::int64_t>(0, position + 1 - window) : 0,
+                                               position + 1, data(attention_) + r * c_.q_size()};
+    }
+    simd::cached_attention(queries_.data(), n, keys, values, c_.kv_heads, c_.group(), size,
+                           static_cast<float>(1 / std::sqrt(static_cast<double>(size))), data(scratch_), longest_);
+  }
+
+  EngineModel& model_;
+  const Config& c_;
+  std::int64_t longest_, block_elements_, layer_stride_ = 0;
+  at::Tensor keys_, values_;  // [layers][blocks][kv_heads][size][16] and [..][16][size]
+  at::Tensor x_, normed_, qkv_, attention_, gate_up_, active_, logits_, cos_, sin_, scratch_;
+  std::vector<simd::CachedQuery> queries_;
+  std::vector<std::int32_t> positions_;
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> make_cpu_engine(EngineModel& model, std::int64_t blocks, std::int64_t longest) {
+  return std::make_unique<CpuEngine>(model, blocks, longest);
+}
+
+}  // namespace grpo::transformer
