@@ -61,7 +61,7 @@ void expect_same(const Dataset& data, const json& rows, const std::string& text)
 }  // namespace
 
 TEST(Framing, RandomRows) {
-  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
     Dice dice(seed);
     const json rows = random_rows(dice);
     const std::string array = rows.dump(dice.below(5) - 1);
@@ -77,7 +77,7 @@ TEST(Framing, RandomRows) {
 TEST(Framing, DamagedArrays) {
   constexpr std::string_view bytes = "{}[]\",:\\ 0a\n";
   int accepted = 0, refused = 0;
-  for (std::uint64_t seed = 0; seed < 2000; ++seed) {
+  for (std::uint64_t seed = 0; seed < 500; ++seed) {
     Dice dice(seed + 10000);
     std::string text = random_rows(dice).dump(dice.below(3) - 1);
     for (int i = 1 + dice.below(2); i > 0; --i)
@@ -99,6 +99,6 @@ TEST(Framing, DamagedArrays) {
       ++refused;
     }
   }
-  EXPECT_GT(accepted, 100);
+  EXPECT_GT(accepted, 30);
   EXPECT_GT(refused, 100);
 }
