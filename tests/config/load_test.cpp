@@ -115,7 +115,7 @@ rewards:
   EXPECT_EQ(again.rewards[1].name, "again");
   const std::string annotated = effective_yaml(config, true);
   EXPECT_THAT(annotated, testing::ContainsRegex("seed: 3 +# run.yaml:2\n"));
-  EXPECT_THAT(annotated, testing::ContainsRegex("learning_rate: 3e-07 +# command line\n"));
+  EXPECT_THAT(annotated, testing::ContainsRegex("learning_rate: 3.0e-07 +# command line\n"));
   EXPECT_THAT(annotated, testing::ContainsRegex("epochs: 1 +# default\n"));
   EXPECT_EQ(effective_yaml(load_text(annotated)), yaml);
 }

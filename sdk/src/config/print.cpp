@@ -50,8 +50,11 @@ bool is_plain(const std::string& text) {
 std::string number_text(double value) {
   if (std::isinf(value)) return value > 0 ? ".inf" : "-.inf";
   char buffer[32];
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
-  return {buffer, end};
+  std::string text(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
+  // PyYAML takes 1e-06 for a text: it wants the point.
+  const auto e = text.find('e');
+  if (e != std::string::npos && text.find('.') == std::string::npos) text.insert(e, ".0");
+  return text;
 }
 
 // A JSON string is a YAML double-quoted scalar.

@@ -8,7 +8,7 @@
 
 namespace grpo::config {
 
-std::string number_text(double value);                 // shortest that reads back to the same: "1e-06", "0.2", "1"
+std::string number_text(double value);                 // shortest that reads back to the same: "1.0e-06", "0.2", "1"
 std::string scalar_text(const std::string& text);      // as YAML: plain where it stays a text, else quoted
 std::string value_text(Type type, const void* field);  // as YAML on one line
 
