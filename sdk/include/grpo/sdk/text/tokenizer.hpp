@@ -4,6 +4,8 @@
 // pieces by the pre-tokenizer, each piece becomes tokens of a BPE model, and a post-processor may add tokens at the
 // ends. All parts that BPE models in use need are here; a part that is not makes load() fail, naming the file, the
 // field and the type, because a tokenizer that is nearly right trains a model on the wrong numbers.
+// The fields "truncation" and "padding" are not followed (transformers does not either): lengths are the caller's
+// choice.
 //
 //   auto tokenizer = grpo::text::Tokenizer::load("models/SmolLM2-135M-Instruct");
 //   std::vector<int32_t> ids = tokenizer.encode("Hello <|im_end|>", /*add_special_tokens=*/false);
