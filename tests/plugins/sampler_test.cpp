@@ -130,6 +130,28 @@ TEST_F(Samplers, Refusals) {
   EXPECT_THAT(one({7, 1, {1}, 1000, sampling}), HasSubstr("generate: fake: more samples than slots (not supported)"));
 }
 
+// A sampler that answers wrongly is told apart from one that answers.
+TEST_F(Samplers, RogueOnesAreFoundOut) {
+  const auto result = [&](const std::string& how) {
+    Sampler rogue(registry, "rogue", {{"how", how}});
+    int n = 0;
+    const auto limited = std::make_shared<Sampling>(Sampling{.max_new = 2});
+    const std::string text = error_of([&] { rogue.generate({{4, 1, {5}, 3, limited}}, [&](Completion) { ++n; }); });
+    return std::to_string(n) + ": " + text;
+  };
+  EXPECT_EQ(result("not"), "3: nothing was thrown");
+  EXPECT_THAT(result("twice"), HasSubstr("delivered sample 0 of request 4 twice"));
+  EXPECT_THAT(result("missing"), HasSubstr("request 4 still lacks 1 of its 3 completions"));
+  EXPECT_THAT(result("early"), HasSubstr("before the end of the feed: 1 requests were not taken"));
+  EXPECT_THAT(result("stranger"), HasSubstr("a completion of request 5, which is not open"));
+  EXPECT_THAT(result("index"), HasSubstr("sample 3 of request 4, which has 3 samples"));
+  EXPECT_THAT(result("silent"), HasSubstr("without the log-probabilities that it announces"));
+  EXPECT_THAT(result("nan"), HasSubstr("with a log-probability that is NaN"));
+  EXPECT_THAT(result("id"), HasSubstr("with the id -7, which is not in the vocabulary"));
+  EXPECT_THAT(result("long"), HasSubstr("with 3 tokens; max_new is 2"));
+  EXPECT_THAT(result("finish"), HasSubstr("with the finish reason 9"));
+}
+
 TEST_F(Samplers, VersionsAreTold) {
   sampler.bind(model);
   model.commit(17);

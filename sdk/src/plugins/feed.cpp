@@ -219,6 +219,11 @@ void Feed::rethrow() const {
 
 void Feed::check_complete() const {
   std::lock_guard lock(mutex_);
+  std::lock_guard queue_lock(queue_.mutex);
+  if (!queue_.waiting.empty() || !queue_.closed) {
+    throw Error(settings_.who + ": generate returned before the end of the feed: " +
+                std::to_string(queue_.waiting.size()) + " requests were not taken");
+  }
   if (open_.empty()) return;
   const Open& o = open_.begin()->second;
   throw Error(settings_.who + ": generate returned, but request " + std::to_string(o.request.id) + " still lacks " +

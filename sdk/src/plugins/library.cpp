@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/dll/shared_library.hpp>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <mutex>
 #include <set>
@@ -33,6 +34,7 @@ struct Process {
   };
   std::mutex mutex;
   std::map<Identity, Outcome> outcomes;
+  std::deque<boost::dll::shared_library> libraries;  // their destructors would unload: they never run
   std::map<std::string, Requirement> required;
   std::string refusal_text;  // of the entry that runs
 };
@@ -99,15 +101,14 @@ std::string loading_failed(const std::string& text, const ElfFile& file) {
   return "it cannot be loaded: " + text;
 }
 
-// Loaded for the rest of the process, hence never deleted.
-boost::dll::shared_library& open_library(const std::string& path, const ElfFile& file) {
-  auto library = std::make_unique<boost::dll::shared_library>();
+boost::dll::shared_library& open_library(const std::string& path, const ElfFile& file, Process& p) {
+  boost::dll::shared_library library;
   try {
-    library->load(path, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
+    library.load(path, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
   } catch (const std::exception& e) {  // Boost puts dlerror's text after its own, in brackets
     throw Error(loading_failed(e.what(), file));
   }
-  return *library.release();
+  return p.libraries.emplace_back(std::move(library));
 }
 
 const grpo_host& host_table(const RegistrySettings& settings) {
@@ -172,7 +173,7 @@ const grpo_plugin* load_now(const Manifest& manifest, const RegistrySettings& se
   check_exports(file);
   check_requirements(manifest, p);
   if (settings.isolate_first_load) probe_library(manifest.path, settings);
-  boost::dll::shared_library& library = open_library(manifest.path, file);
+  boost::dll::shared_library& library = open_library(manifest.path, file, p);
   auto* entry = library.get<grpo_plugin_entry_fn>(entry_name);
   p.refusal_text.clear();
   const grpo_plugin* plugin = entry(&host_table(settings));

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "grpo/sdk/error.hpp"
 #include "library.hpp"
@@ -128,7 +129,13 @@ Report run_probe(const std::string& helper, const std::string& path, double seco
   const auto until =
       std::chrono::steady_clock::now() + std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
   report.late = !drain(steps, errors, report, until);
-  if (report.late) ::kill(child, SIGKILL);
+  // A library may close every descriptor and stay: the end of the pipe is not the end of the process.
+  while (!report.late && ::waitpid(child, &report.status, WNOHANG) == 0) {
+    report.late = std::chrono::steady_clock::now() >= until;
+    if (!report.late) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  if (!report.late) return report;
+  ::kill(child, SIGKILL);
   while (::waitpid(child, &report.status, 0) < 0 && errno == EINTR) {
   }
   return report;

@@ -24,7 +24,8 @@ namespace grpo::plugins {
 
 class Model;
 
-// What a training forward leaves for its backward. Given back to the model when it goes out of scope unused.
+// What a training forward leaves for its backward. Given back to the model when it goes out of scope unused, which must
+// be before the model goes and on the model's thread.
 class Ticket {
  public:
   Ticket() = default;
