@@ -1,7 +1,6 @@
 // Comparing answers: against math-verify on pairs of known truth, and the bounds on work.
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <fstream>
 #include <grpo/kit/grading.hpp>
 #include <nlohmann/json.hpp>
@@ -52,8 +51,8 @@ TEST(Equal, NearIsNotEqual) {
   EXPECT_FALSE(answers_equal("1/0", "2/0"));
 }
 
+// An exponential or quadratic walk runs into the time limit of the test program.
 TEST(Equal, TowersAndNestsReturnAtOnce) {
-  const auto start = std::chrono::steady_clock::now();
   const auto nest = [](std::string_view open, std::string_view close, int n) {
     std::string s;
     for (int i = 0; i < n; ++i) s += open;
@@ -96,8 +95,6 @@ TEST(Equal, TowersAndNestsReturnAtOnce) {
     return s;
   }();
   answers_equal(powers, "7");
-  // Generous: sanitizers and a busy machine are slow. An exponential walk would not end at all.
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
 }
 
 TEST(Equal, AnyBytesMayCome) {

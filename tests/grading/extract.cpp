@@ -1,7 +1,6 @@
 // Finding answers in completions.
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <grpo/kit/grading.hpp>
 #include <string>
 
@@ -77,8 +76,8 @@ TEST(Extract, Gold) {
   EXPECT_EQ(extract_gold("the answer is 3"), "the answer is 3");
 }
 
+// A quadratic walk over 1 MB runs into the time limit of the test program.
 TEST(Extract, LinearInTheText) {
-  const auto start = std::chrono::steady_clock::now();
   for (std::string_view piece :
        {"\\boxed{", "\\boxed", "<answer>", "</answer>", "####", "#### \n", "the answer is ", "{", "}", "\\", "$", ".",
         "answer: $", "</think>", "\\boxed ", "1,", "final answer\n", "\\fbox {\\"}) {
@@ -88,8 +87,6 @@ TEST(Extract, LinearInTheText) {
     extract_answer(s + "\\boxed{5}", {.last_number = true});
     EXPECT_EQ(extract_answer(s + "\n<answer>\\boxed{5}</answer>").value_or(""), "5") << piece;
   }
-  // Generous for sanitizers and busy machines: a quadratic walk over 1 MB would take many minutes.
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
 }
 
 }  // namespace

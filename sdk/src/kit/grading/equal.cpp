@@ -1,5 +1,6 @@
 // Comparing two answers: whole, then as relations, lists, tuples, intervals, sets, matrices, part by part.
 #include <algorithm>
+#include <cmath>
 #include <grpo/kit/grading.hpp>
 #include <vector>
 
