@@ -298,6 +298,16 @@ TEST(DecodeArguments, AreChecked) {
   EXPECT_EQ(session.step({0}, 2)[0].token.size(), 2u);
 }
 
+TEST(DecodeMemory, TooLargeASessionSaysSo) {
+  Model model(options("llama_tied", "auto"));
+  try {
+    Session session(model, 1, std::int64_t{1} << 33);  // 256 bytes a token and layer, twice: some terabytes
+    FAIL();
+  } catch (const std::runtime_error& e) {
+    EXPECT_THAT(e.what(), HasSubstr("6: "));
+  }
+}
+
 TEST(DecodeWeights, CommitReachesOpenSessions) {
   Model model(options("llama_tied", "auto"));
   Session session(model, 1, 100);

@@ -219,7 +219,9 @@ void open_cuda() {
     library = (std::filesystem::path(here.dli_fname).parent_path() / library).string();
   if (!dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL))
     throw Refusal(GRPO_STATUS_UNSUPPORTED,
-                  std::string("device cuda: LibTorch's CUDA library cannot be loaded: ") + dlerror());
+                  std::string("device cuda: LibTorch's CUDA library cannot be loaded (it needs NVIDIA's libraries, "
+                              "libcufile, libcusparseLt and libnvshmem_host among them): ") +
+                      dlerror());
   if (!at::hasCUDA() || at::detail::getCUDAHooks().deviceCount() == 0)
     throw Refusal(GRPO_STATUS_UNSUPPORTED,
                   "device cuda: LibTorch's CUDA library is loaded, but sees no GPU (is there a driver?)");

@@ -49,7 +49,7 @@ grpo_status guarded(const grpo_call* call, const Body& body) {
     return fail(GRPO_STATUS_NO_MEMORY, e.what_without_backtrace());
   } catch (const c10::Error& e) {
     const std::string text = e.what_without_backtrace();
-    return fail(text.find("not enough memory") == std::string::npos ? GRPO_STATUS_FAILED : GRPO_STATUS_NO_MEMORY, text);
+    return fail(text.find("allocate memory") == std::string::npos ? GRPO_STATUS_FAILED : GRPO_STATUS_NO_MEMORY, text);
   } catch (const std::exception& e) {
     return fail(GRPO_STATUS_FAILED, e.what());
   } catch (...) {

@@ -235,16 +235,35 @@ INLINE void rows_by_panels(const float* x, const float* panel, const float* bias
 
 constexpr std::int64_t row_tile = 12;  // 24 accumulators of 32 registers
 
-// All rows against two panels (up to 32 outputs).
+// All rows against two panels (up to 32 outputs), in tiles of about equal height.
 CLONES void linear_panels(const float* x, std::int64_t rows, const float* panel, const float* bias,
                           std::int64_t outputs, std::int64_t inputs, bool add, float* y, std::int64_t y_stride) {
-  std::int64_t r = 0;
-  for (; r + row_tile <= rows; r += row_tile)
-    rows_by_panels<row_tile>(x + r * inputs, panel, bias, outputs, inputs, add, y + r * y_stride, y_stride);
-  for (; r + 4 <= rows; r += 4)
-    rows_by_panels<4>(x + r * inputs, panel, bias, outputs, inputs, add, y + r * y_stride, y_stride);
-  for (; r < rows; ++r)
-    rows_by_panels<1>(x + r * inputs, panel, bias, outputs, inputs, add, y + r * y_stride, y_stride);
+  std::int64_t tiles = (rows + row_tile - 1) / row_tile;
+  for (std::int64_t r = 0; r < rows; --tiles) {
+    const std::int64_t n = (rows - r + tiles - 1) / tiles;
+    const float* from = x + r * inputs;
+    float* to = y + r * y_stride;
+    switch (n) {
+#define TILE(height)                                                               \
+  case height:                                                                     \
+    rows_by_panels<height>(from, panel, bias, outputs, inputs, add, to, y_stride); \
+    break
+      TILE(1);
+      TILE(2);
+      TILE(3);
+      TILE(4);
+      TILE(5);
+      TILE(6);
+      TILE(7);
+      TILE(8);
+      TILE(9);
+      TILE(10);
+      TILE(11);
+      TILE(12);
+#undef TILE
+    }
+    r += n;
+  }
 }
 
 // scores[g][16 tokens of the block] = query g . keys, for up to four queries at once; two sums each, over even and odd
