@@ -1,4 +1,5 @@
 // grpo-host: loads plugins and trains language models with GRPO; its subcommands are tools of their own.
+#include <csignal>
 #include <exception>
 #include <iostream>
 
@@ -7,6 +8,8 @@
 
 int main(int argc, char** argv) {
   using namespace grpo::host;
+  // Writing past a limit on file sizes is then an error of the write, with a message, not the end of the process.
+  std::signal(SIGXFSZ, SIG_IGN);
   CLI::App app(
       "Trains language models with GRPO, with models, samplers, rewards and optimizers from plugins.\n"
       "Without a command it trains: `grpo-host --plugins DIR --config run.yaml`; without a configuration it runs the\n"

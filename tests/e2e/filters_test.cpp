@@ -26,7 +26,8 @@ class Filters : public testing::Test {
 };
 
 TEST_F(Filters, TokenizeAndBack) {
-  const auto ids = host("tokenize" + model, scratch->path(), "{\"text\": \"17+25=\\\\boxed{42}<|end|>\"}\n\nnonsense\n{\"txt\": 1}\n");
+  const auto ids = host("tokenize" + model, scratch->path(),
+                        "{\"text\": \"17+25=\\\\boxed{42}<|end|>\"}\n\nnonsense\n{\"txt\": 1}\n");
   EXPECT_EQ(ids.status, 1);
   const auto rows = lines(ids.out);
   ASSERT_EQ(rows.size(), 3u);
@@ -51,19 +52,27 @@ TEST_F(Filters, Render) {
 }
 
 TEST_F(Filters, Grade) {
-  const auto equal = host("grade", scratch->path(), "{\"gold\": \"1/2\", \"answer\": \"0.5\"}\n{\"gold\": \"3\", \"answer\": \"4\"}\n");
+  const auto equal = host("grade", scratch->path(),
+                          "{\"gold\": \"1/2\", \"answer\": \"0.5\"}\n{\"gold\": \"3\", \"answer\": \"4\"}\n");
   EXPECT_EQ(equal.status, 0);
   EXPECT_EQ(lines(equal.out).at(0)["equal"], true);
   EXPECT_EQ(lines(equal.out).at(1)["equal"], false);
-  const auto extract = host("grade --extract", scratch->path(), R"({"completion": "so \\boxed{\\frac{1}{2}}."})" "\n" R"({"completion": "hm"})" "\n");
+  const auto extract = host("grade --extract", scratch->path(),
+                            R"({"completion": "so \\boxed{\\frac{1}{2}}."})"
+                            "\n"
+                            R"({"completion": "hm"})"
+                            "\n");
   EXPECT_EQ(lines(extract.out).at(0)["answer"], "\\frac{1}{2}");
   EXPECT_TRUE(lines(extract.out).at(1)["answer"].is_null());
 }
 
 TEST_F(Filters, Objective) {
-  const auto result = host("objective", scratch->path(),
-                           R"({"per_token_logps": [[-1.0, -2.0], [-0.5]], "advantages": [1.0, -1.0], "config": {"loss_type": "grpo"}})" "\n"
-                           R"({"per_token_logps": [[-1.0]], "advantages": [1.0], "config": {"los_type": "grpo"}})" "\n");
+  const auto result =
+      host("objective", scratch->path(),
+           R"({"per_token_logps": [[-1.0, -2.0], [-0.5]], "advantages": [1.0, -1.0], "config": {"loss_type": "grpo"}})"
+           "\n"
+           R"({"per_token_logps": [[-1.0]], "advantages": [1.0], "config": {"los_type": "grpo"}})"
+           "\n");
   const auto rows = lines(result.out);
   ASSERT_EQ(rows.size(), 2u);
   EXPECT_NEAR(rows[0]["loss"].get<double>(), 0.0, 1e-12);  // A = +1 and -1, ratio 1, each row's mean
@@ -73,8 +82,9 @@ TEST_F(Filters, Objective) {
 }
 
 TEST_F(Filters, LogprobsAndGenerateAgree) {
-  const auto generated = host("generate --logprobs --temperature 1 --max-new-tokens 6 --batch 2" + model, scratch->path(),
-                              "{\"text\": \"1+2=\"}\n{\"ids\": [1, 10, 3, 11]}\n{\"oops\": 1}\n{\"text\": \"77+8=\"}\n");
+  const auto generated =
+      host("generate --logprobs --temperature 1 --max-new-tokens 6 --batch 2" + model, scratch->path(),
+           "{\"text\": \"1+2=\"}\n{\"ids\": [1, 10, 3, 11]}\n{\"oops\": 1}\n{\"text\": \"77+8=\"}\n");
   EXPECT_EQ(generated.status, 1);
   const auto rows = lines(generated.out);
   ASSERT_EQ(rows.size(), 4u);
@@ -82,7 +92,8 @@ TEST_F(Filters, LogprobsAndGenerateAgree) {
   std::vector<int> ids = {1, 10, 2, 11};
   const auto prompt = ids.size();
   for (const int id : rows[0]["ids"]) ids.push_back(id);
-  const auto scored = host("logprobs" + model, scratch->path(), nlohmann::json{{"ids", ids}}.dump() + "\n{\"ids\": [99]}\n{\"ids\": [3]}\n");
+  const auto scored = host("logprobs" + model, scratch->path(),
+                           nlohmann::json{{"ids", ids}}.dump() + "\n{\"ids\": [99]}\n{\"ids\": [3]}\n");
   const auto scores = lines(scored.out);
   ASSERT_EQ(scores.size(), 3u);
   ASSERT_EQ(scores[0]["logprobs"].size(), ids.size() - 1);
@@ -97,10 +108,14 @@ TEST_F(Filters, LogprobsAndGenerateAgree) {
 
 TEST_F(Filters, ScoreNeedsNoModel) {
   const auto result = host("score --reward math --options '{\"wrong\": -0.5, \"missing\": -1}'", scratch->path(),
-                           R"({"completion": "\\boxed{42}", "ground_truth": "#### 42"})" "\n"
-                           R"({"completion": "\\boxed{41}", "ground_truth": "42"})" "\n"
-                           R"({"completion": "no idea", "ground_truth": 42})" "\n"
-                           R"({"completion": "\\boxed{1}"})" "\n");
+                           R"({"completion": "\\boxed{42}", "ground_truth": "#### 42"})"
+                           "\n"
+                           R"({"completion": "\\boxed{41}", "ground_truth": "42"})"
+                           "\n"
+                           R"({"completion": "no idea", "ground_truth": 42})"
+                           "\n"
+                           R"({"completion": "\\boxed{1}"})"
+                           "\n");
   EXPECT_EQ(result.status, 0) << result.err;
   const auto rows = lines(result.out);
   ASSERT_EQ(rows.size(), 4u);

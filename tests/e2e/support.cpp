@@ -15,11 +15,12 @@ namespace fs = std::filesystem;
 Result shell(const std::string& command, const fs::path& directory, const std::string& input) {
   static std::atomic<int> count{0};
   const std::string tag = std::to_string(getpid()) + "." + std::to_string(count++);
-  const fs::path in = fs::temp_directory_path() / ("grpo-in." + tag), out = fs::temp_directory_path() / ("grpo-out." + tag),
+  const fs::path in = fs::temp_directory_path() / ("grpo-in." + tag),
+                 out = fs::temp_directory_path() / ("grpo-out." + tag),
                  err = fs::temp_directory_path() / ("grpo-err." + tag);
   write(in, input);
-  const std::string line = "cd '" + directory.string() + "' && ( " + command + " ) < '" + in.string() + "' > '" + out.string() +
-                           "' 2> '" + err.string() + "'";
+  const std::string line = "cd '" + directory.string() + "' && ( " + command + " ) < '" + in.string() + "' > '" +
+                           out.string() + "' 2> '" + err.string() + "'";
   const int status = std::system(line.c_str());
   Result result{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(out), read(err)};
   for (const auto& file : {in, out, err}) fs::remove(file);

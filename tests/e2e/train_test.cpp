@@ -1,4 +1,5 @@
-// Whole runs of grpo-host on a tiny model with random weights: what lands on disk, resuming, what the numbers must satisfy.
+// Whole runs of grpo-host on a tiny model with random weights: what lands on disk, resuming, what the numbers must
+// satisfy.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -21,12 +22,34 @@ TEST(Train, WritesMetricsCheckpointAndLog) {
   EXPECT_NE(result.out.find("sample at step 2"), std::string::npos) << result.out;
   const auto rows = read_jsonl(dir / "out/metrics.jsonl");
   ASSERT_EQ(rows.size(), 4u);
-  for (const char* name :
-       {"reward", "reward_std", "rewards/length/mean", "frac_reward_zero_std", "completions/mean_length", "completions/clipped_ratio",
-        "completions/max_terminated_length", "prompt_length/mean", "loss", "kl", "entropy", "clip_ratio/region_mean", "ratio/mean",
-        "ratio/max", "grad_norm", "learning_rate", "advantage/mean", "num_tokens", "step_time", "timing/rollout", "timing/reward",
-        "timing/reference", "timing/update", "timing/optimizer", "throughput/end_to_end_tokens_per_second", "memory/rss_peak",
-        "sampling/logp_difference/mean", "sampling/logp_difference/max"}) {
+  for (const char* name : {"reward",
+                           "reward_std",
+                           "rewards/length/mean",
+                           "frac_reward_zero_std",
+                           "completions/mean_length",
+                           "completions/clipped_ratio",
+                           "completions/max_terminated_length",
+                           "prompt_length/mean",
+                           "loss",
+                           "kl",
+                           "entropy",
+                           "clip_ratio/region_mean",
+                           "ratio/mean",
+                           "ratio/max",
+                           "grad_norm",
+                           "learning_rate",
+                           "advantage/mean",
+                           "num_tokens",
+                           "step_time",
+                           "timing/rollout",
+                           "timing/reward",
+                           "timing/reference",
+                           "timing/update",
+                           "timing/optimizer",
+                           "throughput/end_to_end_tokens_per_second",
+                           "memory/rss_peak",
+                           "sampling/logp_difference/mean",
+                           "sampling/logp_difference/max"}) {
     ASSERT_TRUE(last(rows).contains(name)) << name;
     EXPECT_TRUE(last(rows)[name].is_number()) << name << ": " << last(rows)[name];
   }
@@ -37,8 +60,8 @@ TEST(Train, WritesMetricsCheckpointAndLog) {
   }
   EXPECT_NEAR(rows.front()["kl"].get<double>(), 0, 1e-6);  // the policy starts as its reference
   EXPECT_GT(last(rows)["kl"].get<double>(), 0);
-  for (const char* name : {"model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "optimizer.safetensors",
-                           "trainer_state.json", "run.yaml"})
+  for (const char* name : {"model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json",
+                           "optimizer.safetensors", "trainer_state.json", "run.yaml"})
     EXPECT_TRUE(fs::exists(dir / "out/checkpoint-4" / name)) << name;
   EXPECT_TRUE(fs::exists(dir / "out/run.log"));
 }
@@ -63,7 +86,8 @@ TEST(Train, ResumingGoesOnExactlyWhereItStopped) {
   ASSERT_EQ(resumed.status, 0) << resumed.err;
   EXPECT_NE(resumed.out.find("resumed from"), std::string::npos);
   EXPECT_EQ(read(dir / "whole/checkpoint-6/model.safetensors"), read(dir / "parts/checkpoint-6/model.safetensors"));
-  EXPECT_EQ(read(dir / "whole/checkpoint-6/optimizer.safetensors"), read(dir / "parts/checkpoint-6/optimizer.safetensors"));
+  EXPECT_EQ(read(dir / "whole/checkpoint-6/optimizer.safetensors"),
+            read(dir / "parts/checkpoint-6/optimizer.safetensors"));
   const auto a = read_jsonl(dir / "whole/metrics.jsonl"), b = read_jsonl(dir / "parts/metrics.jsonl");
   ASSERT_EQ(b.size(), 6u);
   for (std::size_t i = 0; i < 6; ++i)
@@ -96,7 +120,8 @@ TEST(Train, CheckpointsArePrunedAndMicroBatchingChangesNothingButRounding) {
     ASSERT_EQ(host(one_step + "0 run.output_dir=a" + more, dir.path()).status, 0);
     ASSERT_EQ(host(one_step + "12 run.output_dir=b" + more, dir.path()).status, 0);
     const auto a = read_jsonl(dir / "a/metrics.jsonl").front(), b = read_jsonl(dir / "b/metrics.jsonl").front();
-    EXPECT_NEAR(a["grad_norm"].get<double>(), b["grad_norm"].get<double>(), 1e-4 * a["grad_norm"].get<double>()) << objective;
+    EXPECT_NEAR(a["grad_norm"].get<double>(), b["grad_norm"].get<double>(), 1e-4 * a["grad_norm"].get<double>())
+        << objective;
     EXPECT_NEAR(a["loss"].get<double>(), b["loss"].get<double>(), 1e-6) << objective;
   }
 }
@@ -105,7 +130,8 @@ TEST(Train, IterationsAndMinibatchesMoveTheRatio) {
   Scratch dir;
   make_run(dir.path());
   for (const char* more : {"algorithm.iterations=3", "algorithm.minibatches=3"}) {
-    const auto result = host(std::string("train --config run.yaml run.max_steps=1 optimizer.learning_rate=0.01 ") + more, dir.path());
+    const auto result =
+        host(std::string("train --config run.yaml run.max_steps=1 optimizer.learning_rate=0.01 ") + more, dir.path());
     ASSERT_EQ(result.status, 0) << result.err;
     const auto row = read_jsonl(dir / "out/metrics.jsonl").back();
     EXPECT_GT(row["ratio/max"].get<double>(), 1.001) << more;
@@ -116,7 +142,9 @@ TEST(Train, IterationsAndMinibatchesMoveTheRatio) {
 TEST(Train, EvaluatesHeldOutProblems) {
   Scratch dir;
   make_run(dir.path());
-  const auto result = host("train --config run.yaml evaluation.path=data.jsonl evaluation.max_samples=10 evaluation.every_steps=2", dir.path());
+  const auto result =
+      host("train --config run.yaml evaluation.path=data.jsonl evaluation.max_samples=10 evaluation.every_steps=2",
+           dir.path());
   ASSERT_EQ(result.status, 0) << result.err;
   const auto rows = read_jsonl(dir / "out/metrics.jsonl");
   ASSERT_EQ(rows.size(), 5u);  // step 0 is the evaluation before training
@@ -133,7 +161,8 @@ TEST(Sft, LearnsAndLeavesAModelThatGenerates) {
   ASSERT_EQ(result.status, 0) << result.err;
   const auto rows = read_jsonl(dir / "out/metrics.jsonl");
   EXPECT_LT(rows.back()["loss"].get<double>(), 0.5 * rows.front()["loss"].get<double>());
-  const auto generated = host("generate --greedy --max-new-tokens 8 --model out/checkpoint-120", dir.path(), "{\"text\": \"37+53=\"}\n");
+  const auto generated =
+      host("generate --greedy --max-new-tokens 8 --model out/checkpoint-120", dir.path(), "{\"text\": \"37+53=\"}\n");
   ASSERT_EQ(generated.status, 0) << generated.err;
   EXPECT_EQ(lines(generated.out).front()["text"].get<std::string>().rfind("\\boxed{", 0), 0u) << generated.out;
 }
@@ -153,7 +182,9 @@ TEST(Checkpoint, AFullDiskLeavesTheLastGoodOne) {
   ASSERT_EQ(host("train --config run.yaml run.max_steps=1", dir.path()).status, 0);
   const auto before = read(dir / "out/checkpoint-1/model.safetensors");
   // A limit on the size of files stands for a full disk: writing past it fails in the middle of the weights.
-  const auto failed = shell("ulimit -f 200; '" GRPO_BINARY_DIR "/bin/grpo-host' train --config run.yaml run.resume=auto run.max_steps=2", dir.path());
+  const auto failed = shell("ulimit -f 200; '" GRPO_BINARY_DIR
+                            "/bin/grpo-host' train --config run.yaml run.resume=auto run.max_steps=2",
+                            dir.path());
   EXPECT_EQ(failed.status, 1) << failed.out << failed.err;
   EXPECT_NE(failed.err.find("model.safetensors"), std::string::npos) << failed.err;
   EXPECT_EQ(read(dir / "out/checkpoint-1/model.safetensors"), before);

@@ -63,8 +63,7 @@ void generation::run() {
 void generation::obey_cancels() {
   s_.take_cancels(cancels_);
   for (const uint64_t id : cancels_) {
-    const auto g =
-        std::find_if(groups_.begin(), groups_.end(), [&](const group& one) { return one.request->id == id; });
+    const auto g = std::find_if(groups_.begin(), groups_.end(), [&](const group& one) { return one.id == id; });
     if (g == groups_.end()) continue;
     for (const int64_t slot : live_)
       if (row_of(slot).of == &*g) finish(slot, GRPO_FINISH_CANCELLED);
@@ -125,7 +124,7 @@ void generation::prepare_cache() {
 int64_t generation::demand() const {
   int64_t samples = 0, tokens = 0;
   for (const group& g : groups_) {
-    const int64_t n = std::min(g.request->n_samples - g.started, s_.set.slots - samples);
+    const int64_t n = std::min(g.n_samples - g.started, s_.set.slots - samples);
     if (n > 0) tokens += g.request->n_prompt + n * g.longest;
     samples += n;
   }
@@ -136,7 +135,7 @@ int64_t generation::demand() const {
 void generation::open_cache(const group& head, int64_t minimum) {
   const bool fixed = s_.set.cache_tokens > 0;
   const auto need_text = [&] {
-    return "request " + std::to_string(head.request->id) + " needs " + std::to_string(minimum) +
+    return "request " + std::to_string(head.id) + " needs " + std::to_string(minimum) +
            " tokens of cache for one sample (prompt " + std::to_string(head.request->n_prompt) + ", up to " +
            std::to_string(head.longest) + " new)";
   };
@@ -214,7 +213,7 @@ void generation::place(group& g, int64_t& budget) {
     budget -= g.request->n_prompt;
   }
   while (g.home >= 0 && g.waits() && budget >= g.longest) {
-    const bool last = g.started + 1 == g.request->n_samples;
+    const bool last = g.started + 1 == g.n_samples;
     const bool only_slot =
         !s_.cache.has_free_slot() && live_.empty();  // the prompt is computed again for the next sample
     if (!last && !only_slot && !s_.cache.has_free_slot()) return;
@@ -357,7 +356,7 @@ void generation::deliver(const group& g, int64_t index, const row* r, int32_t ho
   static constexpr float no_number = 0;
   grpo_completion c{};
   c.struct_size = sizeof c;
-  c.request = g.request->id;
+  c.request = g.id;
   c.index = index;
   c.n = r ? r->n : 0;
   c.ids = r ? r->ids.get() : &no_id;

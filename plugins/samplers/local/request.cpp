@@ -96,6 +96,8 @@ void take_request(const sampler& s, const grpo_request& request, group& g) {
   check_prompt(s, request);
   check_sampling(s, request);
   g.request = &request;
+  g.id = request.id;
+  g.n_samples = request.n_samples;
   g.sampling = request.sampling;
   if (request.sampling->n_stop_text > 0) {
     without_stop_text(*request.sampling, g.own);
