@@ -72,7 +72,7 @@ int run_demo(const RunArguments& arguments) {
       "The demo: two-digit addition. A teacher who forgets to carry 60 % of the time is imitated first (SFT);\n"
       "then GRPO rewards right answers alone. 500 problems are held out from both.");
   train::StageSettings sft;
-  sft.config = load(directory, model.string(), "sft", {"report.every_steps=60"});
+  sft.config = load(directory, model.string(), "sft", {"report.every_steps=100"});
   sft.plugin_directories = arguments.plugin_places();
   sft.console = &console;
   const auto taught = train::sft(sft);
