@@ -7,7 +7,9 @@ BUILD := build/release
 demo: build
 	$(BUILD)/bin/grpo-host --plugins $(BUILD)/plugins
 
+# The tests on the real model are skipped, with a message, where it cannot be had.
 test: build
+	-tools/get-smollm2
 	cd $(BUILD) && ctest --output-on-failure -j$(JOBS)
 
 build: setup
