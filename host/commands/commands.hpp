@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "grpo/sdk/config/config.hpp"
+#include "grpo/sdk/report/console.hpp"
 
 namespace grpo::host {
 
@@ -53,7 +54,9 @@ void add_plugins(CLI::App& app, Action& action);    // plugins list, plugins des
 void add_config(CLI::App& app, Action& action);     // config
 void add_doctor(CLI::App& app, Action& action);     // doctor
 
+// Exit status 128 + signal when a signal ended it early.
 int run_training(const RunArguments& arguments, bool sft);
+report::Progress progress_of(const config::Config& config);
 int run_demo(const RunArguments& arguments);
 
 }  // namespace grpo::host

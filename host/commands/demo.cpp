@@ -17,6 +17,7 @@
 #include "grpo/sdk/report/console.hpp"
 #include "grpo/sdk/train/model_directory.hpp"
 #include "grpo/sdk/train/stage.hpp"
+#include "interrupt.hpp"
 
 namespace grpo::host {
 namespace {
@@ -75,17 +76,22 @@ int run_demo(const RunArguments& arguments) {
   sft.config = load(directory, model.string(), "sft", {"report.every_steps=100"});
   sft.plugin_directories = arguments.plugin_places();
   sft.console = &console;
+  sft.stop = [] { return interrupted() != 0; };
+  catch_interrupts();
   const auto taught = train::sft(sft);
+  if (taught.interrupted) return 128 + interrupted();
 
   train::StageSettings grpo;
   grpo.config = load(directory, taught.checkpoint->string(), "grpo", {"run.max_steps=200", "model.init=checkpoint"});
   grpo.plugin_directories = sft.plugin_directories;
   grpo.console = &console;
+  grpo.stop = sft.stop;
   std::vector<std::pair<double, double>> accuracy;
   grpo.on_step = [&](std::int64_t step, const report::Metrics& m) {
     if (const auto value = m.find("eval/accuracy")) accuracy.emplace_back(static_cast<double>(step), *value);
   };
   const auto result = train::train(grpo);
+  if (result.interrupted) return 128 + interrupted();
 
   console.curve("greedy accuracy on the 500 held-out problems, over GRPO steps", accuracy, 0, 1);
   console.line(

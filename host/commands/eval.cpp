@@ -16,7 +16,7 @@ int evaluate(const RunArguments& a) {
   train::Session session(config, a.plugin_places(), {.sampler = true, .rewards = true});
   train::Evaluator evaluator(session);
   auto scorer = session.make_scorer({});
-  report::Console console;
+  report::Console console(progress_of(config));
   const auto metrics = evaluator.run(*scorer, &console);
   for (const auto& [name, value] : metrics) console.line(fmt::format("{:<36} {:.6g}", name, value));
   return 0;

@@ -75,6 +75,9 @@ std::vector<std::int32_t> ids_member(const Json& row, const char* key) {
   std::vector<std::int32_t> ids;
   if (!value.is_array()) throw Error("'" + std::string(key) + "' is not a list of token ids");
   for (const auto& id : value) {
+    constexpr std::int64_t most = INT32_MAX;
+    if (id.is_number_integer() && (id > most || id < -most))
+      throw Error("'" + std::string(key) + "' holds " + id.dump() + ", which is no token id");
     if (!id.is_number_integer()) throw Error("'" + std::string(key) + "' holds something that is not an integer");
     ids.push_back(id.get<std::int32_t>());
   }

@@ -70,7 +70,7 @@ int generate(const GenerateArguments& a) {
                             .prompt = std::move(ids),
                             .n_samples = a.samples,
                             .sampling = sampling});
-      } catch (const Error& e) {
+      } catch (const std::exception& e) {
         out[i] = {{"error", e.what()}};
       }
     }

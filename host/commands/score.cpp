@@ -47,30 +47,35 @@ int score(const ScoreArguments& a) {
       {.services = train::make_services(nullptr, 1), .where = "--options", .label = a.reward, .progress = nullptr});
   return filter_batches(a.batch, [&](const std::vector<Json>& rows) {
     plugins::RewardBatch batch;
-    for (const Json& row : rows) {
-      const std::string prompt = text_of(row, a.prompt_key), truth = text_of(row, a.answer_key),
-                        completion = text_member(row, a.completion_key.c_str());
-      const nlohmann::json columns(row);
-      const auto at = batch.add_row(
-          {.prompt = prompt, .messages = {}, .ground_truth = truth, .prompt_ids = {}, .columns = &columns});
-      const bool cut = row.value("finish", std::string("stop")) == "length";
-      batch.add_sample({.row = at,
-                        .index = 0,
-                        .completion = completion,
-                        .finish = cut ? GRPO_FINISH_LENGTH : GRPO_FINISH_STOP,
-                        .ids = {}});
-    }
+    std::vector<Json> out(rows.size());
+    std::vector<std::size_t> used;  // the rows of the batch's samples
+    for (std::size_t i = 0; i < rows.size(); ++i) try {
+        const Json& row = rows[i];
+        const std::string prompt = text_of(row, a.prompt_key), truth = text_of(row, a.answer_key),
+                          completion = text_member(row, a.completion_key.c_str());
+        const nlohmann::json columns(row);
+        const bool cut = row.value("finish", std::string("stop")) == "length";  // may throw: before the row is added
+        const auto at = batch.add_row(
+            {.prompt = prompt, .messages = {}, .ground_truth = truth, .prompt_ids = {}, .columns = &columns});
+        batch.add_sample({.row = at,
+                          .index = 0,
+                          .completion = completion,
+                          .finish = cut ? GRPO_FINISH_LENGTH : GRPO_FINISH_STOP,
+                          .ids = {}});
+        used.push_back(i);
+      } catch (const std::exception& e) {
+        out[i] = {{"error", e.what()}};
+      }
     plugins::ScoreSettings settings;
     settings.timeout = std::chrono::nanoseconds(static_cast<std::int64_t>(a.timeout * 1e9));
     const auto scores = reward.score(batch, settings);
-    std::vector<Json> out;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
+    for (std::size_t i = 0; i < used.size(); ++i) {
       Json row = {{"score", std::isnan(scores.score[i]) ? Json(nullptr) : Json(scores.score[i])},
                   {"status", status_name(scores.status[i])}};
       if (!scores.message[i].empty()) row["message"] = scores.message[i];
       for (const auto& [name, column] : scores.components)
         if (!std::isnan(column[i])) row["components"][name] = column[i];
-      out.push_back(std::move(row));
+      out[used[i]] = std::move(row);
     }
     return out;
   });

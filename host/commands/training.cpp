@@ -1,8 +1,7 @@
 // train, sft: the stages of training from a configuration.
-#include <unistd.h>
-
 #include "commands.hpp"
 #include "grpo/sdk/train/stage.hpp"
+#include "interrupt.hpp"
 
 namespace grpo::host {
 
@@ -12,13 +11,18 @@ int run_training(const RunArguments& arguments, bool sft) {
   if (settings.config.run.name.empty() && !arguments.config_file.empty())
     settings.config.run.name = std::filesystem::path(arguments.config_file).stem().string();
   settings.plugin_directories = arguments.plugin_places();
-  const auto& wanted = settings.config.report.progress;
-  report::Console console(wanted == "always"  ? report::Progress::always
-                          : wanted == "never" ? report::Progress::never
-                                              : report::Progress::automatic);
+  report::Console console(progress_of(settings.config));
   settings.console = &console;
-  sft ? train::sft(settings) : train::train(settings);
-  return 0;
+  settings.stop = [] { return interrupted() != 0; };
+  catch_interrupts();
+  const auto result = sft ? train::sft(settings) : train::train(settings);
+  return result.interrupted ? 128 + interrupted() : 0;
+}
+
+report::Progress progress_of(const config::Config& config) {
+  return config.report.progress == "always"  ? report::Progress::always
+         : config.report.progress == "never" ? report::Progress::never
+                                             : report::Progress::automatic;
 }
 
 void add_training(CLI::App& app, Action& action) {

@@ -58,7 +58,7 @@ std::string duration(double seconds) {
 
 Console::Console(Progress progress)
     : terminal_(progress == Progress::always || (progress == Progress::automatic && isatty(STDOUT_FILENO) == 1)),
-      color_(terminal_ && !std::getenv("NO_COLOR")) {}
+      color_(isatty(STDOUT_FILENO) == 1 && !std::getenv("NO_COLOR")) {}
 
 void Console::clear_bar() {
   if (bar_) put("\r\x1b[2K");
@@ -84,13 +84,15 @@ void Console::stage(std::string_view name, std::int64_t steps, std::int64_t firs
   steps_ = steps;
   first_ = first;
   lines_ = 0;
+  width_ = std::max<int>(9, 2 * static_cast<int>(std::to_string(steps).size()) + 1);
   stage_start_ = std::chrono::steady_clock::now();
   put(color_ ? fmt::format("\n\x1b[1m{}\x1b[0m\n", name) : fmt::format("\n{}\n", name));
 }
 
 void Console::header(std::string_view text) {
   if (lines_++ % lines_between_headers) return;
-  put(color_ ? fmt::format("\x1b[2m{}\x1b[0m\n", text) : fmt::format("{}\n", text));
+  const std::string line = std::string(static_cast<std::size_t>(width_) - 4, ' ') + std::string(text);  // after "step"
+  put(color_ ? fmt::format("\x1b[2m{}\x1b[0m\n", line) : line + "\n");
 }
 
 std::string Console::eta(std::int64_t step) const {
@@ -102,12 +104,12 @@ std::string Console::eta(std::int64_t step) const {
 void Console::step(std::int64_t step, const Metrics& m) {
   clear_bar();
   header(
-      "     step   epoch  reward  +-std   length  clip%        kl  entropy  |grad|        lr  rollout   score  "
+      "step   epoch  reward  +-std   length  clip%        kl  entropy  |grad|        lr  rollout   score  "
       "update    step  tok/s     eta");
   put(fmt::format(
-      "{:>9}  {:>6.3f}  {:>6.3f}  {:>5.3f}  {:>7.1f}  {:>5.1f}  {:>8}  {:>7.3f}  {:>6}  {:>8}  {:>6.2f}s  {:>5.2f}s  "
+      "{:>{}}  {:>6.3f}  {:>6.3f}  {:>5.3f}  {:>7.1f}  {:>5.1f}  {:>8}  {:>7.3f}  {:>6}  {:>8}  {:>6.2f}s  {:>5.2f}s  "
       "{:>5.2f}s  {:>5.2f}s  {:>5.0f}  {:>6}\n",
-      fmt::format("{}/{}", step, steps_), m.get("epoch"), m.get("reward"), m.get("reward_std"),
+      fmt::format("{}/{}", step, steps_), width_, m.get("epoch"), m.get("reward"), m.get("reward_std"),
       m.get("completions/mean_length"), 100 * m.get("completions/clipped_ratio"),
       m.find("kl") ? significant(m.get("kl")) : "-", m.get("entropy"), significant(m.get("grad_norm")),
       fmt::format("{:.2g}", m.get("learning_rate")), m.get("timing/rollout"), m.get("timing/reward"),
@@ -117,9 +119,9 @@ void Console::step(std::int64_t step, const Metrics& m) {
 
 void Console::sft_step(std::int64_t step, const Metrics& m) {
   clear_bar();
-  header("     step   epoch     loss  p(token)  |grad|        lr    step  tok/s     eta");
-  put(fmt::format("{:>9}  {:>6.3f}  {:>7.4f}  {:>7.1f}%  {:>6}  {:>8}  {:>5.2f}s  {:>5.0f}  {:>6}\n",
-                  fmt::format("{}/{}", step, steps_), m.get("epoch"), m.get("loss"),
+  header("step   epoch     loss  p(token)  |grad|        lr    step  tok/s     eta");
+  put(fmt::format("{:>{}}  {:>6.3f}  {:>7.4f}  {:>7.1f}%  {:>6}  {:>8}  {:>5.2f}s  {:>5.0f}  {:>6}\n",
+                  fmt::format("{}/{}", step, steps_), width_, m.get("epoch"), m.get("loss"),
                   100 * m.get("mean_token_probability"), significant(m.get("grad_norm")),
                   fmt::format("{:.2g}", m.get("learning_rate")), m.get("step_time"),
                   m.get("throughput/end_to_end_tokens_per_second"), eta(step)));
@@ -161,6 +163,7 @@ void Console::curve(std::string_view title, std::span<const std::pair<double, do
   // Each column shows the mean of the points that fall into it.
   std::vector<double> sum(columns, 0), count(columns, 0);
   for (const auto& [x, y] : points) {
+    if (!std::isfinite(x) || !std::isfinite(y)) continue;
     const auto c = static_cast<std::size_t>(std::lround((x - x_min) / (x_max - x_min) * (columns - 1)));
     sum[c] += y;
     count[c] += 1;

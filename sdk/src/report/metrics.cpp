@@ -55,10 +55,11 @@ void drop_lines_after(const std::filesystem::path& path, std::int64_t last_step)
   bool dropped = false;
   while (std::getline(in, line)) {
     const auto row = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (row.is_object() && row.value("step", std::int64_t{-1}) >= 0 && row["step"] <= last_step)
-      kept += line + "\n";
-    else
-      dropped = true;
+    const auto step = row.is_object() ? row.find("step") : row.end();
+    const bool whole = !in.eof();  // a line without its newline would swallow the next one
+    const bool keep = step != row.end() && step->is_number_integer() && *step <= last_step;
+    if (keep) kept += line + "\n";
+    dropped = dropped || !keep || !whole;
   }
   in.close();
   if (!dropped) return;

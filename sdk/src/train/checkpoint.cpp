@@ -95,9 +95,10 @@ void read_into(const kit::SafetensorsFile& file, const std::string& name, const 
   std::memcpy(plugins::data_of(to), from.data, from.bytes);
 }
 
-void prune(const CheckpointOptions& options) {
+void prune(const CheckpointOptions& options, std::int64_t newest) {
   if (options.keep == 0) return;
   auto all = checkpoints_in(options.output_dir);
+  std::erase_if(all, [newest](const auto& c) { return c.first > newest; });  // not of this run
   while (static_cast<std::int64_t>(all.size()) > options.keep) {
     std::error_code error;
     fs::remove_all(all.front().second, error);
@@ -124,8 +125,43 @@ fs::path save_checkpoint(const CheckpointOptions& options, const TrainerState& s
   write_file(directory.path() / "trainer_state.json", json.dump(2) + "\n");
   write_file(directory.path() / "run.yaml", options.run_yaml);
   directory.commit();
-  prune(options);
+  prune(options, state.step);
   return path;
+}
+
+void check_can_save(const CheckpointOptions& options, plugins::Model& model, plugins::Optimizer& optimizer) {
+  if (!options.optimizer_state) return;
+  for (const Saved& s : tensors_to_save(model, optimizer, options.dtype != "float32")) {
+    require_host(s.tensor->dl, s.name);
+    dtype_of(s.tensor->dl, s.name);
+  }
+}
+
+void remove_unfinished_checkpoints(const fs::path& output_dir) {
+  std::error_code error;
+  std::vector<fs::path> stale;
+  for (const auto& entry : fs::directory_iterator(output_dir, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(".tmp-" + std::string(prefix)) || name.starts_with(".old-" + std::string(prefix)))
+      stale.push_back(entry.path());
+  }
+  for (const fs::path& path : stale) fs::remove_all(path, error);
+}
+
+std::optional<fs::path> set_earlier_run_aside(const fs::path& output_dir) {
+  std::vector<fs::path> files;
+  for (const auto& [step, path] : checkpoints_in(output_dir)) files.push_back(path);
+  if (fs::exists(output_dir / "metrics.jsonl")) files.push_back(output_dir / "metrics.jsonl");
+  if (files.empty()) return std::nullopt;
+  fs::path aside;
+  for (int n = 1; fs::exists(aside = output_dir / ("earlier-" + std::to_string(n))); ++n) {
+  }
+  std::error_code error;
+  fs::create_directory(aside, error);
+  for (const fs::path& file : files)
+    if (!error) fs::rename(file, aside / file.filename(), error);
+  if (error) throw Error(aside.string() + ": the earlier run cannot be moved there: " + error.message());
+  return aside;
 }
 
 std::optional<fs::path> find_checkpoint(const fs::path& output_dir) {

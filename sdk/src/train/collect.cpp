@@ -12,7 +12,7 @@ std::vector<plugins::Request> requests_for(const std::vector<Group>& groups, con
   std::vector<plugins::Request> requests;
   for (std::size_t i = 0; i < groups.size(); ++i)
     requests.push_back({.id = i,
-                        .key = grpo_random_key(options.key, i),
+                        .key = grpo_random_key(options.key, static_cast<std::uint64_t>(options.first) + i),
                         .prompt = groups[i].prompt.ids,
                         .n_samples = options.group_size,
                         .sampling = options.sampling});
@@ -41,7 +41,7 @@ Rollout collect(Session& session, Scorer& scorer, std::vector<Prompt> prompts, c
   const double total = static_cast<double>(rollout.groups.size()) * static_cast<double>(options.group_size);
   double done = 0;
 
-  scorer.begin(options.step);
+  scorer.begin(options.step, options.column_types);
   const auto start = std::chrono::steady_clock::now();
   std::exception_ptr failure;
   try {
@@ -62,7 +62,7 @@ Rollout collect(Session& session, Scorer& scorer, std::vector<Prompt> prompts, c
     // The rewards still hold groups of this rollout: let them end before it goes away.
     try {
       scorer.finish();
-    } catch (const Error&) {
+    } catch (...) {  // the first failure is the one to tell
     }
     std::rethrow_exception(failure);
   }

@@ -20,10 +20,12 @@ TrainerState initial_state(const config::Config& c) {
   TrainerState state;
   state.stage = "train";
   state.fixed = {{"run.seed", std::to_string(c.run.seed)},
-                 {"data.path", c.data.path.string()},
+                 {"data.path", c.data.path.filename().string()},
                  {"data.shuffle", c.data.shuffle ? "true" : "false"},
                  {"algorithm.prompts_per_step", std::to_string(c.algorithm.prompts_per_step)},
                  {"algorithm.group_size", std::to_string(c.algorithm.group_size)},
+                 {"algorithm.iterations", std::to_string(c.algorithm.iterations)},
+                 {"algorithm.minibatches", std::to_string(c.algorithm.minibatches)},
                  {"optimizer.plugin", c.optimizer.plugin},
                  {"model.plugin", c.model.plugin}};
   return state;
@@ -33,13 +35,16 @@ UpdateOptions update_options(const config::Config& c) {
   const auto& a = c.algorithm;
   UpdateOptions options;
   options.objective = algorithm::objective_options(a.objective);
-  options.objective.clip_low = a.clip_low;
-  options.objective.clip_high = a.clip_high;
+  // An objective has clips of its own (gspo's are a thousand times smaller); only what was asked for replaces them.
+  const auto given = [&c](const char* key) { return c.origin(key).kind != config::Origin::Kind::built_in; };
+  if (given("algorithm.clip_low")) options.objective.clip_low = a.clip_low;
+  if (given("algorithm.clip_high")) options.objective.clip_high = a.clip_high;
   if (a.delta > 0) options.objective.delta = a.delta;
   options.objective.kl_coefficient = a.kl_coefficient;
   options.objective.kl_estimator = algorithm::kl_estimator(a.kl_estimator);
+  options.objective.kl_bias_correction = a.kl_bias_correction;
   options.objective.entropy_coefficient = a.entropy_coefficient;
-  options.temperature = c.sampler.temperature > 0 ? c.sampler.temperature : 1;
+  options.temperature = c.sampler.temperature;
   options.max_completion_length = c.sampler.max_new_tokens;
   options.max_tokens_per_microbatch = a.max_tokens_per_microbatch;
   options.iterations = a.iterations;
@@ -49,15 +54,35 @@ UpdateOptions update_options(const config::Config& c) {
   return options;
 }
 
+// What cannot train, or hardly: told before anything is loaded.
+const config::Config& checked(const config::Config& c) {
+  const auto& a = c.algorithm;
+  if (c.data.path.empty()) throw Error(c.where("data.path") + ": not given; name a JSONL file of prompts");
+  if (c.sampler.temperature == 0)
+    throw Error(c.where("sampler.temperature") +
+                ": 0 is greedy, so all completions of a prompt are equal and there is nothing to learn from them; "
+                "training needs a temperature above 0 (evaluation.temperature is separate)");
+  if (a.minibatches > a.prompts_per_step)
+    throw Error(c.where("algorithm.minibatches") + ": " + std::to_string(a.minibatches) +
+                " optimizer steps cannot share " + std::to_string(a.prompts_per_step) +
+                " prompts (algorithm.prompts_per_step)");
+  if (a.group_size == 1 && a.advantage != "batch")
+    report::log(report::Level::warning,
+                c.where("algorithm.group_size") +
+                    ": with one completion a prompt there is nothing to compare it with: every advantage is 0. Raise "
+                    "it, or set algorithm.advantage: batch");
+  return c;
+}
+
 class GrpoStage {
  public:
   explicit GrpoStage(const StageSettings& settings)
       : settings_(settings),
-        config_(settings.config),
+        config_(checked(settings.config)),
         run_(settings, initial_state(config_)),
         session_(config_, settings.plugin_directories, {.sampler = true, .rewards = true, .optimizer = true},
                  run_.resumed().value_or("")),
-        prompts_(session_.text(), required_path(), data::PromptOptions::of_training(config_), config_.data,
+        prompts_(session_.text(), config_.data.path, data::PromptOptions::of_training(config_), config_.data,
                  config_.data.max_samples, session_.prompt_limit(config_.sampler.max_new_tokens)),
         order_(prompts_.size(), static_cast<std::uint64_t>(config_.run.seed), config_.data.shuffle),
         scorer_(session_.make_scorer(prompts_.column_types())),
@@ -75,13 +100,15 @@ class GrpoStage {
   }
 
   StageResult run() {
-    run_.start(session_);
+    run_.start(session_, prompts_.size());
+    session_.sampler().update_weights(session_.model(), run_.state().optimizer_steps);
     TrainerState& state = run_.state();
     order_.seek(state.position);
     clock_.done = state.optimizer_steps;
     announce();
     if (evaluator_ && config_.evaluation.at_start && state.step == 0) evaluate_before_training();
-    while (state.step < total_steps_) {
+    bool stopped = run_.stopped();
+    while (state.step < total_steps_ && !stopped) {
       const Timer timer;
       report::Metrics metrics;
       Rollout rollout = step(metrics);
@@ -89,14 +116,14 @@ class GrpoStage {
       finish_metrics(metrics, rollout, timer.seconds());
       const auto every = config_.evaluation.every_steps;
       if (evaluator_ && (last || (every > 0 && state.step % every == 0))) evaluate(metrics);
-      run_.maybe_save(session_, last, metrics);
+      stopped = run_.stopped();
       run_.report(metrics);
       show(metrics, rollout, last);
+      run_.maybe_save(session_, last, stopped);
     }
     if (last_evaluation_) show_evaluation("final", *last_evaluation_);
-    if (settings_.console && run_.last_checkpoint())
-      settings_.console->line(fmt::format("checkpoint: {}", run_.last_checkpoint()->string()));
-    return {state.step, run_.last_checkpoint()};
+    run_.say_end(total_steps_, stopped);
+    return {state.step, run_.last_checkpoint(), stopped && state.step < total_steps_};
   }
 
  private:
@@ -107,9 +134,13 @@ class GrpoStage {
 
     Rollout rollout = collect(session_, *scorer_, next_prompts(), rollout_options(number));
     const auto statistics = fill_advantages(rollout);
-    const UpdateReport update = updater_.update(rollout.groups, clock_, [this](double done, double total) {
-      if (settings_.console) settings_.console->progress("update", done, total);
-    });
+    UpdateReport update;
+    if (some_reward(rollout, statistics))
+      update = updater_.update(rollout.groups, clock_, [this](double done, double total) {
+        if (settings_.console) settings_.console->progress("update", done, total);
+      });
+    else
+      clock_.done += config_.algorithm.iterations * config_.algorithm.minibatches;
     const Timer weights;
     session_.sampler().update_weights(session_.model(), clock_.done);
 
@@ -151,12 +182,27 @@ class GrpoStage {
     auto at = advantages.begin();
     for (Group& group : rollout.groups)
       for (Sample& s : group.samples) s.advantage = *at++;
-    if (statistics.not_applicable == static_cast<std::int64_t>(rewards.size()))
-      throw Error("step " + std::to_string(run_.state().step + 1) + ": no completion got a reward" +
-                  (rollout.scores.errors.empty()
-                       ? std::string(": every reward said it does not apply; is data.answer_key right?")
-                       : "; the first message: " + rollout.scores.errors.front()));
     return statistics;
+  }
+
+  // Whether there is anything to learn from. A reward that is down for a step costs that step, one that stays down or
+  // never worked ends the run.
+  bool some_reward(const Rollout& rollout, const algorithm::AdvantageStatistics& statistics) {
+    constexpr int most = 3;
+    std::int64_t samples = 0;
+    for (const Group& group : rollout.groups) samples += static_cast<std::int64_t>(group.samples.size());
+    if (statistics.not_applicable < samples) {
+      steps_without_reward_ = 0;
+      rewarded_ = true;
+      return true;
+    }
+    const std::string text =
+        "step " + std::to_string(run_.state().step + 1) + ": no completion got a reward" +
+        (rollout.scores.errors.empty() ? std::string(": every reward said it does not apply; is data.answer_key right?")
+                                       : "; the first message: " + rollout.scores.errors.front());
+    if (++steps_without_reward_ == most || !rewarded_) throw Error(text);
+    report::log(report::Level::warning, text + "; the weights were left as they are");
+    return false;
   }
 
   void add_metrics(report::Metrics& m, const Rollout& rollout, const algorithm::AdvantageStatistics& s,
@@ -201,13 +247,16 @@ class GrpoStage {
   }
 
   void evaluate(report::Metrics& metrics) {
-    last_evaluation_ = evaluator_->run(*scorer_, settings_.console);
-    for (const auto& [name, value] : *last_evaluation_) metrics.set(name, value);
+    const auto found = evaluator_->run(*scorer_, settings_.console, settings_.stop);
+    if (found.size() == 0) return;  // stopped
+    last_evaluation_ = found;
+    for (const auto& [name, value] : found) metrics.set(name, value);
   }
 
   void evaluate_before_training() {
     report::Metrics metrics;
     evaluate(metrics);
+    if (!last_evaluation_) return;
     show_evaluation("before training", metrics);
     run_.report(metrics);
     last_evaluation_.reset();
@@ -224,11 +273,12 @@ class GrpoStage {
   void announce() {
     if (!settings_.console) return;
     const auto& a = config_.algorithm;
+    const auto objective = update_options(config_).objective;
     auto rows = common_settings(config_, session_, prompts_, run_);
     rows.push_back(
         {"objective",
          fmt::format(
-             "{}, advantage {}, clip {}/{}, KL {}", a.objective, a.advantage, a.clip_low, a.clip_high,
+             "{}, advantage {}, clip {}/{}, KL {}", a.objective, a.advantage, objective.clip_low, objective.clip_high,
              a.kl_coefficient == 0 ? std::string("off") : fmt::format("{} ({})", a.kl_coefficient, a.kl_estimator))});
     rows.push_back(
         {"step", fmt::format("{} prompts x {} completions, up to {} tokens, temperature {}", a.prompts_per_step,
@@ -259,15 +309,10 @@ class GrpoStage {
       for (std::size_t r = 0; r < s.scores.size(); ++r)
         shown.scores.emplace_back(scorer_->rewards()[r].name, s.scores[r]);
       if (s.finish == GRPO_FINISH_STOP) shown.finish = "stop";
+      if (s.finish == GRPO_FINISH_CANCELLED) shown.finish = "cancelled";
       samples.push_back(std::move(shown));
     }
     settings_.console->samples(step, samples);
-  }
-
-  const std::filesystem::path& required_path() const {
-    if (config_.data.path.empty())
-      throw Error(config_.where("data.path") + ": not given; name a JSONL file of prompts");
-    return config_.data.path;
   }
 
   const StageSettings& settings_;
@@ -284,6 +329,8 @@ class GrpoStage {
   algorithm::ScheduleOptions schedule_;
   StepClock clock_;
   std::int64_t total_steps_ = 0;
+  int steps_without_reward_ = 0;
+  bool rewarded_ = false;
 };
 
 }  // namespace

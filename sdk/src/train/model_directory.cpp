@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -39,24 +40,40 @@ void check_exportable(const std::string& name, const grpo_tensor& t) {
 }
 
 void write_weights(plugins::Model& model, const fs::path& file, const std::string& dtype) {
-  const bool narrow = dtype == "bfloat16";
+  const auto wanted = dtype == "bfloat16" ? kit::Dtype::bf16 : kit::Dtype::f32;
   // The first pass learns names and shapes, the second writes: the file's header comes before its bytes.
   std::vector<kit::TensorSpec> specs;
   model.export_weights([&](const std::string& name, const grpo_tensor& t) {
     check_exportable(name, t);
-    const auto own = dtype_of(t.dl, name);
-    specs.push_back({name, narrow && own == kit::Dtype::f32 ? kit::Dtype::bf16 : own,
-                     std::vector<std::int64_t>(t.dl.shape, t.dl.shape + t.dl.ndim)});
+    dtype_of(t.dl, name);  // one that can be read
+    specs.push_back({name, wanted, std::vector<std::int64_t>(t.dl.shape, t.dl.shape + t.dl.ndim)});
   });
   kit::SafetensorsWriter writer(file, specs);
-  std::vector<std::uint16_t> narrowed;
+  std::vector<float> wide;
+  std::vector<std::uint16_t> narrow;
   model.export_weights([&](const std::string& name, const grpo_tensor& t) {
-    if (narrow && dtype_of(t.dl, name) == kit::Dtype::f32) {
-      narrowed.resize(static_cast<std::size_t>(plugins::element_count(t.dl)));
-      kit::float_to_bf16(reinterpret_cast<const float*>(plugins::data_of(t)), narrowed.data(), narrowed.size());
-      writer.write(name, narrowed.data(), narrowed.size() * sizeof narrowed[0]);
+    const auto own = dtype_of(t.dl, name);
+    const auto bytes = static_cast<std::size_t>(plugins::byte_count(t.dl));
+    if (own == wanted) {
+      writer.write(name, plugins::data_of(t), bytes);
+      return;
+    }
+    const auto n = static_cast<std::size_t>(plugins::element_count(t.dl));
+    const float* values = reinterpret_cast<const float*>(plugins::data_of(t));
+    if (own != kit::Dtype::f32) {
+      wide.resize(n);
+      if (own == kit::Dtype::bf16)
+        kit::bf16_to_float(plugins::data_of(t), wide.data(), n);
+      else
+        kit::f16_to_float(plugins::data_of(t), wide.data(), n);
+      values = wide.data();
+    }
+    if (wanted == kit::Dtype::f32) {
+      writer.write(name, values, n * sizeof values[0]);
     } else {
-      writer.write(name, plugins::data_of(t), static_cast<std::size_t>(plugins::byte_count(t.dl)));
+      narrow.resize(n);
+      kit::float_to_bf16(values, narrow.data(), n);
+      writer.write(name, narrow.data(), n * sizeof narrow[0]);
     }
   });
   writer.finish();
@@ -173,6 +190,13 @@ void AtomicDirectory::commit() {
   const fs::path old = final_.parent_path() / (".old-" + final_.filename().string());
   std::error_code error;
   fs::remove_all(old, error);
+  // One step where the file system can swap two directories; otherwise a kill in between leaves the old one hidden.
+  if (fs::exists(final_) && ::renameat2(AT_FDCWD, work_.c_str(), AT_FDCWD, final_.c_str(), RENAME_EXCHANGE) == 0) {
+    done_ = true;
+    flush_to_disk(final_.parent_path(), O_RDONLY | O_DIRECTORY);
+    fs::remove_all(work_, error);
+    return;
+  }
   if (fs::exists(final_)) {
     fs::rename(final_, old, error);
     if (error) throw Error(final_.string() + ": cannot be replaced: " + error.message());

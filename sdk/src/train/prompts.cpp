@@ -1,8 +1,14 @@
 #include "grpo/sdk/train/prompts.hpp"
 
+#include <sched.h>
+
+#include <algorithm>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "grpo/sdk/error.hpp"
+#include "grpo/sdk/plugins/services.hpp"
 #include "grpo/sdk/report/console.hpp"
 
 namespace grpo::train {
@@ -25,6 +31,12 @@ data::OpenOptions open_options(const data::PromptOptions& prompts, std::int64_t 
 
 }  // namespace
 
+int usable_cores() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
 ModelText ModelText::load(const std::filesystem::path& model_directory, const std::filesystem::path& chat_template) {
   ModelText text{text::Tokenizer::load(model_directory), std::nullopt, {}};
   try {
@@ -45,7 +57,8 @@ PromptSet::PromptSet(std::shared_ptr<const ModelText> text, const std::filesyste
       builder_(std::move(options), jinja()),
       template_kwargs_(settings.chat_template_kwargs.json),
       limit_(limit),
-      overlong_(data::overlong_from(settings.overlong_prompts)) {
+      overlong_(data::overlong_from(settings.overlong_prompts)),
+      threads_(usable_cores()) {
   if (!builder_.options().raw && !text_->chat_template)
     throw Error(
         text_->template_missing +
@@ -54,7 +67,7 @@ PromptSet::PromptSet(std::shared_ptr<const ModelText> text, const std::filesyste
 }
 
 std::int64_t PromptSet::size() const {
-  return rows_.empty() && dropped_ == 0 ? dataset_.size() : static_cast<std::int64_t>(rows_.size());
+  return dropped_ == 0 ? dataset_.size() : static_cast<std::int64_t>(rows_.size());
 }
 
 std::int64_t PromptSet::dropped() const { return dropped_; }
@@ -95,34 +108,61 @@ std::optional<Prompt> PromptSet::build(std::int64_t row) const {
   }
   if (prompt.ids.empty()) throw Error(where() + ": the prompt is empty");
   if (static_cast<std::int64_t>(prompt.ids.size()) > limit_) {
+    if (overlong_ == data::Overlong::drop) return std::nullopt;
     if (!data::fit_prompt(prompt.ids, limit_, overlong_, where())) return std::nullopt;
     prompt.text = text_->tokenizer.decode(prompt.ids);
   }
   return prompt;
 }
 
+// A text has at most as many tokens as bytes, so a short row needs no look; the margin is for what a chat template
+// adds. A prompt template may repeat columns, so nothing is sure with one.
+bool PromptSet::surely_fits(std::int64_t row) const {
+  constexpr std::size_t template_bytes = 4096;
+  const auto& options = builder_.options();
+  if (!options.prompt_template.empty()) return false;
+  const auto bytes =
+      dataset_.text(row).size() + options.system_prompt.size() + template_kwargs_.size() + template_bytes;
+  return static_cast<std::int64_t>(bytes) <= limit_;
+}
+
 void PromptSet::find_usable_rows() {
-  // A text has at most as many tokens as bytes, so short rows need no look; the margin is for what templates add.
-  constexpr std::int64_t template_bytes = 4096;
-  std::vector<std::int64_t> usable;
-  for (std::int64_t row = 0; row < dataset_.size(); ++row) {
-    const bool surely_fits = static_cast<std::int64_t>(dataset_.text(row).size()) + template_bytes <= limit_;
-    if (surely_fits || build(row))
-      usable.push_back(row);
-    else
-      ++dropped_;
-  }
-  if (usable.empty())
+  const std::int64_t n = dataset_.size();
+  build(0);  // tells at once whether template and columns fit
+  std::vector<std::uint8_t> usable(static_cast<std::size_t>(n));
+  // A million long rows take minutes of one core, so all of them look. The lowest row that fails is the one told.
+  std::mutex mutex;
+  std::exception_ptr failure;
+  std::int64_t failed_row = n;
+  plugins::TaskPool pool(threads_);
+  pool.parallel_for(
+      n, 256,
+      [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t row = begin; row < end; ++row) {
+          try {
+            usable[static_cast<std::size_t>(row)] = surely_fits(row) || build(row);
+          } catch (...) {
+            const std::lock_guard lock(mutex);
+            if (row < failed_row) failed_row = row, failure = std::current_exception();
+            return;
+          }
+        }
+      },
+      [&] {
+        const std::lock_guard lock(mutex);
+        return failure != nullptr;
+      });
+  if (failure) std::rethrow_exception(failure);
+
+  dropped_ = std::count(usable.begin(), usable.end(), 0);
+  if (dropped_ == n)
     throw Error(dataset_.path().string() + ": every prompt is longer than " + std::to_string(limit_) +
                 " tokens; raise data.max_prompt_length, or set data.overlong_prompts: truncate_left");
-  if (dropped_ == 0) {
-    if (overlong_ != data::Overlong::truncate_left) build(0);  // the first row tells whether template and columns fit
-    return;
-  }
-  rows_ = std::move(usable);
+  if (dropped_ == 0) return;
+  for (std::int64_t row = 0; row < n; ++row)
+    if (usable[static_cast<std::size_t>(row)]) rows_.push_back(row);
   report::log(report::Level::warning, dataset_.path().string() + ": " + std::to_string(dropped_) + " of " +
-                                          std::to_string(dataset_.size()) +
-                                          " rows are left out: their prompts are longer than " +
+                                          std::to_string(n) + " rows are left out: their prompts are longer than " +
                                           std::to_string(limit_) + " tokens (data.overlong_prompts: drop)");
 }
 

@@ -1,7 +1,10 @@
 #include "run.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
@@ -18,13 +21,18 @@ fs::path output_dir(const config::Config& config) {
 
 namespace {
 
+const std::string rows_key = "data.rows";  // beside the keys of the configuration in TrainerState::fixed
+
 std::optional<fs::path> checkpoint_to_resume(const config::Config& config, const fs::path& directory) {
   const auto found = find_checkpoint(directory);
   if (config.run.resume == "never") {
-    if (found)
-      report::log(report::Level::warning,
-                  directory.string() + " holds checkpoints of an earlier run (" + found->filename().string() +
-                      "); run.resume: auto would go on from there. Same-named ones will be replaced");
+    for (const auto& [key, path] :
+         {std::pair{"model.path", config.model.path}, {"reference.path", config.reference.path}})
+      if (!path.empty() && fs::weakly_canonical(path).parent_path() == fs::weakly_canonical(directory) &&
+          path.filename().string().starts_with("checkpoint-"))
+        throw Error(config.where(key) + ": " + path.string() +
+                    " lies in run.output_dir, where the new run's checkpoints " +
+                    "will be; give this run an output_dir of its own, or go on with run.resume: auto");
     return std::nullopt;
   }
   if (!found && config.run.resume == "must")
@@ -39,22 +47,46 @@ Run::Run(const StageSettings& settings, TrainerState state)
   std::error_code error;
   fs::create_directories(directory_, error);
   if (error) throw Error(directory_.string() + ": cannot be made: " + error.message() + " (run.output_dir)");
+  lock_directory();
   report::log_to_file(directory_ / "run.log");
   resumed_ = checkpoint_to_resume(settings.config, directory_);
   if (resumed_)
     state_ = [&] {
       TrainerState old = read_trainer_state(*resumed_, state_);
+      if (const auto rows = old.fixed.find(rows_key); rows != old.fixed.end()) old_rows_ = rows->second;
       old.fixed = state_.fixed;
       return old;
     }();
 }
 
-void Run::start(Session& session) {
+Run::~Run() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+// Two processes that write the same checkpoints would leave neither's.
+void Run::lock_directory() {
+  lock_ = ::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (lock_ >= 0 && ::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+    throw Error(directory_.string() + ": another process trains into this directory; set another run.output_dir");
+}
+
+void Run::start(Session& session, std::int64_t rows) {
+  state_.fixed[rows_key] = std::to_string(rows);
+  if (!old_rows_.empty() && old_rows_ != state_.fixed[rows_key])
+    throw Error("cannot resume " + resumed_->string() + ": the data had " + old_rows_ + " usable rows and has now " +
+                std::to_string(rows) +
+                "; bring it back, or start a new run (run.resume: never, another run.output_dir)");
+  const auto& c = settings_.config.checkpoint;
+  if (c.every_steps > 0 || c.final) check_can_save(checkpoint_options(session), session.model(), session.optimizer());
+  remove_unfinished_checkpoints(directory_);
   if (resumed_) {
     restore_optimizer(*resumed_, session.model(), session.optimizer(), state_.optimizer_steps);
     last_checkpoint_ = resumed_;
     if (settings_.console)
       settings_.console->line(fmt::format("resumed from {} (step {})", resumed_->string(), state_.step));
+  } else if (const auto aside = set_earlier_run_aside(directory_)) {
+    report::log(report::Level::warning, directory_.string() + " held an earlier run, which is now in " +
+                                            aside->string() + " (run.resume: auto would have gone on with it)");
   }
   write_file(directory_ / "run.yaml", config::effective_yaml(settings_.config, /*with_origins=*/true));
   metrics_file_ = std::make_unique<report::MetricsFile>(directory_ / "metrics.jsonl", resumed_ ? state_.step : -1);
@@ -63,12 +95,14 @@ void Run::start(Session& session) {
 void Run::report(report::Metrics& metrics) {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
+  if (checkpoint_seconds_ > 0) metrics.set("timing/checkpoint", checkpoint_seconds_);
+  checkpoint_seconds_ = 0;
   metrics.set("memory/rss_peak", static_cast<double>(usage.ru_maxrss) * 1024);
   metrics_file_->write(state_.step, metrics);
   if (settings_.on_step) settings_.on_step(state_.step, metrics);
 }
 
-fs::path Run::save(Session& session) {
+CheckpointOptions Run::checkpoint_options(Session& session) const {
   const auto& c = settings_.config;
   CheckpointOptions options;
   options.output_dir = directory_;
@@ -77,18 +111,27 @@ fs::path Run::save(Session& session) {
   options.optimizer_state = c.checkpoint.optimizer_state;
   options.keep = c.checkpoint.keep;
   options.run_yaml = config::effective_yaml(c, true);
-  last_checkpoint_ = save_checkpoint(options, state_, session.model(), session.optimizer());
-  return *last_checkpoint_;
+  return options;
 }
 
-void Run::maybe_save(Session& session, bool last, report::Metrics& metrics) {
+void Run::maybe_save(Session& session, bool last, bool stopped) {
   const auto& c = settings_.config.checkpoint;
   const bool due = c.every_steps > 0 && state_.step % c.every_steps == 0;
-  if (!due && !(last && c.final)) return;
+  if (!due && !(last && c.final) && !stopped) return;
   const Timer timer;
-  const auto path = save(session);
-  metrics.set("timing/checkpoint", timer.seconds());
-  report::log(report::Level::debug, "checkpoint written to " + path.string());
+  last_checkpoint_ = save_checkpoint(checkpoint_options(session), state_, session.model(), session.optimizer());
+  checkpoint_seconds_ = timer.seconds();
+  report::log(report::Level::debug,
+              fmt::format("checkpoint written to {} in {:.2f} s", last_checkpoint_->string(), checkpoint_seconds_));
+}
+
+void Run::say_end(std::int64_t total_steps, bool stopped) const {
+  if (!settings_.console) return;
+  if (stopped && state_.step < total_steps)
+    settings_.console->line(fmt::format(
+        "stopped after step {} of {}{}", state_.step, total_steps,
+        settings_.config.checkpoint.optimizer_state && last_checkpoint_ ? "; run.resume=auto goes on from there" : ""));
+  if (last_checkpoint_) settings_.console->line(fmt::format("checkpoint: {}", last_checkpoint_->string()));
 }
 
 algorithm::ScheduleOptions schedule_of(const config::Config& config, double peak) {

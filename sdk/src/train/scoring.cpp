@@ -8,7 +8,9 @@
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
+#include <unordered_set>
 
 #include "grpo/sdk/error.hpp"
 
@@ -54,12 +56,13 @@ plugins::RewardBatch batch_of(const std::vector<Group*>& groups, std::int64_t st
 
 struct Scorer::State {
   std::vector<WeightedReward> rewards;
-  plugins::ColumnTypes types;
+  plugins::ColumnTypes own_types, types;  // types: of the step
   OnRewardError on_error;
 
   std::mutex mutex;
   std::condition_variable work_ready, work_done;
   std::deque<Piece> queue;
+  std::vector<bool> busy;  // [reward] that takes one call at a time and has it
   std::int64_t unfinished = 0;
   bool closing = false;
   std::vector<std::thread> threads;
@@ -68,8 +71,11 @@ struct Scorer::State {
   std::vector<Group*> groups;
   std::vector<Tally> tallies;
   std::vector<std::string> errors;
+  std::set<std::string> complaints;              // without the row
+  std::unordered_set<const Sample*> incomplete;  // a reward with a weight failed
 
   void run();
+  std::deque<Piece>::iterator next_piece();
   void score(const Piece& piece);
   void enqueue(Piece piece);
 };
@@ -77,7 +83,8 @@ struct Scorer::State {
 Scorer::Scorer(std::vector<WeightedReward> rewards, plugins::ColumnTypes types, OnRewardError on_error, int threads)
     : state_(std::make_unique<State>()) {
   state_->rewards = std::move(rewards);
-  state_->types = std::move(types);
+  state_->own_types = std::move(types);
+  state_->busy.assign(state_->rewards.size(), false);
   state_->on_error = on_error;
   for (int i = 0; i < std::max(1, threads); ++i) state_->threads.emplace_back([s = state_.get()] { s->run(); });
 }
@@ -98,18 +105,27 @@ void Scorer::State::run() {
     Piece piece;
     {
       std::unique_lock lock(mutex);
-      work_ready.wait(lock, [this] { return closing || !queue.empty(); });
-      if (queue.empty()) return;
-      piece = std::move(queue.front());
-      queue.pop_front();
+      auto next = queue.end();
+      work_ready.wait(lock, [&] { return (next = next_piece()) != queue.end() || (closing && queue.empty()); });
+      if (next == queue.end()) return;
+      piece = std::move(*next);
+      queue.erase(next);
+      busy[piece.reward] = !rewards[piece.reward].reward->concurrent();
     }
     score(piece);
     {
       std::lock_guard lock(mutex);
+      busy[piece.reward] = false;
       --unfinished;
     }
+    work_ready.notify_all();
     work_done.notify_all();
   }
+}
+
+// The first that need not wait: a reward that takes one call at a time must not hold up the others' threads.
+std::deque<Piece>::iterator Scorer::State::next_piece() {
+  return std::find_if(queue.begin(), queue.end(), [this](const Piece& p) { return !busy[p.reward]; });
 }
 
 void Scorer::State::score(const Piece& piece) {
@@ -120,7 +136,9 @@ void Scorer::State::score(const Piece& piece) {
   try {
     const auto batch = batch_of(piece.groups, step, types);
     plugins::ScoreSettings settings;
-    settings.timeout = std::chrono::nanoseconds(static_cast<std::int64_t>(reward.timeout_seconds * 1e9));
+    constexpr double longest = 1e9;  // some 30 years; more would not fit into nanoseconds
+    settings.timeout =
+        std::chrono::nanoseconds(static_cast<std::int64_t>(std::min(reward.timeout_seconds, longest) * 1e9));
     scores = reward.reward->score(batch, settings);
   } catch (const std::exception& e) {
     failure = e.what();
@@ -130,17 +148,19 @@ void Scorer::State::score(const Piece& piece) {
   std::lock_guard lock(mutex);
   Tally& tally = tallies[piece.reward];
   tally.seconds += seconds;
-  const auto complain = [&](const std::string& text) {
+  const auto failed = [&](const Group& group, const Sample& sample, const std::string& text) {
+    if (reward.weight != 0) incomplete.insert(&sample);
     const std::string line = "reward '" + reward.name + "': " + text;
-    if (errors.size() < 20 && std::find(errors.begin(), errors.end(), line) == errors.end()) errors.push_back(line);
+    if (errors.size() < 20 && complaints.insert(line).second)
+      errors.push_back(line + " (first at row " + std::to_string(group.prompt.row) + " of the data)");
   };
-  if (!failure.empty()) complain(failure);
   std::size_t i = 0;
   for (Group* group : piece.groups)
     for (Sample& sample : group->samples) {
       const auto at = i++;
       if (!failure.empty()) {
         ++tally.errors;
+        failed(*group, sample, failure);
         continue;
       }
       switch (scores.status[at]) {
@@ -153,11 +173,11 @@ void Scorer::State::score(const Piece& piece) {
           break;
         case GRPO_SAMPLE_TIMEOUT:
           ++tally.timeouts;
-          complain(scores.message[at].empty() ? "timed out" : scores.message[at]);
+          failed(*group, sample, scores.message[at]);
           break;
         default:
           ++tally.errors;
-          complain(scores.message[at]);
+          failed(*group, sample, scores.message[at]);
       }
     }
   for (const auto& [name, column] : scores.components) {
@@ -175,11 +195,14 @@ void Scorer::State::enqueue(Piece piece) {
   work_ready.notify_one();
 }
 
-void Scorer::begin(std::int64_t step) {
+void Scorer::begin(std::int64_t step, const plugins::ColumnTypes* types) {
   std::lock_guard lock(state_->mutex);
   state_->step = step;
+  state_->types = types ? *types : state_->own_types;
   state_->groups.clear();
   state_->errors.clear();
+  state_->complaints.clear();
+  state_->incomplete.clear();
   state_->tallies.assign(state_->rewards.size(), {});
 }
 
@@ -209,31 +232,36 @@ ScoreReport Scorer::finish() {
       double sum = 0;
       bool any = false;
       for (std::size_t r = 0; r < s.rewards.size(); ++r)
-        if (!std::isnan(sample.scores[r])) sum += s.rewards[r].weight * sample.scores[r], any = true;
-      sample.reward = any ? sum : no_value;
+        if (s.rewards[r].weight != 0 && !std::isnan(sample.scores[r]))
+          sum += s.rewards[r].weight * sample.scores[r], any = true;
+      sample.reward = any && !s.incomplete.contains(&sample) ? sum : no_value;
     }
   std::int64_t failed = 0;
   for (std::size_t r = 0; r < s.rewards.size(); ++r) {
     const Tally& tally = s.tallies[r];
     const std::string prefix = "rewards/" + s.rewards[r].name + "/";
     const auto summary = report::summarize(tally.scores);
-    report.metrics.set(prefix + "mean", summary.mean);
-    report.metrics.set(prefix + "std", summary.std);
-    report.metrics.set(prefix + "min", summary.min);
-    report.metrics.set(prefix + "max", summary.max);
+    const auto known = [&](double value) { return summary.n > 0 ? value : no_value; };
+    report.metrics.set(prefix + "mean", known(summary.mean));
+    report.metrics.set(prefix + "std", known(summary.std));
+    report.metrics.set(prefix + "min", known(summary.min));
+    report.metrics.set(prefix + "max", known(summary.max));
     report.metrics.set(prefix + "na", static_cast<double>(tally.not_applicable));
     report.metrics.set(prefix + "errors", static_cast<double>(tally.errors));
     report.metrics.set(prefix + "timeouts", static_cast<double>(tally.timeouts));
     report.metrics.set(prefix + "seconds", tally.seconds);
-    for (const auto& [name, column] : tally.components)
-      report.metrics.set(prefix + name, report::summarize(column).mean);
+    for (const auto& [name, column] : tally.components) {
+      const bool taken = report.metrics.find(prefix + name).has_value();  // "mean", say: the host's own stays
+      const auto component = report::summarize(column);
+      report.metrics.set(prefix + (taken ? "component/" : "") + name, component.n > 0 ? component.mean : no_value);
+    }
     report.seconds += tally.seconds;
     failed += tally.errors + tally.timeouts;
   }
   if (failed && s.on_error == OnRewardError::stop)
-    throw Error(report.errors.empty()
-                    ? "a reward failed"
-                    : report.errors.front() + " (algorithm.on_reward_error: drop_sample goes on without such samples)");
+    throw Error(report.errors.empty() ? "a reward failed"
+                                      : report.errors.front() +
+                                            "\n  algorithm.on_reward_error: drop_sample goes on without such samples");
   return report;
 }
 

@@ -1,21 +1,12 @@
 #include "grpo/sdk/train/session.hpp"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "grpo/sdk/error.hpp"
 
 namespace grpo::train {
 namespace {
-
-int usable_cores() {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
 
 // The run's tokenizer as plugins see it.
 class PolicyTokenizer final : public plugins::TokenizerService {
@@ -78,9 +69,6 @@ std::vector<WeightedReward> open_rewards(plugins::Registry& registry, const conf
   for (std::size_t i = 0; i < config.rewards.size(); ++i) {
     const auto& entry = config.rewards[i];
     const std::string key = "rewards." + std::to_string(i);
-    if (entry.isolate)
-      throw Error(config.where(key + ".isolate") +
-                  ": isolation is not offered yet; leave it out to run the reward in this process");
     WeightedReward reward;
     reward.name = entry.name.empty() ? entry.plugin : entry.name;
     for (const auto& other : rewards)
@@ -133,6 +121,12 @@ Session::Session(config::Config config, std::vector<std::filesystem::path> plugi
         plugins::OpenSettings{
             .services = services_, .where = "sampler.options", .label = "sampler", .progress = nullptr});
     sampler_->bind(*model_);
+    sampler_->update_weights(*model_, 0);
+    if (text_->tokenizer.eos_ids().empty() && config_.sampler.stop_token_ids.empty() && config_.sampler.stop.empty())
+      report::log(
+          report::Level::warning,
+          "no token ends a completion: " + model_directory_.string() +
+              " names no eos token. Every completion will run to sampler.max_new_tokens; set sampler.stop_token_ids");
   }
   if (needs.optimizer) {
     if (!model_->can(GRPO_MODEL_TRAIN))
@@ -177,7 +171,7 @@ plugins::Model& Session::reference() {
 }
 
 std::unique_ptr<Scorer> Session::make_scorer(plugins::ColumnTypes types) {
-  const int cores = usable_cores();
+  const int cores = config_.run.threads > 0 ? static_cast<int>(config_.run.threads) : usable_cores();
   return std::make_unique<Scorer>(
       open_rewards(registry_, config_, services_), std::move(types),
       config_.algorithm.on_reward_error == "stop" ? OnRewardError::stop : OnRewardError::drop_sample,
@@ -201,27 +195,25 @@ std::shared_ptr<plugins::Sampling> Session::sampling() const {
     sampling->stop.push_back(static_cast<std::int32_t>(id));
   }
   sampling->stop_text = s.stop;
-  if (sampling->stop.empty() && sampling->stop_text.empty())
-    report::log(
-        report::Level::warning,
-        "no token ends a completion: " + model_directory_.string() +
-            " names no eos token. Every completion will run to sampler.max_new_tokens; set sampler.stop_token_ids");
+  if (s.min_new_tokens > s.max_new_tokens)
+    throw Error(config_.where("sampler.min_new_tokens") + ": " + std::to_string(s.min_new_tokens) +
+                " is more than sampler.max_new_tokens, " + std::to_string(s.max_new_tokens));
   return sampling;
 }
 
-std::int64_t Session::prompt_limit(std::int64_t max_new) const {
+std::int64_t Session::prompt_limit(std::int64_t max_new, const char* key) const {
   const auto positions = model_->info().max_positions;
   const auto room = positions - max_new;
   const auto wanted = config_.data.max_prompt_length;
   if (room < 1)
-    throw Error(config_.where("sampler.max_new_tokens") + ": " + std::to_string(max_new) +
-                " new tokens do not fit into the " + std::to_string(positions) + " positions of " +
-                model_directory_.string() + " (max_position_embeddings)");
+    throw Error(config_.where(key) + ": " + std::to_string(max_new) + " new tokens do not fit into the " +
+                std::to_string(positions) + " positions of " + model_directory_.string() +
+                " (max_position_embeddings)");
   if (wanted > room)
     throw Error(config_.where("data.max_prompt_length") + ": a prompt of " + std::to_string(wanted) +
-                " and a completion of " + std::to_string(max_new) +
-                " tokens (sampler.max_new_tokens) do not fit into the " + std::to_string(positions) + " positions of " +
-                model_directory_.string() + " (max_position_embeddings)");
+                " and a completion of " + std::to_string(max_new) + " tokens (" + key + ") do not fit into the " +
+                std::to_string(positions) + " positions of " + model_directory_.string() +
+                " (max_position_embeddings)");
   return wanted > 0 ? wanted : room;
 }
 

@@ -18,7 +18,7 @@ TrainerState initial_state(const config::Config& c) {
   TrainerState state;
   state.stage = "sft";
   state.fixed = {{"run.seed", std::to_string(c.run.seed)},
-                 {"data.path", c.data.path.string()},
+                 {"data.path", c.data.path.filename().string()},
                  {"data.shuffle", c.data.shuffle ? "true" : "false"},
                  {"sft.batch_size", std::to_string(c.sft.batch_size)},
                  {"optimizer.plugin", c.optimizer.plugin},
@@ -26,12 +26,13 @@ TrainerState initial_state(const config::Config& c) {
   return state;
 }
 
-std::string completion_key(const config::Config& c) {
-  const auto& key = c.sft.completion_key.empty() ? c.data.answer_key : c.sft.completion_key;
-  if (key.empty())
-    throw Error(c.where("sft.completion_key") +
-                ": not given, and data.answer_key neither: which column is to be learnt?");
-  return key;
+// What is learnt, for people; also checks that something is.
+std::string what_is_learnt(const config::Config& c) {
+  if (!c.sft.completion_key.empty()) return "the column '" + c.sft.completion_key + "'";
+  if (!c.data.messages_key.empty()) return "the last message of '" + c.data.messages_key + "'";
+  if (!c.data.answer_key.empty()) return "the column '" + c.data.answer_key + "'";
+  throw Error(c.where("sft.completion_key") +
+              ": not given, and data.answer_key neither: which column is to be learnt?");
 }
 
 class SftStage {
@@ -39,17 +40,14 @@ class SftStage {
   explicit SftStage(const StageSettings& settings)
       : settings_(settings),
         config_(settings.config),
-        completion_key_(completion_key(config_)),
+        learnt_(what_is_learnt(config_)),
         run_(settings, initial_state(config_)),
         session_(config_, settings.plugin_directories, {.optimizer = true}, run_.resumed().value_or("")),
         max_length_(config_.sft.max_length > 0 ? std::min(config_.sft.max_length, session_.model().info().max_positions)
                                                : session_.model().info().max_positions),
-        prompts_(session_.text(), required_path(), data::PromptOptions::of_training(config_), config_.data,
-                 config_.data.max_samples, max_length_ - 1, {completion_key_}),
+        prompts_(session_.text(), required_path(), data::PromptOptions::of_sft(config_), config_.data,
+                 config_.data.max_samples, max_length_ - 1),
         order_(prompts_.size(), static_cast<std::uint64_t>(config_.run.seed), config_.data.shuffle) {
-    if (!config_.sft.completion_only_loss)
-      throw Error(config_.where("sft.completion_only_loss") +
-                  ": false is not offered yet; the prompt is never trained on");
     total_steps_ = config_.sft.max_steps >= 0
                        ? config_.sft.max_steps
                        : data::steps_of(prompts_.size(), config_.sft.epochs, config_.sft.batch_size);
@@ -57,25 +55,26 @@ class SftStage {
   }
 
   StageResult run() {
-    run_.start(session_);
+    run_.start(session_, prompts_.size());
     TrainerState& state = run_.state();
     order_.seek(state.position);
     announce();
-    while (state.step < total_steps_) {
+    bool stopped = run_.stopped();
+    while (state.step < total_steps_ && !stopped) {
       const Timer timer;
       report::Metrics metrics;
       const double tokens = step(metrics);
       metrics.set("step_time", timer.seconds());
       metrics.set("throughput/end_to_end_tokens_per_second", tokens / timer.seconds());
       const bool last = state.step == total_steps_;
-      run_.maybe_save(session_, last, metrics);
+      stopped = run_.stopped();
       run_.report(metrics);
       if (settings_.console && (last || state.step % config_.report.every_steps == 0))
         settings_.console->sft_step(state.step, metrics);
+      run_.maybe_save(session_, last, stopped);
     }
-    if (settings_.console && run_.last_checkpoint())
-      settings_.console->line(fmt::format("checkpoint: {}", run_.last_checkpoint()->string()));
-    return {state.step, run_.last_checkpoint()};
+    run_.say_end(total_steps_, stopped);
+    return {state.step, run_.last_checkpoint(), stopped && state.step < total_steps_};
   }
 
  private:
@@ -92,7 +91,7 @@ class SftStage {
     for (Group& group : groups) all.push_back(&group);
 
     session_.model().zero_grad();
-    double loss = 0, probability = 0, tokens = 0;
+    double loss = 0, probability = 0, tokens = 0, done = 0;
     for (const MicroBatch& batch : cut_into_microbatches(all, config_.algorithm.max_tokens_per_microbatch)) {
       std::vector<float> logprob(static_cast<std::size_t>(batch.targets));
       auto ticket = session_.model().forward(batch.forest(), 1.0, logprob, {}, /*train=*/true);
@@ -101,10 +100,15 @@ class SftStage {
       for (const float l : logprob)
         loss -= static_cast<double>(l) / targets, probability += std::exp(static_cast<double>(l)) / targets;
       tokens += static_cast<double>(batch.tokens);
+      done += static_cast<double>(batch.targets);
+      if (settings_.console) settings_.console->progress("update", done, targets);
     }
     const double rate = algorithm::learning_rate(schedule_, state.optimizer_steps, total_steps_);
-    const double norm = apply_gradients(session_.model(), session_.optimizer(), state.optimizer_steps + 1, rate,
-                                        config_.optimizer.max_grad_norm, state.optimizer_steps + 1);
+    // Without a target there is no gradient: a step would only decay the weights.
+    const double norm = targets == 0
+                            ? 0
+                            : apply_gradients(session_.model(), session_.optimizer(), state.optimizer_steps + 1, rate,
+                                              config_.optimizer.max_grad_norm, state.optimizer_steps + 1);
     if (!std::isfinite(norm))
       report::log(
           report::Level::warning,
@@ -122,18 +126,23 @@ class SftStage {
     return tokens;
   }
 
-  // A prompt with the one completion to learn; it ends with the token that ends a text.
+  // A prompt with the one completion to learn; it ends with the token that ends a text. When the prompt is learnt too,
+  // all of it but the first token, which nothing comes before, joins the completion.
   Group example(std::int64_t row) {
     Group group;
     group.prompt = prompts_.prompt(row);
-    const auto& value = group.prompt.record->at(completion_key_);
     Sample sample;
-    sample.text = value.is_string() ? value.get<std::string>() : value.dump();
+    sample.text = group.prompt.ground_truth;
     sample.ids = session_.text()->tokenizer.encode(sample.text);
     if (const auto eos = session_.text()->tokenizer.eos_id(); eos && (sample.ids.empty() || sample.ids.back() != *eos))
       sample.ids.push_back(*eos);
     const auto room = static_cast<std::size_t>(max_length_) - group.prompt.ids.size();
     if (sample.ids.size() > room) sample.ids.resize(room);
+    if (!config_.sft.completion_only_loss) {
+      auto& prompt = group.prompt.ids;
+      sample.ids.insert(sample.ids.begin(), prompt.begin() + 1, prompt.end());
+      prompt.resize(1);
+    }
     group.samples.push_back(std::move(sample));
     return group;
   }
@@ -141,8 +150,8 @@ class SftStage {
   void announce() {
     if (!settings_.console) return;
     auto rows = common_settings(config_, session_, prompts_, run_);
-    rows.push_back(
-        {"step", fmt::format("{} sequences; the column '{}' is learnt", config_.sft.batch_size, completion_key_)});
+    rows.push_back({"step", fmt::format("{} sequences; learnt: {}{}", config_.sft.batch_size, learnt_,
+                                        config_.sft.completion_only_loss ? "" : " and the prompt before it")});
     settings_.console->settings("SFT", rows);
     settings_.console->stage(fmt::format("supervised training, {} steps", total_steps_), total_steps_,
                              run_.state().step);
@@ -156,7 +165,7 @@ class SftStage {
 
   const StageSettings& settings_;
   const config::Config& config_;
-  std::string completion_key_;
+  std::string learnt_;
   Run run_;
   Session session_;
   std::int64_t max_length_;

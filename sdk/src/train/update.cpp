@@ -99,6 +99,9 @@ Updater::Updater(plugins::Model& model, plugins::Model* reference, plugins::Opti
   algorithm::check(options_.objective);
   if (options_.objective.kl_coefficient != 0 && !reference_)
     throw Error("algorithm.kl_coefficient is not 0, but there is no reference model");
+  if (options_.objective.entropy_coefficient != 0 && !model_.can(GRPO_MODEL_ENTROPY))
+    throw Error(model_.component().label() +
+                ": gives no entropy, so algorithm.entropy_coefficient must be 0 with this model");
 }
 
 void Updater::fill_old_logprobs(std::span<Group* const> groups, UpdateReport& report) {
@@ -113,7 +116,12 @@ void Updater::fill_reference_logprobs(std::span<Group* const> groups, UpdateRepo
 
 UpdateReport Updater::update(std::span<Group> groups, StepClock& clock,
                              const std::function<void(double, double)>& progress) {
+  if (static_cast<std::int64_t>(groups.size()) < options_.minibatches)
+    throw Error("algorithm.minibatches: " + std::to_string(options_.minibatches) +
+                " optimizer steps cannot share the " + std::to_string(groups.size()) +
+                " prompts of a step; lower it, or raise algorithm.prompts_per_step");
   UpdateReport report;
+  report.learning_rate = clock.learning_rate(clock.done);
   std::vector<Group*> all;
   for (Group& group : groups) all.push_back(&group);
   if (options_.minibatches > 1) fill_old_logprobs(all, report);
@@ -125,10 +133,12 @@ UpdateReport Updater::update(std::span<Group> groups, StepClock& clock,
   for (std::int64_t iteration = 0; iteration < options_.iterations; ++iteration)
     for (std::int64_t k = 0; k < options_.minibatches; ++k, ++done) {
       const auto part = part_of(groups, k, options_.minibatches);
-      if (part.empty()) continue;
       const auto normalizer = normalizer_of(part, options_);
       const auto batches = cut_into_microbatches(part, options_.max_tokens_per_microbatch);
-      if (batches.empty() || normalizer.tokens == 0) continue;  // nothing was said
+      if (batches.empty() || normalizer.tokens == 0) {  // nothing to learn from; the schedule goes on
+        ++clock.done;
+        continue;
+      }
       {
         const Stopwatch watch(report.update_seconds);
         model_.zero_grad();
@@ -136,7 +146,7 @@ UpdateReport Updater::update(std::span<Group> groups, StepClock& clock,
           const MicroBatch& batch = batches[b];
           const Columns columns(batch, options_.mask_truncated_completions);
           const auto n = static_cast<std::size_t>(batch.targets);
-          std::vector<float> logprob(n), entropy(n), dlogprob(n),
+          std::vector<float> logprob(n), entropy(model_.can(GRPO_MODEL_ENTROPY) ? n : 0), dlogprob(n),
               dentropy(options_.objective.entropy_coefficient != 0 ? n : 0);
 
           auto ticket = model_.forward(batch.forest(), options_.temperature, logprob, entropy, /*train=*/true);

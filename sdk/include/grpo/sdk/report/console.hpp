@@ -56,6 +56,7 @@ class Console {
 
   bool terminal_ = false, bar_ = false, color_ = false;
   std::int64_t steps_ = 0, first_ = 0, lines_ = 0;
+  int width_ = 9;  // of the column "step/steps"
   std::chrono::steady_clock::time_point stage_start_, bar_time_;
 };
 

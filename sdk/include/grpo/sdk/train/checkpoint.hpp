@@ -41,12 +41,24 @@ struct CheckpointOptions {
   std::string run_yaml;
 };
 
-// Returns the checkpoint's path. Throws grpo::Error; earlier checkpoints are then untouched.
+// Throws grpo::Error if save_checkpoint could not save this model and optimizer (state on a device, a type that a file
+// cannot hold): to be told before training, not after hours of it.
+void check_can_save(const CheckpointOptions& options, plugins::Model& model, plugins::Optimizer& optimizer);
+
+// Returns the checkpoint's path. Older ones beyond `keep` are removed, this one never. Throws grpo::Error; earlier
+// checkpoints are then untouched.
 std::filesystem::path save_checkpoint(const CheckpointOptions& options, const TrainerState& state,
                                       plugins::Model& model, plugins::Optimizer& optimizer);
 
 // The newest complete checkpoint in output_dir, if there is one.
 std::optional<std::filesystem::path> find_checkpoint(const std::filesystem::path& output_dir);
+
+// Removes what processes that were killed while saving left in output_dir.
+void remove_unfinished_checkpoints(const std::filesystem::path& output_dir);
+
+// Moves checkpoints and metrics.jsonl of a run that is not resumed to output_dir/earlier-<n>, so that the new run's are
+// never mixed with them. Returns that directory; nothing when there was nothing to move.
+std::optional<std::filesystem::path> set_earlier_run_aside(const std::filesystem::path& output_dir);
 
 // Throws grpo::Error: not a checkpoint to resume from, another stage, or a value of `fixed` that has changed (key, old
 // and new value are named).

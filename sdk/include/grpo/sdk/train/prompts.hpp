@@ -32,6 +32,9 @@ struct ModelText {
   static ModelText load(const std::filesystem::path& model_directory, const std::filesystem::path& chat_template);
 };
 
+// Cores that this process may run on, at least 1.
+int usable_cores();
+
 class PromptSet {
  public:
   // Opens the file and finds the rows that can be used. limit: the longest prompt in tokens.
@@ -48,6 +51,7 @@ class PromptSet {
 
  private:
   std::optional<Prompt> build(std::int64_t row) const;  // nothing: dropped
+  bool surely_fits(std::int64_t row) const;
   void find_usable_rows();
 
   std::shared_ptr<const ModelText> text_;
@@ -56,6 +60,7 @@ class PromptSet {
   std::string template_kwargs_;  // JSON
   std::int64_t limit_;
   data::Overlong overlong_;
+  int threads_;
   std::vector<std::int64_t> rows_;  // the usable ones, when some are not; else empty
   std::int64_t dropped_ = 0;
 };

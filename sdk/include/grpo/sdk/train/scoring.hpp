@@ -7,7 +7,8 @@
 //     ... scorer.add(group) as groups finish ...
 //     ScoreReport report = scorer.finish();      // samples now have scores and reward
 //
-// A sample without a score is never a zero: it is reported, and its reward is NaN unless another reward applies.
+// A sample without a score is never a zero: it is counted, and its reward is NaN when no reward with a weight applies
+// to it, or when one of those fails on it (the others alone would be another reward than its group's).
 #ifndef GRPO_SDK_TRAIN_SCORING_HPP
 #define GRPO_SDK_TRAIN_SCORING_HPP
 
@@ -24,8 +25,8 @@ namespace grpo::train {
 
 // One reward of the run.
 struct WeightedReward {
-  std::string name;  // for metrics: "math"
-  double weight = 1;
+  std::string name;            // for metrics: "math"
+  double weight = 1;           // 0: measured, never part of the sum
   double timeout_seconds = 0;  // of a call; 0: none
   std::unique_ptr<plugins::Reward> reward;
 };
@@ -37,10 +38,11 @@ enum class OnRewardError {
 };
 
 struct ScoreReport {
-  report::Metrics metrics;          // rewards/<name>/{mean,std,min,max,na,errors,timeouts,seconds} and components
+  report::Metrics
+      metrics;  // rewards/<name>/{mean,std,min,max (NaN: no score),na,errors,timeouts,seconds}, and components by name
   double seconds = 0;               // of scoring, summed over threads
   double waited = 0;                // of finish: what the rollout did not hide
-  std::vector<std::string> errors;  // the first messages, each once
+  std::vector<std::string> errors;  // the first messages, each once, with the dataset's row
 };
 
 class Scorer {
@@ -50,8 +52,9 @@ class Scorer {
   ~Scorer();
 
   const std::vector<WeightedReward>& rewards() const;
-  // A new step. The groups given to add stay where they are until finish has returned.
-  void begin(std::int64_t step);
+  // A new step. The groups given to add stay where they are until finish has returned. types: of the columns of these
+  // groups when they come from another dataset; null: as in the constructor.
+  void begin(std::int64_t step, const plugins::ColumnTypes* types = nullptr);
   void add(Group& group);  // [any thread]
   // Waits for all. Throws grpo::Error with the reward's message under OnRewardError::stop.
   ScoreReport finish();

@@ -50,8 +50,8 @@ class Session {
   // Sampling for rollouts, by sampler.*, with the ids that end a text.
   std::shared_ptr<plugins::Sampling> sampling() const;
   // Longest prompt that leaves room for max_new tokens: data.max_prompt_length, or what the model leaves. Throws when
-  // the model's positions cannot hold both.
-  std::int64_t prompt_limit(std::int64_t max_new) const;
+  // the model's positions cannot hold both; key: the one that max_new comes from.
+  std::int64_t prompt_limit(std::int64_t max_new, const char* key = "sampler.max_new_tokens") const;
   // Where the files beside the weights come from.
   const std::filesystem::path& model_directory() const { return model_directory_; }
 

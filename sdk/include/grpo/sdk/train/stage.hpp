@@ -24,11 +24,15 @@ struct StageSettings {
   report::Console* console = nullptr;  // null: silent
   // After each step, and with step 0 after the evaluation before the first: the step's metrics. May be null.
   std::function<void(std::int64_t step, const report::Metrics&)> on_step;
+  // Asked after each step, and between the batches of an evaluation: true ends the run early, with a checkpoint of the
+  // steps done. May be null.
+  std::function<bool()> stop;
 };
 
 struct StageResult {
   std::int64_t steps = 0;
-  std::optional<std::filesystem::path> checkpoint;  // the last one written
+  std::optional<std::filesystem::path> checkpoint;  // the last one written, or resumed from
+  bool interrupted = false;                         // stop said so before the last step
 };
 
 // Throws grpo::Error; what was written before stays.

@@ -56,7 +56,9 @@ class Updater {
   // reference: null unless the KL coefficient is not 0. All outlive this object and belong to the caller's thread.
   Updater(plugins::Model& model, plugins::Model* reference, plugins::Optimizer& optimizer, UpdateOptions options);
 
-  // Trains on the groups, whose samples carry advantages. progress(done, total) counts micro batches; may be null.
+  // Trains on the groups, whose samples carry advantages; clock.done goes up by iterations x minibatches, also where a
+  // minibatch has no token to learn from or a gradient is not finite. progress(done, total) counts optimizer steps in
+  // fractions; may be null. Throws grpo::Error for fewer groups than minibatches, and what model and optimizer throw.
   UpdateReport update(std::span<Group> groups, StepClock& clock,
                       const std::function<void(double done, double total)>& progress = nullptr);
 

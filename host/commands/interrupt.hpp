@@ -1,0 +1,17 @@
+// interrupt.hpp: Ctrl-C and SIGTERM during training.
+//
+// Main idea. The first signal asks: the running step is finished and a checkpoint written. The second one ends the
+// process at once. A signal that was ignored when the program started (nohup) stays ignored.
+#ifndef GRPO_HOST_INTERRUPT_HPP
+#define GRPO_HOST_INTERRUPT_HPP
+
+namespace grpo::host {
+
+// Catches SIGINT and SIGTERM from now on. Once a process.
+void catch_interrupts();
+// The first signal that came, such as SIGINT; 0: none. [any thread]
+int interrupted();
+
+}  // namespace grpo::host
+
+#endif

@@ -1,0 +1,131 @@
+#include "grpo/sdk/train/scoring.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "support.hpp"
+
+namespace grpo::train {
+namespace {
+
+struct Wanted {
+  std::string plugin;
+  double weight = 1, timeout = 0;
+};
+
+std::unique_ptr<Scorer> scorer_of(const std::vector<Wanted>& wanted, int threads = 2,
+                                  OnRewardError on_error = OnRewardError::drop_sample) {
+  auto registry = test_registry();
+  std::vector<WeightedReward> rewards;
+  for (const Wanted& w : wanted)
+    rewards.push_back({w.plugin, w.weight, w.timeout,
+                       std::make_unique<plugins::Reward>(registry, w.plugin, nlohmann::json::object())});
+  return std::make_unique<Scorer>(std::move(rewards), plugins::ColumnTypes{}, on_error, threads);
+}
+
+ScoreReport score(Scorer& scorer, std::vector<Group>& groups) {
+  scorer.begin(1);
+  for (Group& g : groups) scorer.add(g);
+  return scorer.finish();
+}
+
+TEST(Scoring, TheRewardIsTheWeightedSumAndAWholeBatchRewardSeesEverything) {
+  const auto scorer = scorer_of({{"moody", 2}, {"whole", 0.5}});
+  std::vector<Group> groups = {group_of({"abc", "x"}), group_of({"yy"})};
+  for (int step = 0; step < 3; ++step) {  // nothing is left over from the step before
+    const auto report = score(*scorer, groups);
+    EXPECT_DOUBLE_EQ(groups[0].samples[0].reward, 2 * 3 + 0.5 * 3);
+    EXPECT_DOUBLE_EQ(groups[1].samples[0].reward, 2 * 2 + 0.5 * 3);
+    EXPECT_DOUBLE_EQ(report.metrics.get("rewards/moody/mean"), 2);
+    EXPECT_DOUBLE_EQ(report.metrics.get("rewards/moody/max"), 3);
+    EXPECT_DOUBLE_EQ(report.metrics.get("rewards/moody/component/mean"), 7);  // does not hide the host's own
+    EXPECT_TRUE(report.errors.empty());
+  }
+}
+
+TEST(Scoring, ASampleThatFailsHasNoRewardEvenWhenAnotherScoresIt) {
+  const auto scorer = scorer_of({{"moody"}, {"whole"}});
+  std::vector<Group> groups = {group_of({"error", "nan", "na", "abcd"})};
+  groups[0].prompt.row = 17;
+  const auto report = score(*scorer, groups);
+  const auto& s = groups[0].samples;
+  EXPECT_TRUE(std::isnan(s[0].reward));
+  EXPECT_TRUE(std::isnan(s[1].reward));
+  EXPECT_DOUBLE_EQ(s[2].reward, 4);  // not applicable: the other reward alone
+  EXPECT_DOUBLE_EQ(s[3].reward, 4 + 4);
+  EXPECT_EQ(report.metrics.get("rewards/moody/errors"), 2);
+  EXPECT_EQ(report.metrics.get("rewards/moody/na"), 1);
+  EXPECT_DOUBLE_EQ(report.metrics.get("rewards/moody/mean"), 4);
+  ASSERT_EQ(report.errors.size(), 2u);
+  EXPECT_NE(report.errors[0].find("a bad sample"), std::string::npos) << report.errors[0];
+  EXPECT_NE(report.errors[0].find("row 17"), std::string::npos) << report.errors[0];
+}
+
+TEST(Scoring, ARewardOfWeightZeroIsMeasuredAndNothingElse) {
+  const auto scorer = scorer_of({{"moody"}, {"whole", 0}});
+  std::vector<Group> groups = {group_of({"na", "ab"})};
+  const auto report = score(*scorer, groups);
+  EXPECT_TRUE(std::isnan(groups[0].samples[0].reward));
+  EXPECT_DOUBLE_EQ(groups[0].samples[1].reward, 2);
+  EXPECT_DOUBLE_EQ(report.metrics.get("rewards/whole/mean"), 2);
+  const auto measured = scorer_of({{"moody", 0}, {"whole"}});
+  std::vector<Group> failing = {group_of({"error"})};
+  score(*measured, failing);
+  EXPECT_DOUBLE_EQ(failing[0].samples[0].reward, 1);
+}
+
+TEST(Scoring, WithoutAScoreTheMeanIsNotZeroButUnknown) {
+  const auto scorer = scorer_of({{"moody"}});
+  std::vector<Group> groups = {group_of({"na", "na"})};
+  EXPECT_TRUE(std::isnan(*score(*scorer, groups).metrics.find("rewards/moody/mean")));
+}
+
+TEST(Scoring, ATimeoutAndAFailingCallAreCountedAsSuch) {
+  const auto scorer = scorer_of({{"moody", 1, 0.05}});
+  std::vector<Group> groups = {group_of({"ab", "slow"}), group_of({"fail", "xyz"}), group_of({"fine"})};
+  const auto report = score(*scorer, groups);
+  EXPECT_DOUBLE_EQ(groups[0].samples[0].reward, 2);
+  EXPECT_TRUE(std::isnan(groups[0].samples[1].reward));
+  EXPECT_TRUE(std::isnan(groups[1].samples[1].reward));
+  EXPECT_DOUBLE_EQ(groups[2].samples[0].reward, 4);
+  EXPECT_EQ(report.metrics.get("rewards/moody/timeouts"), 1);
+  EXPECT_EQ(report.metrics.get("rewards/moody/errors"), 2);
+}
+
+TEST(Scoring, StopEndsTheRunWithTheRewardsMessage) {
+  const auto scorer = scorer_of({{"moody"}}, 1, OnRewardError::stop);
+  std::vector<Group> groups = {group_of({"error"})};
+  const auto text = error_of([&] { score(*scorer, groups); });
+  EXPECT_NE(text.find("a bad sample"), std::string::npos) << text;
+  EXPECT_NE(text.find("drop_sample"), std::string::npos) << text;
+  std::vector<Group> good = {group_of({"na", "ab"})};
+  EXPECT_NO_THROW(score(*scorer, good));  // not applicable is no failure
+}
+
+TEST(Scoring, ManyGroupsOverManyThreads) {
+  const auto scorer = scorer_of({{"moody"}, {"whole"}}, 4);
+  std::vector<Group> groups;
+  for (int i = 0; i < 200; ++i) groups.push_back(group_of({"a", "bb", "ccc"}));
+  score(*scorer, groups);
+  for (const Group& g : groups)
+    for (const Sample& s : g.samples) ASSERT_DOUBLE_EQ(s.reward, static_cast<double>(s.ids.size()) + 600);
+}
+
+TEST(Scoring, ColumnsOfAnotherDatasetNeedNotHaveTheTypesOfTheFirst) {
+  auto registry = test_registry();
+  std::vector<WeightedReward> rewards;
+  rewards.push_back({"moody", 1, 0, std::make_unique<plugins::Reward>(registry, "moody", nlohmann::json::object())});
+  Scorer scorer(std::move(rewards), {{"prompt", GRPO_COLUMN_INTEGER}}, OnRewardError::drop_sample, 1);
+  std::vector<Group> groups = {group_of({"abc"})};  // its column `prompt` is a text
+  score(scorer, groups);
+  EXPECT_TRUE(std::isnan(groups[0].samples[0].reward));
+  const plugins::ColumnTypes own = {{"prompt", GRPO_COLUMN_TEXT}};
+  scorer.begin(0, &own);
+  scorer.add(groups[0]);
+  scorer.finish();
+  EXPECT_DOUBLE_EQ(groups[0].samples[0].reward, 3);
+}
+
+}  // namespace
+}  // namespace grpo::train
