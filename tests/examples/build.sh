@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the author component and builds both examples against it: with CMake, and with the compiler alone.
+# Installs the author component and builds the examples against it: with CMake, and with the compiler alone.
 # Usage: build.sh SOURCE_DIR BUILD_DIR WORK_DIR
 set -euo pipefail
 source=$1 build=$2 work=$3
@@ -13,8 +13,8 @@ mkdir -p "$work/plugins"
 [ ! -e "$work/sdk/include/grpo/sdk" ] || { echo "the author component holds headers of the host side" >&2; exit 1; }
 
 # Somewhere else than the source tree, so that nothing but the package can be found.
-cp -r "$source/examples/reward-c" "$source/examples/reward-cpp" "$work"
-for example in reward-c reward-cpp; do
+cp -r "$source"/examples/{reward-c,reward-cpp,getting-started} "$work"
+for example in reward-c reward-cpp getting-started; do
   (
     cd "$work/$example"
     "$cmake" -S . -B build -DCMAKE_PREFIX_PATH="$work/sdk" -DCMAKE_BUILD_TYPE=Release \

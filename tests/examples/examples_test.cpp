@@ -17,10 +17,10 @@ Registry examples() {
   return registry;
 }
 
-TEST(Examples, BothAreFound) {
+TEST(Examples, AllAreFound) {
   const Registry registry = examples();
   EXPECT_TRUE(registry.refusals().empty());
-  EXPECT_EQ(registry.names("grpo.reward/1"), (std::vector<std::string>{"boxed", "brevity"}));
+  EXPECT_EQ(registry.names("grpo.reward/1"), (std::vector<std::string>{"boxed", "brevity", "word_limit"}));
 }
 
 TEST(Examples, RewardInC) {
@@ -49,6 +49,18 @@ TEST(Examples, RewardInCpp) {
   EXPECT_EQ(s.score[2], -1);
   EXPECT_EQ(s.status[3], GRPO_SAMPLE_NOT_APPLICABLE);
   EXPECT_TRUE(std::isnan(s.score[3]));
+}
+
+TEST(Examples, RewardOfTheWalkThroughReadsAColumn) {
+  Registry registry = examples();
+  Reward word_limit(registry, "word_limit", {{"slope", 0.25}});
+  const nlohmann::json two = {{"max_words", 2}};
+  RewardBatch batch;
+  const auto limited = batch.add_row({.columns = &two});
+  for (const char* text : {"", "two words", "one two three"}) batch.add_sample({.row = limited, .completion = text});
+  const RewardScores s = word_limit.score(batch);
+  EXPECT_EQ(s.score, (std::vector<double>{0, 1, 0.75}));
+  EXPECT_EQ(s.components.at("words"), (std::vector<double>{0, 2, 3}));
 }
 
 }  // namespace
