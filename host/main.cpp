@@ -1,13 +1,24 @@
 // grpo-host: loads plugins and trains language models with GRPO; its subcommands are tools of their own.
 #include <csignal>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 
 #include "commands/commands.hpp"
 #include "grpo/sdk/error.hpp"
 
+namespace {
+
+// Plugins bring an OpenMP runtime, which reads these when it is loaded, that is, after main has begun. By default its
+// idle threads spin: on a machine that has other work, each short loop then waits for a thread that the system has put
+// aside while it spins for the others. What the user has set stays.
+void let_idle_threads_sleep() { setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/0); }
+
+}  // namespace
+
 int main(int argc, char** argv) {
   using namespace grpo::host;
+  let_idle_threads_sleep();
   // Writing past a limit on file sizes is then an error of the write, with a message, not the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
   CLI::App app(

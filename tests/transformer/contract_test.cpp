@@ -300,6 +300,35 @@ TEST_F(Damaged, WeightsNameFileAndTensor) {
   EXPECT_THAT(error(), AllOf(HasSubstr("model-00002-of-00002.safetensors"), HasSubstr("missing")));
 }
 
+// What a reference model is opened with.
+TEST(Frozen, ScoresAlikeKeepsNoGradientsAndRefusesToTrain) {
+  auto options = tiny("qwen3_bias");
+  Model trained(options);
+  options["trainable"] = false;
+  Model frozen(options);
+  EXPECT_TRUE(trained.info().flags & GRPO_MODEL_TRAIN);
+  EXPECT_FALSE(frozen.info().flags & GRPO_MODEL_TRAIN);
+  std::int64_t n = 0;
+  const auto* list = frozen.table().parameters(frozen.handle(), &n);
+  ASSERT_GT(n, 0);
+  for (std::int64_t i = 0; i < n; ++i) {
+    EXPECT_TRUE(list[i]->flags & GRPO_PARAMETER_FROZEN) << list[i]->name;
+    EXPECT_EQ(list[i]->gradient, nullptr) << list[i]->name;
+  }
+  EXPECT_EQ(frozen.forward(small_batch()).logprob, trained.forward(small_batch()).logprob);
+  const auto refusal = [](const auto& body) -> std::string {
+    try {
+      body();
+    } catch (const std::runtime_error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  EXPECT_THAT(refusal([&] { frozen.forward(small_batch(), true); }), HasSubstr("trainable: false"));
+  EXPECT_THAT(refusal([&] { frozen.backward(1, {1, 1, 1, 1}); }), HasSubstr("trainable: false"));
+  EXPECT_THAT(refusal([&] { frozen.zero_grad(); }), HasSubstr("trainable: false"));
+}
+
 TEST(Devices, CudaEqualsCpuOrSaysWhyNot) {
   auto options = tiny("qwen3_bias");
   options["device"] = "cuda";

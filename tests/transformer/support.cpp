@@ -41,8 +41,8 @@ class Options {
     };
     options_.integer = [](const grpo_options* o, const char* key, std::int64_t* value) {
       const auto& json = static_cast<Options*>(o->host)->json_;
-      if (!json.contains(key) || !json[key].is_number_integer()) return 0;
-      *value = json[key].get<std::int64_t>();
+      if (!json.contains(key) || !(json[key].is_number_integer() || json[key].is_boolean())) return 0;
+      *value = json[key].is_boolean() ? json[key].get<bool>() : json[key].get<std::int64_t>();
       return 1;
     };
     options_.text = [](const grpo_options* o, const char* key, grpo_str* value) {

@@ -57,6 +57,7 @@ Options read_options(const grpo_options* in) {
   text("init", o.init);
   text("kernels", o.kernels);
   o.seed = static_cast<std::uint64_t>(grpo_option_integer(in, "seed", 0));
+  o.trainable = grpo_option_integer(in, "trainable", 1) != 0;
   o.logits_chunk = grpo_option_integer(in, "logits_chunk", o.logits_chunk);
   o.threads = grpo_option_integer(in, "threads", o.threads);
   require(!o.path.empty(), "option path is missing: the model's Hugging Face directory");
@@ -79,7 +80,7 @@ Options read_options(const grpo_options* in) {
 
 Model::Model(const Options& o)
     : config_(configure(o)),
-      weights_(make_layout(config_), device_of(o), type_of(o)),
+      weights_(make_layout(config_), device_of(o), type_of(o), o.trainable),
       fast_(o.kernels == "auto" && o.device == "cpu" && o.dtype == "float32"),
       network_(config_, weights_, fast_, o.logits_chunk),
       engine_model_{config_, weights_, version_, nullptr} {
@@ -94,7 +95,8 @@ Model::Model(const Options& o)
 void Model::describe() {
   const auto device = weights_.device();
   info_.struct_size = sizeof info_;
-  info_.flags = GRPO_MODEL_TRAIN | GRPO_MODEL_ENTROPY | GRPO_MODEL_IMPORT;
+  info_.flags = GRPO_MODEL_ENTROPY | GRPO_MODEL_IMPORT;
+  if (weights_.trainable()) info_.flags |= GRPO_MODEL_TRAIN;
   info_.vocabulary = config_.vocabulary;
   info_.max_positions = config_.max_positions;
   info_.max_depth = 0;
@@ -109,11 +111,15 @@ void Model::describe() {
     d->name = p.name;
     d->shape = p.shape;
     d->value = tensor_of(weights_.value_data() + p.offset, device, d->shape);
-    d->gradient = tensor_of(weights_.gradient_data() + p.offset, device, d->shape);
     d->parameter.struct_size = sizeof d->parameter;
     d->parameter.name = d->name.c_str();
     d->parameter.value = &d->value;
-    d->parameter.gradient = &d->gradient;
+    if (weights_.trainable()) {
+      d->gradient = tensor_of(weights_.gradient_data() + p.offset, device, d->shape);
+      d->parameter.gradient = &d->gradient;
+    } else {
+      d->parameter.flags = GRPO_PARAMETER_FROZEN;
+    }
     parameters_.push_back(&d->parameter);
     described_.push_back(std::move(d));
   }
@@ -136,6 +142,7 @@ void Model::forward(const grpo_call* call, const grpo_forward& a) {
   if (a.flags & ~static_cast<std::uint32_t>(GRPO_FORWARD_TRAIN))
     throw Refusal(GRPO_STATUS_UNSUPPORTED, "forward has unknown flags");
   require(a.forest != nullptr, "forward has no forest");
+  if (train) require_trainable("forward with TRAIN");
   require(!train || a.ticket, "forward with TRAIN has no place for a ticket");
   if (train && tickets_.size() >= static_cast<std::size_t>(max_tickets))
     throw Refusal(GRPO_STATUS_INVALID, std::to_string(max_tickets) + " forwards wait for their backward already");
@@ -158,7 +165,14 @@ void Model::forward(const grpo_call* call, const grpo_forward& a) {
   }
 }
 
+void Model::require_trainable(const char* what) const {
+  if (!weights_.trainable())
+    throw Refusal(GRPO_STATUS_UNSUPPORTED,
+                  std::string(what) + ": this model was opened with trainable: false, so it keeps no gradients");
+}
+
 void Model::backward(const grpo_backward& a) {
+  require_trainable("backward");
   const auto at = tickets_.find(a.ticket);
   require(at != tickets_.end(), "backward: ticket " + std::to_string(a.ticket) + " is not open (never given, or used)");
   auto activations = std::move(at->second);
@@ -180,7 +194,10 @@ void Model::drop(std::uint64_t ticket) {
   tickets_.erase(at);
 }
 
-void Model::zero_grad() { weights_.gradient().zero_(); }
+void Model::zero_grad() {
+  require_trainable("zero_grad");
+  weights_.gradient().zero_();
+}
 
 void Model::commit() {
   require(tickets_.empty(), "commit while " + std::to_string(tickets_.size()) + " tickets are open");

@@ -20,6 +20,7 @@ struct Options {
   std::string path, dtype = "float32", device = "cpu", init = "checkpoint", kernels = "auto";
   std::uint64_t seed = 0;
   std::int64_t logits_chunk = 256, threads = 0;
+  bool trainable = true;
 };
 Options read_options(const grpo_options* options);
 
@@ -42,6 +43,7 @@ class Model {
 
  private:
   void describe();
+  void require_trainable(const char* what) const;
   std::unique_ptr<Activations> take_activations();
 
   Config config_;

@@ -17,6 +17,7 @@ GRPO_MANIFEST({
       "dtype": {"type": "string", "default": "float32", "enum": ["float32", "bfloat16"], "description": "type of matrix products; values and gradients are always float32"},
       "device": {"type": "string", "default": "cpu", "enum": ["cpu", "cuda"], "description": "where the model lives"},
       "init": {"type": "string", "default": "checkpoint", "enum": ["checkpoint", "random"], "description": "random needs config.json only"},
+      "trainable": {"type": "boolean", "default": true, "description": "false: the parameters are frozen, which saves the memory of their gradients, as a reference model should be"},
       "seed": {"type": "integer", "default": 0, "minimum": 0, "description": "of random weights"},
       "logits_chunk": {"type": "integer", "default": 256, "minimum": 1, "description": "rows of logits held at once"},
       "threads": {"type": "integer", "default": 0, "minimum": 0, "description": "0: as many as there are cores"},

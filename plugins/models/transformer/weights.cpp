@@ -49,10 +49,11 @@ void widen(const grpo_tensor* t, std::int64_t n, float* to) {
 
 }  // namespace
 
-Weights::Weights(Layout layout, at::Device device, at::ScalarType compute) : layout_(std::move(layout)) {
+Weights::Weights(Layout layout, at::Device device, at::ScalarType compute, bool trainable)
+    : layout_(std::move(layout)) {
   const auto options = at::TensorOptions().device(device).dtype(at::kFloat);
   value_ = at::zeros({layout_.elements}, options);
-  gradient_ = at::zeros({layout_.elements}, options);
+  if (trainable) gradient_ = at::zeros({layout_.elements}, options);
   compute_ = compute == at::kFloat ? value_ : at::zeros({layout_.elements}, options.dtype(compute));
 }
 
@@ -76,7 +77,7 @@ void Weights::load(const std::filesystem::path& directory) {
 }
 
 void Weights::randomize(std::uint64_t seed, double deviation) {
-  const at::Tensor host = at::zeros({layout_.elements}, at::kFloat);
+  const at::Tensor host = device().is_cpu() ? value_ : at::zeros({layout_.elements}, at::kFloat);
   auto* values = host.mutable_data_ptr<float>();
   std::uint64_t index = 0;
   for (const auto& p : layout_.parameters) {
@@ -94,7 +95,7 @@ void Weights::randomize(std::uint64_t seed, double deviation) {
       }
     });
   }
-  value_.copy_(host);
+  if (!device().is_cpu()) value_.copy_(host);
   refresh();
 }
 

@@ -13,8 +13,9 @@ namespace grpo::transformer {
 
 class Weights {
  public:
-  // fp32 master values and gradients on the device, zero; compute: the type of matrix products.
-  Weights(Layout layout, at::Device device, at::ScalarType compute);
+  // fp32 master values and gradients on the device, zero; compute: the type of matrix products. Gradients only if
+  // trainable.
+  Weights(Layout layout, at::Device device, at::ScalarType compute, bool trainable);
 
   // From a checkpoint: every shape is checked before the first byte is read.
   void load(const std::filesystem::path& directory);
@@ -39,6 +40,7 @@ class Weights {
   }
   at::Tensor gradient_vector(const Range& r) const { return gradient_.narrow(0, r.offset, r.rows); }
 
+  bool trainable() const { return gradient_.defined(); }
   at::Tensor& gradient() { return gradient_; }
   float* value_data() const { return value_.mutable_data_ptr<float>(); }
   float* gradient_data() const { return gradient_.mutable_data_ptr<float>(); }
