@@ -106,8 +106,8 @@ int doctor(const RunArguments& a) {
     problems += names.empty();
   }
   for (const auto& refusal : registry.refusals()) {
-    row("REFUSED", refusal.path + ": " + refusal.reason);
-    ++problems;
+    row(refusal.is_plugin ? "REFUSED" : "no plugin", refusal.path + ": " + refusal.reason);
+    problems += refusal.is_plugin;
   }
   std::cout << (problems ? fmt::format("{} problem(s)\n", problems) : "no problems found\n");
   return problems ? 1 : 0;

@@ -12,9 +12,13 @@ namespace {
 int list(const RunArguments& a) {
   const auto registry = train::make_registry(a.plugin_places());
   std::cout << plugins::list(registry.manifests());
-  for (const auto& refusal : registry.refusals())
-    std::cerr << "refused: " << refusal.path << ": " << refusal.reason << '\n';
-  return registry.refusals().empty() ? 0 : 1;
+  // Libraries that plugins bring along lie in the same places: they are mentioned, and nobody's fault.
+  bool broken = false;
+  for (const auto& refusal : registry.refusals()) {
+    std::cerr << (refusal.is_plugin ? "refused: " : "no plugin: ") << refusal.path << ": " << refusal.reason << '\n';
+    broken = broken || refusal.is_plugin;
+  }
+  return broken ? 1 : 0;
 }
 
 // By component name, by library name, or by file.
@@ -45,8 +49,8 @@ void add_plugins(CLI::App& app, Action& action) {
   sub->require_subcommand(1);
   {
     auto a = std::make_shared<RunArguments>();
-    auto* command =
-        sub->add_subcommand("list", "One line a component; files that are no plugins are named with the reason");
+    auto* command = sub->add_subcommand(
+        "list", "One line a component; other files are named with the reason. Exit status 1: a plugin is broken");
     a->add_plugins(*command);
     command->callback([a, &action] { action = [a] { return list(*a); }; });
   }

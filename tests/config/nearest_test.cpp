@@ -14,6 +14,8 @@ TEST(Nearest, CountsEdits) {
 
 TEST(Nearest, OnlyWhatCanBeMeant) {
   EXPECT_EQ(nearest("temprature", {"top_p", "temperature"}), "temperature");
+  EXPECT_EQ(nearest("top_q", {"temperature", "top_k", "top_p"}), "top_k");
+  EXPECT_EQ(nearest("banana", {"temperature", "top_k", "max_new"}), "");
   EXPECT_EQ(nearest("lr", {"top_p", "temperature"}), "");
   EXPECT_EQ(nearest("ab", {"ac", "abc"}), "ac");  // a tie: the first
   EXPECT_EQ(nearest("x", {}), "");

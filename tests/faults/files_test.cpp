@@ -9,6 +9,7 @@
 
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/plugins/manifest.hpp"
+#include "grpo/sdk/plugins/registry.hpp"
 
 namespace grpo::plugins {
 namespace {
@@ -42,6 +43,23 @@ class Files : public testing::Test {
 };
 
 TEST_F(Files, TheGoodOneIsRead) { EXPECT_EQ(read(good_), "read"); }
+
+// A library that lies beside plugins is mentioned; a plugin that cannot be read is at fault.
+TEST_F(Files, OnlyBrokenPluginsAreAtFault) {
+  const auto at_fault = [this](const std::string& bytes) {
+    std::ofstream(path_, std::ios::binary | std::ios::trunc) << bytes;
+    Registry registry;
+    registry.add_file(path_.string());
+    EXPECT_EQ(registry.refusals().size(), 1u);
+    return !registry.refusals().empty() && registry.refusals()[0].is_plugin;
+  };
+  EXPECT_FALSE(at_fault("INPUT(libother.so)"));
+  EXPECT_FALSE(at_fault(bytes_of(FAULTS "/fault_no_manifest.so")));
+  EXPECT_TRUE(at_fault(good_.substr(0, good_.size() - 100))) << "cut off";
+  std::string big_endian = good_;
+  big_endian[EI_DATA] = ELFDATA2MSB;
+  EXPECT_TRUE(at_fault(big_endian)) << "for another machine";
+}
 
 TEST_F(Files, TextAndEmpty) {
   EXPECT_THAT(read("#!/bin/sh\necho hello\n"),

@@ -41,6 +41,7 @@ TEST(Faults, NoManifestIsNoPlugin) {
   ASSERT_EQ(registry.refusals().size(), 1u);
   EXPECT_EQ(registry.refusals()[0].path, file_of("no_manifest"));
   EXPECT_EQ(registry.refusals()[0].reason, "no manifest (section .grpo.manifest): not a plugin of this host");
+  EXPECT_FALSE(registry.refusals()[0].is_plugin);
   EXPECT_TRUE(registry.manifests().empty());
 }
 

@@ -80,13 +80,5 @@ TEST(Options, SchemasAreCheckedToo) {
   EXPECT_EQ(bad(R"({"a": {"type": "number", "since": 4}})"), "nothing was thrown") << "attributes of later SDKs pass";
 }
 
-TEST(Options, NearestName) {
-  const std::vector<std::string> known{"temperature", "top_k", "top_p", "max_new"};
-  EXPECT_EQ(nearest_name("temprature", known), "temperature");
-  EXPECT_EQ(nearest_name("top_q", known), "top_k");
-  EXPECT_EQ(nearest_name("banana", known), "");
-  EXPECT_EQ(nearest_name("x", {}), "");
-}
-
 }  // namespace
 }  // namespace grpo::plugins

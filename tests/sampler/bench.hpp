@@ -165,7 +165,7 @@ struct Setup {
 class Bench {
  public:
   explicit Bench(const Setup& setup = {}) {
-    model_table = test::load<grpo_model>(GRPO_BINARY_DIR "/tests/plugins/test_fake_model.so", GRPO_MODEL_ID);
+    model_table = test::load<grpo_model>(GRPO_BINARY_DIR "/tests/fakes/fake_model.so", GRPO_MODEL_ID);
     table = test::load<grpo_sampler>(GRPO_PLUGIN_DIR "/sampler_local.so", GRPO_SAMPLER_ID);
     test::Call call;
     if (setup.tokenizer) call.services[GRPO_TOKENIZER_ID] = setup.tokenizer;

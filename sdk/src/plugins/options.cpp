@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <nlohmann/json.hpp>
 
+#include "grpo/sdk/config/nearest.hpp"
 #include "grpo/sdk/error.hpp"
 
 namespace grpo::plugins {
@@ -63,7 +65,7 @@ void check_value(const json& value, const json& option, const std::string& where
       all.push_back(choice.dump());
       if (choice.is_string()) texts.push_back(choice.get<std::string>());
     }
-    const std::string near = value.is_string() ? nearest_name(value.get<std::string>(), texts) : "";
+    const std::string near = value.is_string() ? config::nearest(value.get<std::string>(), texts) : "";
     throw Error(where + ": " + got + " is none of " + joined(all) +
                 (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
   }
@@ -74,7 +76,7 @@ void check_option(const json& option, const std::string& where) {
   for (const auto& [key, value] : option.items()) {
     if (std::find(attribute_names.begin(), attribute_names.end(), key) != attribute_names.end()) continue;
     // An attribute of a later SDK is passed over; one that looks like a slip of the pen is not.
-    if (const std::string near = nearest_name(key, attribute_names); !near.empty()) {
+    if (const std::string near = config::nearest(key, attribute_names); !near.empty()) {
       throw Error(where + ": \"" + key + "\" is not known; did you mean \"" + near + "\"?");
     }
   }
@@ -101,35 +103,7 @@ void check_option(const json& option, const std::string& where) {
   if (option.contains("default")) check_value(option["default"], option, where + ": the default");
 }
 
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
 }  // namespace
-
-std::string nearest_name(std::string_view name, const std::vector<std::string>& known) {
-  std::string best;
-  std::size_t least = std::max<std::size_t>(1, std::min<std::size_t>(3, name.size() / 3)) + 1;
-  for (const std::string& candidate : known) {
-    const std::size_t distance = edit_distance(name, candidate);
-    if (distance < least) {
-      least = distance;
-      best = candidate;
-    }
-  }
-  return best;
-}
 
 void check_option_schema(const json& schema, const std::string& where) {
   if (!schema.is_object()) throw Error(where + ": \"options\" is not an object");
@@ -169,7 +143,7 @@ json checked(const json& values, const json& schema, const std::string& where) {
     if (value.is_null()) continue;
     const auto option = schema.find(key);
     if (option == schema.end()) {
-      const std::string near = nearest_name(key, known);
+      const std::string near = config::nearest(key, known);
       throw Error(where + "." + key + ": no such option" + (near.empty() ? "" : "; did you mean '" + near + "'?") +
                   (known.empty() ? "; it has none" : "; known: " + joined(known)));
     }

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <set>
 
+#include "grpo/sdk/config/nearest.hpp"
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/plugins/options.hpp"
 #include "library.hpp"
@@ -15,6 +17,23 @@ namespace grpo::plugins {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Was a file that cannot be read as a plugin meant to be one? Its manifest, or the name of the section, is somewhere in
+// it, even if it is cut off or for another machine.
+bool carries_manifest(const std::string& path) {
+  constexpr std::size_t limit = std::size_t{64} << 20;  // more is not a plugin
+  std::ifstream file(path, std::ios::binary);
+  std::string bytes(4, '\0');
+  if (!file.read(bytes.data(), 4) || bytes !=
+                                         "\x7f"
+                                         "ELF")
+    return false;
+  for (std::string block(1 << 16, '\0'); file && bytes.size() < limit;) {
+    file.read(block.data(), static_cast<std::streamsize>(block.size()));
+    bytes.append(block, 0, static_cast<std::size_t>(file.gcount()));
+  }
+  return bytes.find("GRPO1 {") != std::string::npos || bytes.find(".grpo.manifest") != std::string::npos;
+}
 
 }  // namespace
 
@@ -46,7 +65,7 @@ struct Registry::State {
                                        [](const std::string& p, const Manifest& m) { return p < m.path; });
       manifests.insert(at, std::move(manifest));
     } catch (const std::exception& e) {
-      refusals.push_back({path, e.what()});
+      refusals.push_back({path, e.what(), carries_manifest(path)});
     }
   }
 
@@ -73,7 +92,7 @@ struct Registry::State {
 
   std::string not_found(const std::string& id, const std::string& name) const {
     const std::vector<std::string> known = names(id);
-    const std::string near = nearest_name(name, known);
+    const std::string near = config::nearest(name, known);
     std::string out = "no " + kind_of(id) + " plugin '" + name + "' (" + id + ")";
     if (!near.empty()) out += "; did you mean '" + near + "'?";
     out += "\n  available: ";

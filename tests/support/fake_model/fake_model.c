@@ -8,10 +8,12 @@
 
 /* clang-format off */
 GRPO_MANIFEST({
-  "name": "test_fake_model", "version": "0.1.0", "licence": "MIT",
+  "name": "fake_model", "version": "0.1.0", "licence": "MIT",
   "components": [{"interface": "grpo.model/1", "name": "fake", "offers": ["grpo.decode/1"], "options": {
     "seed": {"type": "integer", "default": 1, "description": "of the table of logits"},
     "scale": {"type": "number", "default": 1, "description": "logits are uniform in -scale .. scale"},
+    "max_depth": {"type": "integer", "default": 0, "description": "levels of the forest that it takes; 0: any"},
+    "max_tokens": {"type": "integer", "default": 0, "description": "tokens of a forest; 0: any"},
     "positions": {"type": "integer", "default": 256, "minimum": 2, "description": "longest sequence"},
     "cache_limit": {"type": "integer", "default": 1000000000, "description": "tokens that a decode session may ask for"},
     "lacks": {"type": "integer", "default": 0, "description": "bits of GRPO_SAMPLING_* that decode does not offer"},
@@ -66,6 +68,8 @@ static grpo_status model_open(const grpo_call* call, const grpo_options* options
   m->info.vocabulary = VOCABULARY;
   m->info.max_positions = grpo_option_integer(options, "positions", 256);
   m->info.max_tickets = TICKETS;
+  m->info.max_depth = (int32_t)grpo_option_integer(options, "max_depth", 0);
+  m->info.max_tokens = grpo_option_integer(options, "max_tokens", 0);
   m->info.n_elements = ROWS * VOCABULARY;
   m->info.flops_per_token = 2 * VOCABULARY;
   m->info.device_type = GRPO_DEVICE_CPU;
@@ -103,16 +107,20 @@ static const grpo_parameter* const* model_parameters(void* handle, int64_t* n) {
   return ((model*)handle)->parameters;
 }
 
-/* The token before each one on its path; -1 at a root's first. NULL: the forest breaks the contract. */
-static grpo_status tokens_before(const grpo_call* call, const grpo_forest* f, int32_t** before) {
+/* The token before each one on its path; -1 at a root's first. Refuses a forest that breaks the contract. */
+static grpo_status tokens_before(const model* m, const grpo_call* call, const grpo_forest* f, int32_t** before) {
   *before = call->alloc(call, (f->n_tokens + 1) * (int64_t)sizeof **before);
-  if (!*before) return grpo_fail(call, GRPO_STATUS_NO_MEMORY, "fake: no memory");
+  int32_t* level = call->alloc(call, (f->n_nodes + 1) * (int64_t)sizeof *level);
+  if (!*before || !level) return grpo_fail(call, GRPO_STATUS_NO_MEMORY, "fake: no memory");
   for (int64_t t = 0; t < f->n_tokens; ++t)
     if (f->token[t] < 0 || f->token[t] >= VOCABULARY)
       return grpo_fail(call, GRPO_STATUS_INVALID, "fake: a token of the forest is not in the vocabulary");
   for (int64_t node = 0; node < f->n_nodes; ++node) {
     const int64_t start = f->node_start[node], parent = f->parent[node];
     if (parent >= node) return grpo_fail(call, GRPO_STATUS_INVALID, "fake: parents come before their children");
+    level[node] = 1 + (parent < 0 ? 0 : level[parent]);
+    if (m->info.max_depth && level[node] > m->info.max_depth)
+      return grpo_fail(call, GRPO_STATUS_INVALID, "fake: the forest is deeper than max_depth");
     (*before)[start] = parent < 0 ? -1 : f->token[f->node_start[parent + 1] - 1];
     for (int64_t t = start + 1; t < f->node_start[node + 1]; ++t) (*before)[t] = f->token[t - 1];
   }
@@ -136,7 +144,7 @@ static grpo_status model_forward(void* handle, const grpo_call* call, const grpo
   model* m = handle;
   int32_t* before;
   ticket* t = NULL;
-  grpo_status status = tokens_before(call, a->forest, &before);
+  grpo_status status = tokens_before(m, call, a->forest, &before);
   if (!status && (a->flags & GRPO_FORWARD_TRAIN)) status = ticket_open(m, call, a, &t);
   if (status) return status;
   for (int64_t k = 0; k < a->n_targets; ++k) {

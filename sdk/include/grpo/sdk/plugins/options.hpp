@@ -9,10 +9,8 @@
 #include <grpo/base.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
-#include <string_view>
-#include <vector>
 
 namespace grpo::plugins {
 
@@ -37,9 +35,6 @@ class Options {
 
 // Throws grpo::Error if the schema is not one; `where` opens the message. Manifests are checked with it when read.
 void check_option_schema(const nlohmann::json& schema, const std::string& where);
-
-// The known name with the fewest edits from `name`, if it is near enough to be meant; else "".
-std::string nearest_name(std::string_view name, const std::vector<std::string>& known);
 
 }  // namespace grpo::plugins
 

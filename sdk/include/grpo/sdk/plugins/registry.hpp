@@ -42,8 +42,10 @@ struct Component {
   std::string label() const;
 };
 
+// A file that was not taken.
 struct Refusal {
   std::string path, reason;
+  bool is_plugin = false;  // it carries a manifest, or the beginning of one: a plugin that is broken, no bystander
 };
 
 // The file in which good probes are remembered between runs: in $GRPO_CACHE, else in the user's cache folder; "" if
