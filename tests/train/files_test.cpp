@@ -119,7 +119,9 @@ TEST_F(Files, ADirectoryIsReplacedWhole) {
   for (const char* text : {"one", "two"}) {
     AtomicDirectory directory(dir / "thing");
     write_file(directory.path() / "file", text);
-    if (*text == 't') EXPECT_EQ(read(dir / "thing/file"), "one");
+    if (*text == 't') {
+      EXPECT_EQ(read(dir / "thing/file"), "one");
+    }
     directory.commit();
     EXPECT_EQ(read(dir / "thing/file"), text);
   }

@@ -133,9 +133,10 @@ TEST_F(Stage, ARewardThatNeverAppliesEndsTheRun) {
 }
 
 TEST_F(Stage, SftLearnsTheColumnAndIfAskedThePrompt) {
-  sft(settings());
+  const std::vector<std::string> longer = {"sft.max_steps=40", "sft.learning_rate=0.05"};
+  sft(settings(longer));
   const auto alone = metrics();
-  ASSERT_EQ(alone.size(), 3u);
+  ASSERT_EQ(alone.size(), 40u);
   EXPECT_LT(alone.back()["loss"].get<double>(), alone.front()["loss"].get<double>());
   sft(settings({"sft.completion_only_loss=false"}));
   EXPECT_NE(metrics().front()["loss"], alone.front()["loss"]);

@@ -27,7 +27,7 @@
 namespace grpo::train {
 
 struct UpdateOptions {
-  algorithm::ObjectiveOptions objective;
+  algorithm::ObjectiveOptions objective = {};
   double temperature = 1;  // of the rollout; the trained distribution has the same
   std::int64_t max_completion_length = 0;
   std::int64_t max_tokens_per_microbatch = 0;  // 0: all in one
