@@ -5,6 +5,21 @@
 namespace grpo::host {
 namespace {
 
+// A line as an object. Throws grpo::Error without the JSON library's own prefix, which names its exception and, for
+// every line anew, "line 1".
+Json parse(const std::string& line) {
+  Json row;
+  try {
+    row = Json::parse(line);
+  } catch (const Json::parse_error& e) {
+    const std::string text = e.what();
+    const auto at = text.find("syntax error");
+    throw Error("not JSON: byte " + std::to_string(e.byte) + ": " + (at == text.npos ? text : text.substr(at)));
+  }
+  if (!row.is_object()) throw Error("not a JSON object");
+  return row;
+}
+
 void put(const Json& row) { std::cout << row.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n'; }
 
 }  // namespace
@@ -22,9 +37,7 @@ int filter_batches(std::size_t batch, const std::function<std::vector<Json>(cons
       ++number;
       if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
       try {
-        auto row = Json::parse(line);
-        if (!row.is_object()) throw Error("not a JSON object");
-        good.push_back(std::move(row));
+        good.push_back(parse(line));
         numbers.push_back(number);
         out.push_back(nullptr);
       } catch (const std::exception& e) {

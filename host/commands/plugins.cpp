@@ -1,5 +1,6 @@
 // plugins list, plugins describe: what is in the plugin directories, without running any of it.
 #include <iostream>
+#include <map>
 
 #include "commands.hpp"
 #include "grpo/sdk/error.hpp"
@@ -18,6 +19,16 @@ int list(const RunArguments& a) {
     std::cerr << (refusal.is_plugin ? "refused: " : "no plugin: ") << refusal.path << ": " << refusal.reason << '\n';
     broken = broken || refusal.is_plugin;
   }
+  // Of two files that offer the same, a run can take neither.
+  std::map<std::pair<std::string, std::string>, std::string> first;
+  for (const auto& manifest : registry.manifests())
+    for (const auto& c : manifest.components) {
+      const auto [at, is_new] = first.try_emplace({c.interface_id, c.name}, manifest.path);
+      if (is_new) continue;
+      std::cerr << "twice: '" << c.name << "' (" << c.interface_id << ") is in " << at->second << " and in "
+                << manifest.path << ": take one of them out\n";
+      broken = true;
+    }
   return broken ? 1 : 0;
 }
 

@@ -69,4 +69,14 @@ TEST(ExamplePlugins, WithoutTheirDirectoryTheyAreNotFound) {
   EXPECT_NE(result.err.find("boxed"), std::string::npos) << result.err;
 }
 
+TEST(ExamplePlugins, OneThatIsThereTwiceIsNamed) {
+  Scratch dir;
+  std::filesystem::copy_file(GRPO_EXAMPLE_PLUGINS "/boxed.so", dir / "copy.so");
+  const auto result = host("plugins list --plugins '" GRPO_EXAMPLE_PLUGINS "' --plugins copy.so", dir.path());
+  EXPECT_EQ(result.status, 1);
+  EXPECT_NE(result.err.find("'boxed'"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("copy.so"), std::string::npos) << result.err;
+  EXPECT_EQ(result.err.find("brevity"), std::string::npos) << result.err;
+}
+
 }  // namespace
