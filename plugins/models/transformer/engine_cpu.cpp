@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "engine.hpp"
+#include "memory.hpp"
 #include "simd.hpp"
 #include "weights.hpp"
 
@@ -20,7 +21,7 @@ class PackedWeights {
     for (const auto& l : weights.layout().layers)
       layers_.push_back({place(l.qkv), place(l.o), place(l.gate_up), place(l.down)});
     head_ = place(weights.layout().head);
-    buffer_ = at::empty({size_}, at::kFloat);
+    buffer_ = fresh_zeros(size_, at::kFloat);
   }
 
   void refresh(std::uint64_t version) {
@@ -64,7 +65,7 @@ class CpuEngine final : public Engine {
       : model_(model), c_(model.config), longest_(longest), block_elements_(c_.kv_size() * block_tokens) {
     if (!model.packed) model.packed = std::make_shared<PackedWeights>(model.weights);
     model.packed->refresh(model.version);
-    const auto floats = [](std::int64_t n) { return at::empty({n}, at::kFloat); };
+    const auto floats = [](std::int64_t n) { return fresh_zeros(n, at::kFloat); };
     keys_ = floats(c_.layers * blocks * block_elements_);
     values_ = floats(c_.layers * blocks * block_elements_);
     layer_stride_ = blocks * block_elements_;

@@ -8,6 +8,7 @@
 #include <numbers>
 
 #include "errors.hpp"
+#include "memory.hpp"
 
 namespace grpo::transformer {
 namespace {
@@ -52,9 +53,9 @@ void widen(const grpo_tensor* t, std::int64_t n, float* to) {
 Weights::Weights(Layout layout, at::Device device, at::ScalarType compute, bool trainable)
     : layout_(std::move(layout)) {
   const auto options = at::TensorOptions().device(device).dtype(at::kFloat);
-  value_ = at::zeros({layout_.elements}, options);
-  if (trainable) gradient_ = at::zeros({layout_.elements}, options);
-  compute_ = compute == at::kFloat ? value_ : at::zeros({layout_.elements}, options.dtype(compute));
+  value_ = fresh_zeros(layout_.elements, options);
+  if (trainable) gradient_ = fresh_zeros(layout_.elements, options);
+  compute_ = compute == at::kFloat ? value_ : fresh_zeros(layout_.elements, options.dtype(compute));
 }
 
 void Weights::load(const std::filesystem::path& directory) {
