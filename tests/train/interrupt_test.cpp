@@ -39,8 +39,10 @@ class Interrupt : public testing::Test {
       for (const int fd : {1, 2})
         dup2(open((dir / (fd == 1 ? "stdout" : "stderr")).c_str(), O_WRONLY | O_CREAT, 0644), fd);
       signal(SIGINT, SIG_DFL);  // a shell that runs tests in the background may have it ignored
-      execl(GRPO_BINARY_DIR "/bin/grpo-host", "grpo-host", "train", "--plugins", GRPO_BINARY_DIR "/tests/plugins",
-            "--plugins", GRPO_PLUGIN_DIR, "--config", (dir / "run.yaml").c_str(), nullptr);
+      execl(GRPO_BINARY_DIR "/bin/grpo-host", "grpo-host", "train", "--plugins",
+            GRPO_BINARY_DIR "/tests/fakes/fake_model.so", "--plugins",
+            GRPO_BINARY_DIR "/tests/plugins/test_moody_rewards.so", "--plugins", GRPO_PLUGIN_DIR, "--config",
+            (dir / "run.yaml").c_str(), nullptr);
       _exit(99);
     }
     return pid;

@@ -37,7 +37,7 @@ checkpoint: {dtype: bfloat16}
   StageSettings settings(const std::vector<std::string>& overrides = {}) {
     StageSettings s;
     s.config = config::load(dir / "run.yaml", overrides);
-    s.plugin_directories = {GRPO_BINARY_DIR "/tests/plugins/test_fake_model.so",
+    s.plugin_directories = {GRPO_BINARY_DIR "/tests/fakes/fake_model.so",
                             GRPO_BINARY_DIR "/tests/plugins/test_moody_rewards.so", GRPO_PLUGIN_DIR "/sampler_local.so",
                             GRPO_PLUGIN_DIR "/optimizer_adamw.so", GRPO_PLUGIN_DIR "/reward_length.so"};
     return s;

@@ -59,7 +59,8 @@ inline plugins::Registry test_registry() {
   plugins::RegistrySettings settings;
   settings.isolate_first_load = false;
   plugins::Registry registry(settings);
-  registry.add_directory(GRPO_BINARY_DIR "/tests/plugins");
+  registry.add_file(GRPO_BINARY_DIR "/tests/fakes/fake_model.so");
+  registry.add_file(GRPO_BINARY_DIR "/tests/plugins/test_moody_rewards.so");
   registry.add_file(GRPO_PLUGIN_DIR "/optimizer_adamw.so");
   return registry;
 }
