@@ -84,7 +84,7 @@ void make_data(const fs::path& directory, int n) {
 void make_run(const fs::path& directory) {
   make_model(directory);
   make_data(directory, 64);
-  write(directory / "run.yaml", R"(run: {output_dir: out, seed: 3, max_steps: 4}
+  write(directory / "run.yaml", R"(run: {output_dir: out, seed: 3, max_steps: 4, threads: 1}
 data: {path: data.jsonl, raw_prompt: true}
 model: {path: model, init: random}
 sampler: {max_new_tokens: 6}
