@@ -77,7 +77,12 @@ Call::Call() {
     return status;
   };
   call_.progress = [](const grpo_call*, double, double) {};
-  call_.service = [](const grpo_call*, const char*) -> const void* { return nullptr; };
+  metrics_ = {sizeof metrics_, 0, this, [](const grpo_metrics* m, const char* name, double value) {
+                static_cast<Call*>(m->host)->metrics[name] = value;
+              }};
+  call_.service = [](const grpo_call* c, const char* id) -> const void* {
+    return std::strcmp(id, GRPO_METRICS_ID) == 0 ? &static_cast<Call*>(c->host)->metrics_ : nullptr;
+  };
 }
 
 void check(grpo_status status, const Call& call) {
@@ -140,6 +145,7 @@ Scores Model::forward(const Batch& b, bool train) {
   a.ticket = train ? &s.ticket : nullptr;
   const Call call;
   check(table_->forward(handle_, call, &a), call);
+  s.metrics = call.metrics;
   return s;
 }
 
@@ -190,7 +196,8 @@ Session::Session(Model& model, std::int64_t slots, std::int64_t tokens)
 
 Session::~Session() { table_.session_close(handle_); }
 
-void Session::prefill(const std::vector<std::int64_t>& slots, const std::vector<std::vector<std::int32_t>>& tokens) {
+void Session::prefill(const std::vector<std::int64_t>& slots, const std::vector<std::vector<std::int32_t>>& tokens,
+                      std::uint32_t flags) {
   std::vector<std::int64_t> start{0};
   std::vector<std::int32_t> packed;
   for (const auto& part : tokens) {
@@ -199,6 +206,7 @@ void Session::prefill(const std::vector<std::int64_t>& slots, const std::vector<
   }
   grpo_decode_prefill a{};
   a.struct_size = sizeof a;
+  a.flags = flags;
   a.n = static_cast<std::int64_t>(slots.size());
   a.slot = slots.data();
   a.start = start.data();

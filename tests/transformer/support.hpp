@@ -3,6 +3,7 @@
 #define GRPO_TESTS_TRANSFORMER_SUPPORT_HPP
 
 #include <grpo/decode.h>
+#include <grpo/host.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -13,16 +14,20 @@
 
 namespace grpo::test {
 
-// A grpo_call: keeps the error's text; cancels on demand.
+// A grpo_call: keeps the error's text and the metrics; cancels on demand.
 class Call {
  public:
   Call();
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
   operator const grpo_call*() const { return &call_; }
   std::string error;
   int cancel_after = -1;  // asked this many times, cancelled() says yes
+  mutable std::map<std::string, double> metrics;
 
  private:
   grpo_call call_{};
+  grpo_metrics metrics_{};
 };
 
 // Branches of tokens with their parents, and what is scored.
@@ -45,6 +50,7 @@ struct Batch {
 struct Scores {
   std::vector<float> logprob, entropy;
   std::uint64_t ticket = 0;
+  std::map<std::string, double> metrics;
 };
 
 // One model. Throws std::runtime_error with "status: text" when a call fails.
@@ -81,7 +87,8 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  void prefill(const std::vector<std::int64_t>& slots, const std::vector<std::vector<std::int32_t>>& tokens);
+  void prefill(const std::vector<std::int64_t>& slots, const std::vector<std::vector<std::int32_t>>& tokens,
+               std::uint32_t flags = 0);
   void fork(std::int64_t from, const std::vector<std::int64_t>& to);
   void assign(const std::vector<std::int64_t>& slots, const std::vector<std::uint64_t>& keys,
               const grpo_sampling& sampling);

@@ -28,13 +28,15 @@ class Engine {
   virtual std::int64_t max_rows() const = 0;    // in one pass
   virtual std::int64_t max_logits() const = 0;  // rows of logits at once
 
-  // Rows of a sequence come in order, without gaps.
-  virtual void run(const EngineRow* rows, std::int64_t n) = 0;
+  // Rows of a sequence come in order, without gaps. With a place >= 0 what is computed goes into the model's record, to
+  // n places from that one on.
+  virtual void run(const EngineRow* rows, std::int64_t n, std::int64_t place) = 0;
   // Logits after rows [first, first + n) of the last pass: [n, vocabulary] in host memory, valid until the next call.
   virtual const float* logits(std::int64_t first, std::int64_t n) = 0;
   virtual void copy_block(std::int32_t from, std::int32_t to) = 0;
 };
 
+class Record;
 class Weights;
 class PackedWeights;
 
@@ -44,6 +46,7 @@ struct EngineModel {
   Weights& weights;
   const std::uint64_t& version;           // changes when the weights do
   std::shared_ptr<PackedWeights> packed;  // of the fast engine; made on first use
+  Record* record = nullptr;               // null: nothing is recorded; only the fast engine can
 };
 
 // longest: tokens in one sequence.

@@ -1,11 +1,14 @@
 // The decode engine for fp32 in host memory: own loops throughout (simd.hpp), so that a sequence's tokens depend on
 // nothing but itself. Weights are packed once for every version; that is a second copy of them.
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
 #include "engine.hpp"
+#include "kernels/simd.hpp"
 #include "memory.hpp"
-#include "simd.hpp"
+#include "record.hpp"
 #include "weights.hpp"
 
 namespace grpo::transformer {
@@ -72,12 +75,14 @@ class CpuEngine final : public Engine {
     x_ = floats(rows * c_.hidden);
     normed_ = floats(rows * c_.hidden);
     qkv_ = floats(rows * c_.qkv_size());
+    if (c_.qk_norm) normed_qkv_ = floats(rows * c_.qkv_size());
     attention_ = floats(rows * c_.q_size());
     gate_up_ = floats(rows * 2 * c_.ffn);
     active_ = floats(rows * c_.ffn);
     logits_ = floats(logit_rows * c_.vocabulary);
     cos_ = floats(rows * c_.head_dim / 2);
     sin_ = floats(rows * c_.head_dim / 2);
+    sums_ = floats(simd::linear_scratch(rows, std::max({c_.hidden, c_.ffn, c_.q_size()})));
     scratch_ = floats(simd::cached_attention_scratch(longest, c_.group()));
     queries_.resize(static_cast<std::size_t>(rows));
     positions_.resize(static_cast<std::size_t>(rows));
@@ -86,49 +91,58 @@ class CpuEngine final : public Engine {
   std::int64_t max_rows() const override { return rows; }
   std::int64_t max_logits() const override { return logit_rows; }
 
-  void run(const EngineRow* row, std::int64_t n) override {
+  void run(const EngineRow* row, std::int64_t n, std::int64_t place) override {
     model_.packed->refresh(model_.version);
     const Layout& layout = model_.weights.layout();
     const float* values = model_.weights.value_data();
     const std::int64_t hidden = c_.hidden, qkv_size = c_.qkv_size(), size = c_.head_dim;
-    float *x = data(x_), *normed = data(normed_), *qkv = data(qkv_);
-    for (std::int64_t r = 0; r < n; ++r) {
-      std::memcpy(x + r * hidden, values + layout.embedding.offset + row[r].token * hidden,
-                  static_cast<std::size_t>(hidden) * sizeof(float));
-      positions_[static_cast<std::size_t>(r)] = row[r].position;
-    }
+    for (std::int64_t r = 0; r < n; ++r) positions_[static_cast<std::size_t>(r)] = row[r].position;
     rope_table(c_, positions_.data(), n, data(cos_), data(sin_));
     const auto optional = [values](const Range& r) { return r.exists() ? values + r.offset : nullptr; };
+    const auto linear = [&](const float* x, std::int64_t packed, const Range& weight, const Range& bias,
+                            const float* residual, float* y) {
+      simd::linear(x, n, model_.packed->at(packed), optional(bias), weight.rows, weight.columns, residual, y,
+                   data(sums_));
+    };
+    const auto norm = [&](const float* x, const Range& weight) {
+      simd::rms_norm(x, hidden, values + weight.offset, c_.norm_eps, n, 1, hidden, data(normed_), hidden, nullptr);
+    };
+
+    auto a = place_of(0, place);
+    for (std::int64_t r = 0; r < n; ++r)
+      std::copy_n(values + layout.embedding.offset + row[r].token * hidden, hidden, a.x + r * hidden);
     for (std::size_t i = 0; i < layout.layers.size(); ++i) {
       const auto& l = layout.layers[i];
       const auto& packed = model_.packed->layer(i);
-      simd::rms_norm(x, hidden, values + l.input_norm.offset, c_.norm_eps, n, 1, hidden, normed, hidden, nullptr);
-      simd::linear(normed, n, model_.packed->at(packed.qkv), optional(l.qkv_bias), qkv_size, hidden, false, qkv,
-                   qkv_size);
-      if (c_.qk_norm) {
+      norm(a.x, l.input_norm);
+      linear(data(normed_), packed.qkv, l.qkv, l.qkv_bias, nullptr, a.qkv);
+      float* qkv = a.qkv;
+      if (c_.qk_norm) {  // a record has them as they were before
+        qkv = data(normed_qkv_);
+        std::copy_n(a.qkv, n * qkv_size, qkv);
         simd::rms_norm(qkv, qkv_size, values + l.q_norm.offset, c_.norm_eps, n, c_.heads, size, qkv, qkv_size, nullptr);
         simd::rms_norm(qkv + c_.q_size(), qkv_size, values + l.k_norm.offset, c_.norm_eps, n, c_.kv_heads, size,
                        qkv + c_.q_size(), qkv_size, nullptr);
       }
       simd::rope(qkv, qkv_size, n, c_.heads + c_.kv_heads, size, data(cos_), data(sin_), 1.0f);
-      attend(row, n, i);
-      simd::linear(data(attention_), n, model_.packed->at(packed.o), optional(l.o_bias), hidden, c_.q_size(), true, x,
-                   hidden);
-      simd::rms_norm(x, hidden, values + l.post_norm.offset, c_.norm_eps, n, 1, hidden, normed, hidden, nullptr);
-      simd::linear(normed, n, model_.packed->at(packed.gate_up), optional(l.gate_up_bias), 2 * c_.ffn, hidden, false,
-                   data(gate_up_), 2 * c_.ffn);
-      simd::swiglu(data(gate_up_), n, c_.ffn, data(active_));
-      simd::linear(data(active_), n, model_.packed->at(packed.down), optional(l.down_bias), hidden, c_.ffn, true, x,
-                   hidden);
+      attend(row, n, i, qkv, a);
+      linear(a.attention, packed.o, l.o, l.o_bias, a.x, a.middle);
+      norm(a.middle, l.post_norm);
+      linear(data(normed_), packed.gate_up, l.gate_up, l.gate_up_bias, nullptr, a.gate_up);
+      simd::swiglu(a.gate_up, n, c_.ffn, data(active_));
+      const auto next = place_of(i + 1, place);
+      linear(data(active_), packed.down, l.down, l.down_bias, a.middle, next.x);
+      a = next;
     }
+    last_ = a.x;
   }
 
   const float* logits(std::int64_t first, std::int64_t n) override {
     const Layout& layout = model_.weights.layout();
-    simd::rms_norm(data(x_) + first * c_.hidden, c_.hidden, model_.weights.value_data() + layout.final_norm.offset,
+    simd::rms_norm(last_ + first * c_.hidden, c_.hidden, model_.weights.value_data() + layout.final_norm.offset,
                    c_.norm_eps, n, 1, c_.hidden, data(normed_), c_.hidden, nullptr);
-    simd::linear(data(normed_), n, model_.packed->at(model_.packed->head()), nullptr, c_.vocabulary, c_.hidden, false,
-                 data(logits_), c_.vocabulary);
+    simd::linear(data(normed_), n, model_.packed->at(model_.packed->head()), nullptr, c_.vocabulary, c_.hidden, nullptr,
+                 data(logits_), data(sums_));
     return data(logits_);
   }
 
@@ -144,24 +158,37 @@ class CpuEngine final : public Engine {
   static constexpr std::int64_t rows = 256, logit_rows = 64;
   static float* data(const at::Tensor& t) { return t.mutable_data_ptr<float>(); }
 
+  // Where the layer's activations go, in the record or in memory of our own, which every layer uses again. Of what
+  // comes after the last layer, x alone.
+  Record::Layer place_of(std::size_t layer, std::int64_t place) const {
+    if (place < 0)
+      return {data(x_), data(qkv_), data(attention_), nullptr, data(x_), data(gate_up_)};  // x is updated in place
+    if (layer == static_cast<std::size_t>(c_.layers))
+      return {model_.record->last(place), nullptr, nullptr, nullptr, nullptr, nullptr};
+    return model_.record->layer(layer, place);
+  }
+
   // Writes the rows' keys and values of a layer into the cache, then lets every row look back.
-  void attend(const EngineRow* row, std::int64_t n, std::size_t layer) {
+  void attend(const EngineRow* row, std::int64_t n, std::size_t layer, const float* qkv, const Record::Layer& a) {
     float* keys = data(keys_) + static_cast<std::int64_t>(layer) * layer_stride_;
     float* values = data(values_) + static_cast<std::int64_t>(layer) * layer_stride_;
     const std::int64_t size = c_.head_dim, window = c_.window[layer];
     for (std::int64_t r = 0; r < n; ++r) {
       const std::int64_t position = row[r].position, lane = position % block_tokens;
       const std::int64_t block = row[r].block[position / block_tokens] * block_elements_;
-      const float* k = data(qkv_) + r * c_.qkv_size() + c_.q_size();
+      const float* k = qkv + r * c_.qkv_size() + c_.q_size();
       const float* v = k + c_.kv_size();
       for (std::int64_t h = 0; h < c_.kv_heads; ++h) {
         const std::int64_t at = block + h * size * block_tokens;
         for (std::int64_t d = 0; d < size; ++d) keys[at + d * block_tokens + lane] = k[h * size + d];
         std::memcpy(values + at + lane * size, v + h * size, static_cast<std::size_t>(size) * sizeof(float));
       }
-      queries_[static_cast<std::size_t>(r)] = {data(qkv_) + r * c_.qkv_size(), row[r].block,
+      queries_[static_cast<std::size_t>(r)] = {qkv + r * c_.qkv_size(),
+                                               row[r].block,
                                                window > 0 ? std::max<std::int64_t>(0, position + 1 - window) : 0,
-                                               position + 1, data(attention_) + r * c_.q_size()};
+                                               position + 1,
+                                               a.attention + r * c_.q_size(),
+                                               a.lse ? a.lse + r * c_.heads : nullptr};
     }
     simd::cached_attention(queries_.data(), n, keys, values, c_.kv_heads, c_.group(), size,
                            static_cast<float>(1 / std::sqrt(static_cast<double>(size))), data(scratch_), longest_);
@@ -171,7 +198,8 @@ class CpuEngine final : public Engine {
   const Config& c_;
   std::int64_t longest_, block_elements_, layer_stride_ = 0;
   at::Tensor keys_, values_;  // [layers][blocks][kv_heads][size][16] and [..][16][size]
-  at::Tensor x_, normed_, qkv_, attention_, gate_up_, active_, logits_, cos_, sin_, scratch_;
+  at::Tensor x_, normed_, qkv_, normed_qkv_, attention_, gate_up_, active_, logits_, cos_, sin_, sums_, scratch_;
+  const float* last_ = nullptr;  // [rows, hidden] what the last pass left
   std::vector<simd::CachedQuery> queries_;
   std::vector<std::int32_t> positions_;
 };

@@ -27,7 +27,7 @@ class PortableEngine final : public Engine {
   std::int64_t max_rows() const override { return 256; }
   std::int64_t max_logits() const override { return 64; }
 
-  void run(const EngineRow* row, std::int64_t n) override {
+  void run(const EngineRow* row, std::int64_t n, std::int64_t) override {
     const auto device = model_.weights.device();
     const Layout& layout = model_.weights.layout();
     const std::int64_t heads = c_.heads, kv_heads = c_.kv_heads, size = c_.head_dim;

@@ -12,6 +12,21 @@ namespace {
 
 std::string at(const char* what, std::int64_t index) { return std::string(what) + "[" + std::to_string(index) + "]"; }
 
+// How many tokens of each node targets depend on.
+std::vector<std::int64_t> needed_tokens(const grpo_forward& a) {
+  const grpo_forest& f = *a.forest;
+  std::vector<std::int64_t> needed(static_cast<std::size_t>(f.n_nodes), 0);
+  for (std::int64_t i = 0; i < a.n_targets; ++i) {
+    const auto node = std::upper_bound(f.node_start, f.node_start + f.n_nodes, a.target_at[i]) - f.node_start - 1;
+    auto& n = needed[static_cast<std::size_t>(node)];
+    n = std::max(n, a.target_at[i] - f.node_start[node] + 1);
+  }
+  for (std::int64_t i = f.n_nodes; i-- > 0;)
+    if (needed[static_cast<std::size_t>(i)] > 0 && f.parent[i] >= 0)
+      needed[static_cast<std::size_t>(f.parent[i])] = f.node_start[f.parent[i] + 1] - f.node_start[f.parent[i]];
+  return needed;
+}
+
 // Throws unless the arrays of a forest describe one.
 void check(const grpo_forest& f, const Config& config) {
   require(f.n_tokens > 0 && f.n_nodes > 0, "the forest is empty");
@@ -19,10 +34,15 @@ void check(const grpo_forest& f, const Config& config) {
   if (f.n_extras != 0) throw Refusal(GRPO_STATUS_UNSUPPORTED, "extras are not offered");
   require(f.node_start[0] == 0 && f.node_start[f.n_nodes] == f.n_tokens,
           "node_start does not run from 0 to n_tokens, " + std::to_string(f.n_tokens));
+  std::vector<std::int64_t> length(static_cast<std::size_t>(f.n_nodes));  // of the path to the end of each node
   for (std::int64_t i = 0; i < f.n_nodes; ++i) {
     require(f.node_start[i] < f.node_start[i + 1], at("node_start", i + 1) + " does not increase");
     require(f.parent[i] >= -1 && f.parent[i] < i,
             at("parent", i) + " is " + std::to_string(f.parent[i]) + "; parents come before their children");
+    auto& n = length[static_cast<std::size_t>(i)];
+    n = f.node_start[i + 1] - f.node_start[i] + (f.parent[i] < 0 ? 0 : length[static_cast<std::size_t>(f.parent[i])]);
+    require(n <= config.max_positions, "the path to node " + std::to_string(i) + " has " + std::to_string(n) +
+                                           " tokens; the model takes " + std::to_string(config.max_positions));
   }
   for (std::int64_t i = 0; i < f.n_tokens; ++i)
     require(f.token[i] >= 0 && f.token[i] < config.vocabulary, at("token", i) + " is " + std::to_string(f.token[i]) +
@@ -50,6 +70,8 @@ Forest read_forest(const grpo_forward& a, const Config& config) {
   check_targets(a, config);
   const auto n = static_cast<std::size_t>(f.n_nodes);
 
+  const auto needed = needed_tokens(a);
+
   // Depth first; among siblings, the caller's order.
   std::vector<std::vector<std::int64_t>> children(n);
   std::vector<std::int64_t> stack;
@@ -65,20 +87,22 @@ Forest read_forest(const grpo_forward& a, const Config& config) {
   while (!stack.empty()) {
     const std::int64_t i = stack.back();
     stack.pop_back();
+    const std::int64_t size = needed[static_cast<std::size_t>(i)];
+    if (size == 0) continue;  // nor is anything below it needed
     const std::int64_t parent = f.parent[i] < 0 ? -1 : place[static_cast<std::size_t>(f.parent[i])];
     place[static_cast<std::size_t>(i)] = static_cast<std::int64_t>(forest.nodes_.size());
-    const std::int64_t begin = forest.tokens, size = f.node_start[i + 1] - f.node_start[i];
+    const std::int64_t begin = forest.tokens;
     const std::int32_t first =
         parent < 0
             ? 0
             : forest.position[static_cast<std::size_t>(forest.nodes_[static_cast<std::size_t>(parent)].end - 1)] + 1;
-    require(first + size <= config.max_positions, "the path to node " + std::to_string(i) + " has " +
-                                                      std::to_string(first + size) + " tokens; the model takes " +
-                                                      std::to_string(config.max_positions));
     for (std::int64_t t = 0; t < size; ++t) {
       moved[static_cast<std::size_t>(f.node_start[i] + t)] = begin + t;
       forest.token.push_back(f.token[f.node_start[i] + t]);
       forest.position.push_back(first + static_cast<std::int32_t>(t));
+      forest.before.push_back(t > 0        ? begin + t - 1
+                              : parent < 0 ? -1
+                                           : forest.nodes_[static_cast<std::size_t>(parent)].end - 1);
     }
     forest.tokens += size;
     forest.longest = std::max(forest.longest, first + size);

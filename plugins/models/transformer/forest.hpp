@@ -27,10 +27,12 @@ struct Block {
   std::int64_t distance = 0;  // position of the first query minus that of the first key
 };
 
+// What no target depends on is left out: a completion's last token is only ever a target.
 struct Forest {
   std::int64_t tokens = 0;
   std::vector<std::int64_t> token;     // [tokens] ids
   std::vector<std::int32_t> position;  // [tokens]
+  std::vector<std::int64_t> before;    // [tokens] the token before it on its path; -1: none
   std::int64_t longest = 0;            // path
 
   // Causal blocks first: each token is in exactly one of them.

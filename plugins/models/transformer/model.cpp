@@ -1,6 +1,7 @@
 #include "model.hpp"
 
 #include <dlfcn.h>
+#include <grpo/host.h>
 #include <time.h>
 
 #include <filesystem>
@@ -43,6 +44,11 @@ grpo_tensor tensor_of(float* data, at::Device device, std::vector<std::int64_t>&
   return t;
 }
 
+void add_metric(const grpo_call* call, const char* name, double value) {
+  const auto* metrics = static_cast<const grpo_metrics*>(call->service(call, GRPO_METRICS_ID));
+  if (metrics) metrics->add(metrics, name, value);
+}
+
 }  // namespace
 
 Options read_options(const grpo_options* in) {
@@ -60,6 +66,7 @@ Options read_options(const grpo_options* in) {
   o.trainable = grpo_option_integer(in, "trainable", 1) != 0;
   o.logits_chunk = grpo_option_integer(in, "logits_chunk", o.logits_chunk);
   o.threads = grpo_option_integer(in, "threads", o.threads);
+  o.record_gib = grpo_option_number(in, "record_gib", o.record_gib);
   require(!o.path.empty(), "option path is missing: the model's Hugging Face directory");
   const auto one_of = [](const char* key, const std::string& value, std::initializer_list<const char*> known) {
     std::string list;
@@ -75,6 +82,7 @@ Options read_options(const grpo_options* in) {
   one_of("kernels", o.kernels, {"auto", "portable"});
   require(o.logits_chunk > 0, "option logits_chunk is not above 0");
   require(o.threads >= 0, "option threads is negative");
+  require(o.record_gib >= 0, "option record_gib is negative");
   return o;
 }
 
@@ -83,7 +91,10 @@ Model::Model(const Options& o)
       weights_(make_layout(config_), device_of(o), type_of(o), o.trainable),
       fast_(o.kernels == "auto" && o.device == "cpu" && o.dtype == "float32"),
       network_(config_, weights_, fast_, o.logits_chunk),
-      engine_model_{config_, weights_, version_, nullptr} {
+      record_(fast_ && o.trainable && o.record_gib > 0
+                  ? std::make_unique<Record>(config_, static_cast<std::int64_t>(o.record_gib * (1 << 30)))
+                  : nullptr),
+      engine_model_{config_, weights_, version_, nullptr, record_.get()} {
   if (o.init == "random") {
     weights_.randomize(o.seed, config_.init_std);
   } else {
@@ -150,6 +161,8 @@ void Model::forward(const grpo_call* call, const grpo_forward& a) {
   auto activations = take_activations();
   activations->forest = std::move(forest);
   activations->temperature = a.temperature;
+  activations->places = record_ ? recorded_places(activations->forest) : std::vector<std::int64_t>();
+  activations->record = activations->places.empty() ? nullptr : record_.get();
   try {
     network_.forward(
         *activations, train, [call] { stop_if_asked(call); }, a.logprob, a.entropy);
@@ -157,12 +170,27 @@ void Model::forward(const grpo_call* call, const grpo_forward& a) {
     spare_.push_back(std::move(activations));
     throw;
   }
+  if (train && record_) add_metric(call, "recorded", activations->record ? 1 : 0);
   if (train) {
     *a.ticket = ++last_ticket_;
     tickets_.emplace(last_ticket_, std::move(activations));
   } else {
     spare_.push_back(std::move(activations));
   }
+}
+
+// Where all tokens of the forest are recorded; empty if one is not.
+std::vector<std::int64_t> Model::recorded_places(const Forest& forest) const {
+  std::vector<std::int64_t> places;
+  for (std::size_t t = 0; t < forest.token.size(); ++t) {
+    const auto before = forest.before[t] < 0
+                            ? Record::root
+                            : static_cast<std::int32_t>(places[static_cast<std::size_t>(forest.before[t])]);
+    const auto place = record_->find(before, forest.token[t]);
+    if (place == Record::unknown) return {};
+    places.push_back(place);
+  }
+  return places;
 }
 
 void Model::require_trainable(const char* what) const {
@@ -202,13 +230,19 @@ void Model::zero_grad() {
 void Model::commit() {
   require(tickets_.empty(), "commit while " + std::to_string(tickets_.size()) + " tickets are open");
   weights_.refresh();
-  ++version_;
+  changed();
 }
 
 void Model::import_weights(const grpo_call* call, const grpo_tensor_source* source) {
   require(tickets_.empty(), "import_weights while " + std::to_string(tickets_.size()) + " tickets are open");
   weights_.import_from(call, source);
+  changed();
+}
+
+// Whatever was derived from the weights no longer holds.
+void Model::changed() {
   ++version_;
+  if (record_) record_->forget();
 }
 
 std::unique_ptr<Session> Model::open_session(const grpo_decode_session& wanted) {
@@ -216,7 +250,8 @@ std::unique_ptr<Session> Model::open_session(const grpo_decode_session& wanted) 
   const auto longest = std::min(config_.max_positions, blocks * block_tokens);
   return std::make_unique<Session>(
       config_, wanted,
-      fast_ ? make_cpu_engine(engine_model_, blocks, longest) : make_portable_engine(engine_model_, blocks));
+      fast_ ? make_cpu_engine(engine_model_, blocks, longest) : make_portable_engine(engine_model_, blocks),
+      record_.get());
 }
 
 void stop_if_asked(const grpo_call* call) {

@@ -20,6 +20,7 @@ struct Options {
   std::string path, dtype = "float32", device = "cpu", init = "checkpoint", kernels = "auto";
   std::uint64_t seed = 0;
   std::int64_t logits_chunk = 256, threads = 0;
+  double record_gib = 4;
   bool trainable = true;
 };
 Options read_options(const grpo_options* options);
@@ -43,6 +44,8 @@ class Model {
 
  private:
   void describe();
+  void changed();
+  std::vector<std::int64_t> recorded_places(const Forest& forest) const;
   void require_trainable(const char* what) const;
   std::unique_ptr<Activations> take_activations();
 
@@ -51,6 +54,7 @@ class Model {
   bool fast_;
   Network network_;
   std::uint64_t last_ticket_ = 0, version_ = 0;  // version_ counts commits
+  std::unique_ptr<Record> record_;               // null: nothing is recorded
   EngineModel engine_model_;
   std::map<std::uint64_t, std::unique_ptr<Activations>> tickets_;
   std::vector<std::unique_ptr<Activations>> spare_;  // memory of ended tickets

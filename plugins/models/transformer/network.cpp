@@ -1,5 +1,7 @@
 #include "network.hpp"
 
+#include "kernels/simd.hpp"
+
 namespace grpo::transformer {
 namespace {
 
@@ -67,9 +69,8 @@ Tensor Network::layer_forward(std::size_t index, const Tensor& x, Activations& k
   const auto temporary = scratch_.mark();
 
   a.x = x;
-  a.rstd = arena.take({n, 1}, at::kFloat);
   const auto normed = scratch_.take({n, config_.hidden}, type_);
-  ops_->rms_norm(one_group(x), weights_.norm(l.input_norm), config_.norm_eps, one_group(normed), a.rstd);
+  ops_->rms_norm(one_group(x), weights_.norm(l.input_norm), config_.norm_eps, one_group(normed), {});
   a.qkv = arena.take({n, config_.qkv_size()}, type_);
   linear(normed, l.qkv, l.qkv_bias, a.qkv);
 
@@ -78,11 +79,9 @@ Tensor Network::layer_forward(std::size_t index, const Tensor& x, Activations& k
   const auto v = by_head.narrow(1, heads + kv_heads, kv_heads);
   auto qk = by_head.narrow(1, 0, heads + kv_heads);
   if (config_.qk_norm) {
-    a.qk = qk = arena.take({n, heads + kv_heads, size}, type_);
-    a.q_rstd = arena.take({n, heads}, at::kFloat);
-    a.k_rstd = arena.take({n, kv_heads}, at::kFloat);
-    ops_->rms_norm(raw_q, weights_.norm(l.q_norm), config_.norm_eps, qk.narrow(1, 0, heads), a.q_rstd);
-    ops_->rms_norm(raw_k, weights_.norm(l.k_norm), config_.norm_eps, qk.narrow(1, heads, kv_heads), a.k_rstd);
+    qk = scratch_.take({n, heads + kv_heads, size}, type_);
+    ops_->rms_norm(raw_q, weights_.norm(l.q_norm), config_.norm_eps, qk.narrow(1, 0, heads), {});
+    ops_->rms_norm(raw_k, weights_.norm(l.k_norm), config_.norm_eps, qk.narrow(1, heads, kv_heads), {});
   }
   ops_->rope(qk, keep.cos, keep.sin, false);
 
@@ -96,8 +95,7 @@ Tensor Network::layer_forward(std::size_t index, const Tensor& x, Activations& k
   linear(a.attention.view({n, config_.q_size()}), l.o, l.o_bias, branch);
   at::add_out(a.middle, x, branch);
 
-  a.middle_rstd = arena.take({n, 1}, at::kFloat);
-  ops_->rms_norm(one_group(a.middle), weights_.norm(l.post_norm), config_.norm_eps, one_group(normed), a.middle_rstd);
+  ops_->rms_norm(one_group(a.middle), weights_.norm(l.post_norm), config_.norm_eps, one_group(normed), {});
   a.gate_up = arena.take({n, 2 * config_.ffn}, type_);
   linear(normed, l.gate_up, l.gate_up_bias, a.gate_up);
   const auto active = scratch_.take({n, config_.ffn}, type_);
@@ -110,15 +108,10 @@ Tensor Network::layer_forward(std::size_t index, const Tensor& x, Activations& k
   return next;
 }
 
-void Network::forward(Activations& keep, bool train, const std::function<void()>& stop, float* logprob,
-                      float* entropy) {
+// The residual stream after the last layer, at the tokens that have targets: [R, hidden].
+Tensor Network::last_rows(Activations& keep, bool train, const std::function<void()>& stop) {
   const Forest& forest = keep.forest;
   const auto device = weights_.device();
-  keep.arena.rewind();
-  keep.layers.clear();
-  scratch_.rewind();
-  std::tie(keep.cos, keep.sin) = rope_tables(config_, forest.position.data(), forest.tokens, device);
-
   auto x = keep.arena.take({forest.tokens, config_.hidden}, at::kFloat);
   x.copy_(weights_.matrix(weights_.layout().embedding).index_select(0, index_tensor(forest.token, device)));
   const auto base = keep.arena.mark();
@@ -133,53 +126,138 @@ void Network::forward(Activations& keep, bool train, const std::function<void()>
       keep.arena.rewind(base);
     }
   }
-  stop();
+  const auto rows = keep.arena.take({forest.rows(), config_.hidden}, at::kFloat);
+  return rows.copy_(x.index_select(0, index_tensor(forest.row_token, device)));
+}
 
+Tensor Network::recorded_last_rows(const Activations& keep) {
+  std::vector<std::int64_t> places;
+  for (const auto token : keep.forest.row_token) places.push_back(keep.places[static_cast<std::size_t>(token)]);
+  auto rows = scratch_.take({keep.forest.rows(), config_.hidden}, at::kFloat);
+  simd::gather(keep.record->last(0), config_.hidden, places.data(), keep.forest.rows(), rows.mutable_data_ptr<float>());
+  return rows;
+}
+
+// Fetched together, since the record has tokens in the order of the rollout.
+LayerActivations Network::recorded_layer(std::size_t index, const Activations& keep) {
+  const auto from = keep.record->layer(index, 0);
+  const std::int64_t n = keep.forest.tokens;
+  const auto fetch = [&](const float* rows, at::IntArrayRef shape) {
+    const auto to = scratch_.take(shape, at::kFloat);
+    simd::gather(rows, to.numel() / n, keep.places.data(), n, to.mutable_data_ptr<float>());
+    return to;
+  };
+  LayerActivations a;
+  a.x = fetch(from.x, {n, config_.hidden});
+  a.qkv = fetch(from.qkv, {n, config_.qkv_size()});
+  a.attention = fetch(from.attention, {n, config_.heads, config_.head_dim});
+  a.lse = fetch(from.lse, {n, config_.heads});
+  a.middle = fetch(from.middle, {n, config_.hidden});
+  a.gate_up = fetch(from.gate_up, {n, 2 * config_.ffn});
+  return a;
+}
+
+void Network::forward(Activations& keep, bool train, const std::function<void()>& stop, float* logprob,
+                      float* entropy) {
+  const Forest& forest = keep.forest;
+  const auto device = weights_.device();
+  keep.arena.rewind();
+  keep.layers.clear();
+  scratch_.rewind();
   const std::int64_t rows = forest.rows();
   if (rows == 0) return;
-  keep.rows = keep.arena.take({rows, config_.hidden}, at::kFloat);
-  keep.rows.copy_(x.index_select(0, index_tensor(forest.row_token, device)));
+  std::tie(keep.cos, keep.sin) = rope_tables(config_, forest.position.data(), forest.tokens, device);
+
+  keep.rows = keep.record ? recorded_last_rows(keep) : last_rows(keep, train, stop);
+  stop();
   keep.rows_rstd = keep.arena.take({rows, 1}, at::kFloat);
   keep.normed = keep.arena.take({rows, config_.hidden}, type_);
   ops_->rms_norm(one_group(keep.rows), weights_.norm(weights_.layout().final_norm), config_.norm_eps,
                  one_group(keep.normed), keep.rows_rstd);
-  keep.statistics.assign(static_cast<std::size_t>(rows), {});
+  if (!recorded_scores(keep, logprob, entropy)) score(keep, logprob, entropy);
+}
+
+// From the record, if it has all of them.
+bool Network::recorded_scores(Activations& keep, float* logprob, float* entropy) {
+  if (!keep.record) return false;
+  const Forest& f = keep.forest;
+  keep.statistics.resize(static_cast<std::size_t>(f.rows()));
+  for (std::size_t r = 0; r < keep.statistics.size(); ++r)
+    for (auto i = static_cast<std::size_t>(f.row_start[r]); i < static_cast<std::size_t>(f.row_start[r + 1]); ++i) {
+      const auto score = keep.record->find_score(keep.places[static_cast<std::size_t>(f.row_token[r])],
+                                                 keep.temperature, f.target_id[i]);
+      if (!score) return false;
+      keep.statistics[r] = score->statistics;
+      logprob[f.target[i]] = score->logprob;
+      if (entropy) entropy[f.target[i]] = static_cast<float>(score->statistics.entropy);
+    }
+  return true;
+}
+
+void Network::score(Activations& keep, float* logprob, float* entropy) {
+  const Forest& forest = keep.forest;
+  std::vector<RowSums> sums(static_cast<std::size_t>(forest.rows()));
   std::vector<float> picked(forest.target.size());
-  for (std::int64_t r = 0; r < rows; r += logits_chunk_) {
-    const auto temporary = scratch_.mark();
-    const auto logits = head_logits(keep.normed.narrow(0, r, std::min(logits_chunk_, rows - r)));
-    ops_->statistics(logits, keep.temperature, keep.statistics.data() + r);
-    ops_->gather_targets(logits, forest, r, picked.data() + forest.row_start[static_cast<std::size_t>(r)]);
-    scratch_.rewind(temporary);
-  }
-  for (std::size_t r = 0; r < static_cast<std::size_t>(rows); ++r)
+  for_parts(forest.rows(), [&](const LogitsPart& part) {
+    const auto logits = head_logits(keep, part);
+    ops_->add_sums(logits, keep.temperature, sums.data() + part.row);
+    ops_->gather_targets(logits, forest, part, picked.data());
+  });
+  keep.statistics.clear();
+  for (std::size_t r = 0; r < sums.size(); ++r) {
+    keep.statistics.push_back(sums[r].statistics(keep.temperature));
     for (auto i = static_cast<std::size_t>(forest.row_start[r]); i < static_cast<std::size_t>(forest.row_start[r + 1]);
          ++i) {
       const auto target = forest.target[i];
       logprob[target] = static_cast<float>(static_cast<double>(picked[i]) / keep.temperature - keep.statistics[r].lse);
       if (entropy) entropy[target] = static_cast<float>(keep.statistics[r].entropy);
     }
+  }
 }
 
-// fp32 logits of some rows, in scratch memory.
-Tensor Network::head_logits(const Tensor& normed) {
-  const auto logits = scratch_.take({normed.size(0), config_.vocabulary}, at::kFloat);
+// The parts in which logits are made. Many rows and few ids make the better matrix products, and read the weights and
+// their gradient once; whole rows, of which there are then few, make fewer kernels where each launch counts.
+void Network::for_parts(std::int64_t rows, const std::function<void(const LogitsPart&)>& body) {
+  const std::int64_t elements = logits_chunk_ * config_.vocabulary;
+  const std::int64_t n_rows = fast_ ? std::min<std::int64_t>(rows, 4096) : logits_chunk_;
+  const std::int64_t n_ids =
+      fast_ ? std::clamp<std::int64_t>(elements / n_rows / 512 * 512, 512, 2048) : config_.vocabulary;
+  for (std::int64_t r = 0; r < rows; r += n_rows)
+    for (std::int64_t id = 0; id < config_.vocabulary; id += n_ids) {
+      const auto temporary = scratch_.mark();
+      body({r, std::min(n_rows, rows - r), id, std::min(n_ids, config_.vocabulary - id)});
+      scratch_.rewind(temporary);
+    }
+}
+
+// fp32, in scratch memory.
+Tensor Network::head_logits(const Activations& keep, const LogitsPart& part) {
+  const auto normed = keep.normed.narrow(0, part.row, part.rows);
+  const auto logits = scratch_.take({part.rows, part.ids}, at::kFloat);
+  const auto head = head_rows(part);
   if (type_ == at::kFloat) {
-    linear(normed, weights_.layout().head, {}, logits);
+    linear(normed, head, {}, logits);
   } else {
-    const auto narrow = scratch_.take({normed.size(0), config_.vocabulary}, type_);
-    linear(normed, weights_.layout().head, {}, narrow);
+    const auto narrow = scratch_.take({part.rows, part.ids}, type_);
+    linear(normed, head, {}, narrow);
     logits.copy_(narrow);
   }
   return logits;
 }
 
+// The rows of the head's weight that belong to the part's ids.
+Range Network::head_rows(const LogitsPart& part) const {
+  const Range& head = weights_.layout().head;
+  return {head.offset + part.id * head.columns, part.ids, head.columns};
+}
+
 void Network::layer_backward(std::size_t index, Activations& keep, const Tensor& dx) {
   const LayerLayout& l = weights_.layout().layers[index];
-  LayerActivations& a = keep.layers[index];
   const std::int64_t n = dx.size(0), size = config_.head_dim, heads = config_.heads, kv_heads = config_.kv_heads;
   const auto temporary = scratch_.mark();
-  const auto norm_backward = [&](const Tensor& dy, const Tensor& x, const Range& weight, const Tensor& rstd) {
+  const LayerActivations a = keep.record ? recorded_layer(index, keep) : keep.layers[index];
+  const auto rstd = scratch_.take({n, 1}, at::kFloat);
+  const auto norm_backward = [&](const Tensor& dy, const Tensor& x, const Range& weight) {
     ops_->rms_norm_backward(one_group(dy), one_group(x), weights_.norm(weight), rstd, one_group(dx), true,
                             weights_.gradient_vector(weight));
   };
@@ -196,9 +274,9 @@ void Network::layer_backward(std::size_t index, Activations& keep, const Tensor&
     ops_->swiglu_backward(dactive, a.gate_up);
     scratch_.rewind(mark);
   }
-  ops_->rms_norm(one_group(a.middle), weights_.norm(l.post_norm), config_.norm_eps, one_group(normed), {});
+  ops_->rms_norm(one_group(a.middle), weights_.norm(l.post_norm), config_.norm_eps, one_group(normed), rstd);
   linear_backward(a.gate_up, normed, l.gate_up, l.gate_up_bias, dnormed);
-  norm_backward(dnormed, a.middle, l.post_norm, a.middle_rstd);
+  norm_backward(dnormed, a.middle, l.post_norm);
 
   // middle = x + o(attention)
   if (type_ != at::kFloat) dbranch.copy_(dx);
@@ -208,21 +286,32 @@ void Network::layer_backward(std::size_t index, Activations& keep, const Tensor&
   const auto dqkv = scratch_.take({n, config_.qkv_size()}, type_);
   const auto by_head = a.qkv.view({n, heads + 2 * kv_heads, size}),
              d_by_head = dqkv.view({n, heads + 2 * kv_heads, size});
-  const auto qk = config_.qk_norm ? a.qk : by_head.narrow(1, 0, heads + kv_heads);
+  auto qk = by_head.narrow(1, 0, heads + kv_heads);
+  Tensor q_rstd, k_rstd;
+  if (config_.qk_norm) {
+    qk = scratch_.take({n, heads + kv_heads, size}, type_);
+    q_rstd = scratch_.take({n, heads}, at::kFloat);
+    k_rstd = scratch_.take({n, kv_heads}, at::kFloat);
+    ops_->rms_norm(by_head.narrow(1, 0, heads), weights_.norm(l.q_norm), config_.norm_eps, qk.narrow(1, 0, heads),
+                   q_rstd);
+    ops_->rms_norm(by_head.narrow(1, heads, kv_heads), weights_.norm(l.k_norm), config_.norm_eps,
+                   qk.narrow(1, heads, kv_heads), k_rstd);
+    ops_->rope(qk, keep.cos, keep.sin, false);
+  }
   const auto dq = d_by_head.narrow(1, 0, heads), dk = d_by_head.narrow(1, heads, kv_heads);
   attention_backward(keep.forest.blocks(config_.window[index]), dattention, qk.narrow(1, 0, heads),
                      qk.narrow(1, heads, kv_heads), by_head.narrow(1, heads + kv_heads, kv_heads), a.attention, a.lse,
                      fast_, dq, dk, d_by_head.narrow(1, heads + kv_heads, kv_heads));
   ops_->rope(d_by_head.narrow(1, 0, heads + kv_heads), keep.cos, keep.sin, true);
   if (config_.qk_norm) {
-    ops_->rms_norm_backward(dq, by_head.narrow(1, 0, heads), weights_.norm(l.q_norm), a.q_rstd, dq, false,
+    ops_->rms_norm_backward(dq, by_head.narrow(1, 0, heads), weights_.norm(l.q_norm), q_rstd, dq, false,
                             weights_.gradient_vector(l.q_norm));
-    ops_->rms_norm_backward(dk, by_head.narrow(1, heads, kv_heads), weights_.norm(l.k_norm), a.k_rstd, dk, false,
+    ops_->rms_norm_backward(dk, by_head.narrow(1, heads, kv_heads), weights_.norm(l.k_norm), k_rstd, dk, false,
                             weights_.gradient_vector(l.k_norm));
   }
-  ops_->rms_norm(one_group(a.x), weights_.norm(l.input_norm), config_.norm_eps, one_group(normed), {});
+  ops_->rms_norm(one_group(a.x), weights_.norm(l.input_norm), config_.norm_eps, one_group(normed), rstd);
   linear_backward(dqkv, normed, l.qkv, l.qkv_bias, dnormed);
-  norm_backward(dnormed, a.x, l.input_norm, a.rstd);
+  norm_backward(dnormed, a.x, l.input_norm);
   scratch_.rewind(temporary);
 }
 
@@ -236,16 +325,20 @@ void Network::backward(Activations& keep, const float* dlogprob, const float* de
 
   const auto drows = scratch_.take({rows, config_.hidden}, at::kFloat);
   const auto dnormed = scratch_.take({rows, config_.hidden}, type_);
-  for (std::int64_t r = 0; r < rows; r += logits_chunk_) {
-    const auto temporary = scratch_.mark();
-    const std::int64_t n = std::min(logits_chunk_, rows - r);
-    const auto normed = keep.normed.narrow(0, r, n);
-    auto dlogits = head_logits(normed);
-    ops_->score_backward(dlogits, forest, r, keep.temperature, keep.statistics.data() + r, dlogprob, dentropy);
+  for_parts(rows, [&](const LogitsPart& part) {
+    auto dlogits = head_logits(keep, part);
+    ops_->score_backward(dlogits, forest, part, keep.temperature, keep.statistics.data() + part.row, dlogprob,
+                         dentropy);
     if (type_ != at::kFloat) dlogits = dlogits.to(type_);
-    linear_backward(dlogits, normed, layout.head, {}, dnormed.narrow(0, r, n));
-    scratch_.rewind(temporary);
-  }
+    const auto head = head_rows(part);
+    linear_backward(dlogits, keep.normed.narrow(0, part.row, part.rows), head, {}, {});
+    auto to = dnormed.narrow(0, part.row, part.rows);
+    if (part.id == 0) {
+      at::mm_out(to, dlogits, weights_.matrix(head));
+    } else {
+      to.addmm_(dlogits, weights_.matrix(head));
+    }
+  });
   ops_->rms_norm_backward(one_group(dnormed), one_group(keep.rows), weights_.norm(layout.final_norm), keep.rows_rstd,
                           one_group(drows), false, weights_.gradient_vector(layout.final_norm));
   const auto dx = scratch_.take({forest.tokens, config_.hidden}, at::kFloat);

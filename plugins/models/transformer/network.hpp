@@ -2,8 +2,8 @@
 //
 // Main idea. Backward is written out, not recorded. Forward keeps in an Activations what backward cannot cheaply make
 // again: the residual stream before and in the middle of each layer, q, k, v, the attention's output, gate and up. The
-// normed inputs and the activation's output are made again. The residual stream and all gradients are fp32; matrix
-// products run in the compute type.
+// normed inputs and the activation's output are made again. Where a rollout has left all that in a Record, forward runs
+// no layer. The residual stream and all gradients are fp32; matrix products run in the compute type.
 //
 //     x ─ norm ─ q, k, v ─ RoPE ─ attention ─ o ─(+x)─ middle ─ norm ─ gate, up ─ silu(gate) up ─ down ─(+middle)─ next
 //     x
@@ -14,18 +14,18 @@
 
 #include "arena.hpp"
 #include "ops.hpp"
+#include "record.hpp"
 #include "weights.hpp"
 
 namespace grpo::transformer {
 
-// What one layer keeps. T tokens.
+// What one layer keeps, T tokens; as in Record::Layer.
 struct LayerActivations {
-  at::Tensor x, rstd;              // [T, hidden], [T, 1]
-  at::Tensor qkv;                  // [T, q + 2 kv]; RoPE applied unless the model norms q and k
-  at::Tensor qk, q_rstd, k_rstd;   // [T, heads + kv_heads, size] normed and turned; [T, heads], [T, kv_heads]
-  at::Tensor attention, lse;       // [T, heads, size], [T, heads]
-  at::Tensor middle, middle_rstd;  // [T, hidden], [T, 1]
-  at::Tensor gate_up;              // [T, 2 ffn]
+  at::Tensor x;               // [T, hidden]
+  at::Tensor qkv;             // [T, q + 2 kv]; RoPE applied unless the model norms q and k
+  at::Tensor attention, lse;  // [T, heads, size], [T, heads]
+  at::Tensor middle;          // [T, hidden]
+  at::Tensor gate_up;         // [T, 2 ffn]
 };
 
 // What one forward keeps for its backward.
@@ -35,9 +35,11 @@ struct Activations {
   Arena arena;
   Forest forest;
   double temperature = 1;
-  std::vector<LayerActivations> layers;
-  at::Tensor cos, sin;                 // [T, size / 2]
-  at::Tensor rows, rows_rstd, normed;  // [R, hidden] before and after the last norm, [R, 1]
+  const Record* record = nullptr;        // where the layers' activations are, if not here
+  std::vector<std::int64_t> places;      // [T] in the record
+  std::vector<LayerActivations> layers;  // empty with a record
+  at::Tensor cos, sin;                   // [T, size / 2]
+  at::Tensor rows, rows_rstd, normed;    // [R, hidden] before and after the last norm, [R, 1]
   std::vector<RowStatistics> statistics;
 };
 
@@ -54,12 +56,19 @@ class Network {
   void backward(Activations& keep, const float* dlogprob, const float* dentropy);
 
  private:
+  at::Tensor last_rows(Activations& keep, bool train, const std::function<void()>& stop);
+  at::Tensor recorded_last_rows(const Activations& keep);
   at::Tensor layer_forward(std::size_t index, const at::Tensor& x, Activations& keep, bool train);
   void layer_backward(std::size_t index, Activations& keep, const at::Tensor& dx);
+  LayerActivations recorded_layer(std::size_t index, const Activations& keep);
   void linear(const at::Tensor& x, const Range& weight, const Range& bias, const at::Tensor& y) const;
   void linear_backward(const at::Tensor& dy, const at::Tensor& x, const Range& weight, const Range& bias,
                        const at::Tensor& dx);
-  at::Tensor head_logits(const at::Tensor& normed);
+  bool recorded_scores(Activations& keep, float* logprob, float* entropy);
+  void score(Activations& keep, float* logprob, float* entropy);
+  void for_parts(std::int64_t rows, const std::function<void(const LogitsPart&)>& body);
+  at::Tensor head_logits(const Activations& keep, const LogitsPart& part);
+  Range head_rows(const LogitsPart& part) const;
 
   const Config& config_;
   Weights& weights_;

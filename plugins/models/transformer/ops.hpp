@@ -8,12 +8,13 @@
 #include <memory>
 
 #include "forest.hpp"
+#include "statistics.hpp"
 
 namespace grpo::transformer {
 
-// One result for each row of logits.
-struct RowStatistics {
-  double lse = 0, entropy = 0;  // of softmax(z / temperature)
+// Logits are never whole in memory: of some of the forest's rows, and of some ids.
+struct LogitsPart {
+  std::int64_t row = 0, rows = 0, id = 0, ids = 0;
 };
 
 class Ops {
@@ -34,13 +35,16 @@ class Ops {
   // gate_up becomes its derivative.
   virtual void swiglu_backward(const at::Tensor& dout, const at::Tensor& gate_up) const = 0;
 
-  // logits: [rows, vocabulary] fp32, statistics: [rows]
-  virtual void statistics(const at::Tensor& logits, double temperature, RowStatistics* rows) const = 0;
-  // The logits of the targets of rows [first, first + logits.size(0)) of the forest, in their order, to out.
-  virtual void gather_targets(const at::Tensor& logits, const Forest& forest, std::int64_t first, float* out) const = 0;
-  // logits become dL/dlogits; dlogprob and dentropy (may be null) in the caller's order of targets.
-  virtual void score_backward(const at::Tensor& logits, const Forest& forest, std::int64_t first, double temperature,
-                              const RowStatistics* rows, const float* dlogprob, const float* dentropy) const = 0;
+  // Logits, fp32, of the part's rows and ids. sums: [rows] of the part
+  virtual void add_sums(const at::Tensor& logits, double temperature, RowSums* sums) const = 0;
+  // The logits of those targets whose id is in the part, to their places in out, [targets] in the forest's order.
+  virtual void gather_targets(const at::Tensor& logits, const Forest& forest, const LogitsPart& part,
+                              float* out) const = 0;
+  // logits become dL/dlogits; statistics: [rows] of the part; dlogprob and dentropy (may be null) in the caller's order
+  // of targets.
+  virtual void score_backward(const at::Tensor& logits, const Forest& forest, const LogitsPart& part,
+                              double temperature, const RowStatistics* statistics, const float* dlogprob,
+                              const float* dentropy) const = 0;
 };
 
 std::unique_ptr<Ops> make_portable_ops();

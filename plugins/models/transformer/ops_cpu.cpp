@@ -1,8 +1,8 @@
 // Ops on fp32 in host memory: each a single pass.
 #include <ATen/Parallel.h>
 
+#include "kernels/simd.hpp"
 #include "ops.hpp"
-#include "simd.hpp"
 
 namespace grpo::transformer {
 namespace {
@@ -37,42 +37,52 @@ class CpuOps final : public Ops {
     simd::swiglu_backward(in(dout), out(gate_up), dout.size(0), dout.size(1));
   }
 
-  void statistics(const Tensor& logits, double temperature, RowStatistics* rows) const override {
+  void add_sums(const Tensor& logits, double temperature, RowSums* sums) const override {
     const float* z = in(logits);
-    const std::int64_t size = logits.size(1);
-    at::parallel_for(0, logits.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t r = begin; r < end; ++r)
-        simd::log_sum_exp(z + r * size, size, temperature, &rows[r].lse, &rows[r].entropy);
-    });
-  }
-
-  void gather_targets(const Tensor& logits, const Forest& f, std::int64_t first, float* to) const override {
-    const float* z = in(logits);
-    for (std::int64_t r = 0; r < logits.size(0); ++r)
-      for (auto i = f.row_start[static_cast<std::size_t>(first + r)];
-           i < f.row_start[static_cast<std::size_t>(first + r + 1)]; ++i)
-        *to++ = z[r * logits.size(1) + f.target_id[static_cast<std::size_t>(i)]];
-  }
-
-  void score_backward(const Tensor& logits, const Forest& f, std::int64_t first, double temperature,
-                      const RowStatistics* rows, const float* dlogprob, const float* dentropy) const override {
-    float* z = out(logits);
     const std::int64_t size = logits.size(1);
     at::parallel_for(0, logits.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t r = begin; r < end; ++r) {
-        const auto from = f.row_start[static_cast<std::size_t>(first + r)],
-                   to = f.row_start[static_cast<std::size_t>(first + r + 1)];
+        RowSums part;
+        simd::sum_exponentials(z + r * size, size, temperature, &part.top, &part.sum, &part.weighted);
+        sums[r].add(part, temperature);
+      }
+    });
+  }
+
+  void gather_targets(const Tensor& logits, const Forest& f, const LogitsPart& part, float* to) const override {
+    const float* z = in(logits);
+    for_targets(f, part, 0, part.rows,
+                [&](std::int64_t row, std::size_t i, std::int64_t id) { to[i] = z[row * part.ids + id]; });
+  }
+
+  void score_backward(const Tensor& logits, const Forest& f, const LogitsPart& part, double temperature,
+                      const RowStatistics* rows, const float* dlogprob, const float* dentropy) const override {
+    float* z = out(logits);
+    at::parallel_for(0, part.rows, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t r = begin; r < end; ++r) {
         double a = 0, b = 0;
-        for (auto i = from; i < to; ++i) {
+        for (auto i = f.row_start[static_cast<std::size_t>(part.row + r)];
+             i < f.row_start[static_cast<std::size_t>(part.row + r + 1)]; ++i) {
           a += dlogprob[f.target[static_cast<std::size_t>(i)]];
           if (dentropy) b += dentropy[f.target[static_cast<std::size_t>(i)]];
         }
-        simd::softmax_backward(z + r * size, size, temperature, rows[r].lse, rows[r].entropy, a, b);
-        for (auto i = from; i < to; ++i)
-          z[r * size + f.target_id[static_cast<std::size_t>(i)]] +=
-              static_cast<float>(dlogprob[f.target[static_cast<std::size_t>(i)]] / temperature);
+        simd::softmax_backward(z + r * part.ids, part.ids, temperature, rows[r].lse, rows[r].entropy, a, b);
       }
+      for_targets(f, part, begin, end, [&](std::int64_t row, std::size_t i, std::int64_t id) {
+        z[row * part.ids + id] += static_cast<float>(dlogprob[f.target[i]] / temperature);
+      });
     });
+  }
+
+ private:
+  // body(row of the part, index of the target, id in the part) for the targets of rows [begin, end) of the part
+  template <typename Body>
+  static void for_targets(const Forest& f, const LogitsPart& part, std::int64_t begin, std::int64_t end,
+                          const Body& body) {
+    for (std::int64_t r = begin; r < end; ++r)
+      for (auto i = static_cast<std::size_t>(f.row_start[static_cast<std::size_t>(part.row + r)]);
+           i < static_cast<std::size_t>(f.row_start[static_cast<std::size_t>(part.row + r + 1)]); ++i)
+        if (const std::int64_t id = f.target_id[i] - part.id; id >= 0 && id < part.ids) body(r, i, id);
   }
 };
 

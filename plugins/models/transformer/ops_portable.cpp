@@ -59,65 +59,72 @@ class PortableOps final : public Ops {
     gate_up.narrow(1, size, size).copy_(du);
   }
 
-  void statistics(const Tensor& logits, double temperature, RowStatistics* rows) const override {
+  void add_sums(const Tensor& logits, double temperature, RowSums* sums) const override {
     const auto top = logits.amax(-1, true);
     const auto z = (logits - top).div_(temperature);
     const auto e = at::exp(z);
-    const auto sum = block_sum(e), weighted = block_sum(e * z), log_sum = at::log(sum);
-    const auto lse = (top.squeeze(-1).to(at::kDouble) / temperature + log_sum).cpu();
-    const auto entropy = (log_sum - weighted / sum).cpu();
+    const auto sum = block_sum(e).cpu(), weighted = block_sum(e * z).cpu(), tops = top.cpu();
     for (std::int64_t r = 0; r < logits.size(0); ++r)
-      rows[r] = {lse.const_data_ptr<double>()[r], entropy.const_data_ptr<double>()[r]};
+      sums[r].add(
+          {tops.const_data_ptr<float>()[r], sum.const_data_ptr<double>()[r], weighted.const_data_ptr<double>()[r]},
+          temperature);
   }
 
-  void gather_targets(const Tensor& logits, const Forest& f, std::int64_t first, float* to) const override {
-    const auto [row, id, from] = targets(f, first, logits.size(0), logits.device());
-    const auto values = logits.index({row, id}).cpu();
-    std::copy_n(values.const_data_ptr<float>(), values.numel(), to);
+  void gather_targets(const Tensor& logits, const Forest& f, const LogitsPart& part, float* to) const override {
+    const auto t = targets(f, part, logits.device());
+    const auto values = logits.index({t.row, t.id}).cpu();
+    for (std::int64_t i = 0; i < values.numel(); ++i)
+      if (t.inside[static_cast<std::size_t>(i)]) to[t.from + i] = values.const_data_ptr<float>()[i];
   }
 
-  void score_backward(const Tensor& logits, const Forest& f, std::int64_t first, double temperature,
+  void score_backward(const Tensor& logits, const Forest& f, const LogitsPart& part, double temperature,
                       const RowStatistics* rows, const float* dlogprob, const float* dentropy) const override {
-    const auto [row, id, from] = targets(f, first, logits.size(0), logits.device());
-    const std::int64_t n = row.size(0);
-    auto weight = at::zeros({n}, at::kFloat), entropy_weight = at::zeros({n}, at::kFloat);
+    const auto t = targets(f, part, logits.device());
+    const std::int64_t n = t.row.size(0);
+    auto weight = at::zeros({3, n}, at::kFloat);  // of log-probability, of that where the id is here, of entropy
+    float* w = weight.mutable_data_ptr<float>();
     for (std::int64_t i = 0; i < n; ++i) {
-      const auto target = f.target[static_cast<std::size_t>(from + i)];
-      weight.mutable_data_ptr<float>()[i] = dlogprob[target];
-      if (dentropy) entropy_weight.mutable_data_ptr<float>()[i] = dentropy[target];
+      const auto target = f.target[static_cast<std::size_t>(t.from + i)];
+      w[i] = dlogprob[target];
+      if (t.inside[static_cast<std::size_t>(i)]) w[n + i] = dlogprob[target];
+      if (dentropy) w[2 * n + i] = dentropy[target];
     }
     weight = weight.to(logits.device());
-    entropy_weight = entropy_weight.to(logits.device());
-    auto statistics = at::zeros({2, logits.size(0)}, at::kFloat);
-    for (std::int64_t r = 0; r < logits.size(0); ++r) {
+    auto statistics = at::zeros({2, part.rows}, at::kFloat);
+    for (std::int64_t r = 0; r < part.rows; ++r) {
       statistics.mutable_data_ptr<float>()[r] = static_cast<float>(rows[r].lse);
-      statistics.mutable_data_ptr<float>()[logits.size(0) + r] = static_cast<float>(rows[r].entropy);
+      statistics.mutable_data_ptr<float>()[part.rows + r] = static_cast<float>(rows[r].entropy);
     }
     statistics = statistics.to(logits.device());
-    const auto options = logits.options();
-    const auto a = at::zeros({logits.size(0)}, options).index_add_(0, row, weight).unsqueeze(1);
-    const auto b = at::zeros({logits.size(0)}, options).index_add_(0, row, entropy_weight).unsqueeze(1);
+    const auto zeros = at::zeros({part.rows}, logits.options());
+    const auto a = zeros.index_add(0, t.row, weight[0]).unsqueeze(1);
+    const auto b = zeros.index_add(0, t.row, weight[2]).unsqueeze(1);
     const auto logp = logits / temperature - statistics[0].unsqueeze(1);
     logits.copy_(at::exp(logp) * (a + b * (logp + statistics[1].unsqueeze(1))) * (-1 / temperature));
-    logits.index_put_({row, id}, weight / temperature, true);
+    logits.index_put_({t.row, t.id}, weight[1] / temperature, true);
   }
 
  private:
+  // The targets of the part's rows; those whose id is elsewhere have id 0 here.
   struct Targets {
-    Tensor row, id;     // [n] each
+    Tensor row, id;  // [n] each, in the part
+    std::vector<char> inside;
     std::int64_t from;  // index of the first in the forest's order
   };
-  static Targets targets(const Forest& f, std::int64_t first, std::int64_t rows, at::Device device) {
-    const auto from = f.row_start[static_cast<std::size_t>(first)],
-               to = f.row_start[static_cast<std::size_t>(first + rows)];
+  static Targets targets(const Forest& f, const LogitsPart& part, at::Device device) {
+    const auto from = f.row_start[static_cast<std::size_t>(part.row)],
+               to = f.row_start[static_cast<std::size_t>(part.row + part.rows)];
     auto row = at::empty({to - from}, at::kLong), id = at::empty({to - from}, at::kLong);
-    for (std::int64_t r = 0; r < rows; ++r)
-      for (auto i = f.row_start[static_cast<std::size_t>(first + r)];
-           i < f.row_start[static_cast<std::size_t>(first + r + 1)]; ++i) {
+    std::vector<char> inside(static_cast<std::size_t>(to - from));
+    for (std::int64_t r = 0; r < part.rows; ++r)
+      for (auto i = f.row_start[static_cast<std::size_t>(part.row + r)];
+           i < f.row_start[static_cast<std::size_t>(part.row + r + 1)]; ++i) {
+        const std::int64_t here = f.target_id[static_cast<std::size_t>(i)] - part.id;
+        inside[static_cast<std::size_t>(i - from)] = here >= 0 && here < part.ids;
         row.mutable_data_ptr<std::int64_t>()[i - from] = r;
-        id.mutable_data_ptr<std::int64_t>()[i - from] = f.target_id[static_cast<std::size_t>(i)];
+        id.mutable_data_ptr<std::int64_t>()[i - from] = here >= 0 && here < part.ids ? here : 0;
       }
-    return {row.to(device), id.to(device), from};
+    return {row.to(device), id.to(device), std::move(inside), from};
   }
 };
 

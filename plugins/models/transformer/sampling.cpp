@@ -8,7 +8,7 @@
 #include <numeric>
 
 #include "errors.hpp"
-#include "simd.hpp"
+#include "kernels/simd.hpp"
 
 namespace grpo::transformer {
 namespace {
@@ -109,29 +109,32 @@ std::int64_t Chooser::truncate(const Sampling& s, const float* z) {
 Choice Chooser::choose(const Sampling& s, const Place& place) {
   const float* z = adjusted(s, place);
   Choice choice;
-  const double scale_temperature = s.temperature > 0 ? s.temperature : 1;
-
   if (s.temperature == 0) {
     const float top = simd::maximum(z, vocabulary_);
     const auto best = static_cast<std::int32_t>(std::find(z, z + vocabulary_, top) - z);
     choice.token = place.force >= 0 ? place.force : best;
     choice.logprob_sampled = choice.token == best ? 0.0f : minus_infinity;
     const float plain_top = simd::maximum(place.logits, vocabulary_);
-    const double sum = simd::exponentials(place.logits, vocabulary_, plain_top, 1.0f, e_.data(), blocks_.data());
+    double weighted = 0;
+    const double sum =
+        simd::exponentials(place.logits, vocabulary_, plain_top, 1.0f, e_.data(), blocks_.data(), &weighted);
     choice.logprob = static_cast<float>(static_cast<double>(place.logits[choice.token]) - plain_top - std::log(sum));
     return choice;
   }
 
   const auto scale = static_cast<float>(1.0 / s.temperature);
-  double plain_log_sum = 0;  // of exp(logits / temperature)
-  if (z != place.logits) {
-    const float top = simd::maximum(place.logits, vocabulary_);
-    plain_log_sum = static_cast<double>(top) / s.temperature +
-                    std::log(simd::exponentials(place.logits, vocabulary_, top, scale, e_.data(), blocks_.data()));
-  }
+  const auto exponentials = [&](const float* of, float top, bool plain) {
+    double weighted = 0;
+    const double sum = simd::exponentials(of, vocabulary_, top, scale, e_.data(), blocks_.data(), &weighted);
+    if (plain) {
+      choice.lse = static_cast<double>(top) / s.temperature + std::log(sum);
+      choice.entropy = std::log(sum) - weighted / sum;
+    }
+    return sum;
+  };
+  if (z != place.logits) exponentials(place.logits, simd::maximum(place.logits, vocabulary_), true);
   const float top = simd::maximum(z, vocabulary_);
-  double total = simd::exponentials(z, vocabulary_, top, scale, e_.data(), blocks_.data());
-  if (z == place.logits) plain_log_sum = static_cast<double>(top) / s.temperature + std::log(total);
+  double total = exponentials(z, top, z == place.logits);
 
   const bool truncated = s.top_k > 0 || (s.top_p > 0 && s.top_p < 1) || s.min_p > 0;
   const double u = grpo_random_uniform(place.key, static_cast<std::uint64_t>(place.length));
@@ -166,8 +169,7 @@ Choice Chooser::choose(const Sampling& s, const Place& place) {
         if (e_[static_cast<std::size_t>(id)] > 0) last = static_cast<std::int32_t>(id);
   }
   choice.token = place.force >= 0 ? place.force : drawn >= 0 ? drawn : last;
-  choice.logprob =
-      static_cast<float>(static_cast<double>(place.logits[choice.token]) / scale_temperature - plain_log_sum);
+  choice.logprob = static_cast<float>(static_cast<double>(place.logits[choice.token]) / s.temperature - choice.lse);
   choice.logprob_sampled =
       possible ? static_cast<float>((static_cast<double>(z[choice.token]) - top) / s.temperature - std::log(total))
                : minus_infinity;

@@ -36,6 +36,8 @@ struct Place {
 struct Choice {
   std::int32_t token = 0;
   float logprob = 0, logprob_sampled = 0;
+  // Of softmax(logits / temperature), the temperature being above 0.
+  double lse = 0, entropy = 0;
 };
 
 // Buffers for one thread.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "errors.hpp"
@@ -33,20 +34,24 @@ std::int64_t Session::blocks_for(const grpo_decode_session& wanted) {
   return (wanted.tokens + block_tokens - 1) / block_tokens + 3 * wanted.slots;
 }
 
-Session::Session(const Config& config, const grpo_decode_session& wanted, std::unique_ptr<Engine> engine)
+Session::Session(const Config& config, const grpo_decode_session& wanted, std::unique_ptr<Engine> engine,
+                 Record* record)
     : config_(config),
       tokens_(wanted.tokens),
       engine_(std::move(engine)),
       pool_(blocks_for(wanted)),
       slots_(static_cast<std::size_t>(wanted.slots)),
       used_(static_cast<std::size_t>(wanted.slots), 0),
-      rows_(static_cast<std::size_t>(engine_->max_rows())) {
+      record_(record) {
+  rows_.reserve(static_cast<std::size_t>(engine_->max_rows()));
+  row_slot_.reserve(static_cast<std::size_t>(engine_->max_rows()));
   const auto longest = static_cast<std::size_t>(std::min(config.max_positions, wanted.tokens + block_tokens));
   for (auto& slot : slots_) {
     slot.token.reserve(longest);
     slot.block.reserve(longest / static_cast<std::size_t>(block_tokens) + 1);
   }
   live_.reserve(slots_.size());
+  choices_.resize(static_cast<std::size_t>(engine_->max_logits()));
   for (int i = 0; i < omp_get_max_threads(); ++i) choosers_.emplace_back(config.vocabulary);
 }
 
@@ -80,6 +85,31 @@ void Session::append(Slot& slot, std::int32_t token) {
   slot.token.push_back(token);
 }
 
+void Session::add_row(Slot& slot, std::int64_t position) {
+  rows_.push_back(
+      {slot.token[static_cast<std::size_t>(position)], static_cast<std::int32_t>(position), slot.block.data()});
+  row_slot_.push_back(&slot);
+}
+
+// A pass over the rows added. What it computes is recorded if any of them is to be trained on; but if the slots stay as
+// they are, the same rows will come again.
+void Session::run_rows(bool slots_stay) {
+  const auto n = static_cast<std::int64_t>(rows_.size());
+  std::optional<std::int64_t> place;
+  if (record_ && !slots_stay && std::any_of(row_slot_.begin(), row_slot_.end(), [this](const Slot* slot) {
+        return slot->recorded != Record::unknown && slot->epoch == record_->epoch();
+      }))
+    place = record_->take(n);
+  engine_->run(rows_.data(), n, place.value_or(-1));
+  if (slots_stay) return;
+  for (std::size_t r = 0; r < rows_.size(); ++r) {
+    Slot& slot = *row_slot_[r];
+    slot.recorded = place && slot.epoch == record_->epoch()
+                        ? record_->link(slot.recorded, rows_[r].token, *place + static_cast<std::int64_t>(r))
+                        : Record::unknown;
+  }
+}
+
 void Session::prefill(const grpo_decode_prefill& a, const std::function<void()>& stop) {
   if (a.position) throw Refusal(GRPO_STATUS_UNSUPPORTED, "prefill: explicit positions are not offered");
   if (a.n_extras) throw Refusal(GRPO_STATUS_UNSUPPORTED, "prefill: extras are not offered");
@@ -102,33 +132,43 @@ void Session::prefill(const grpo_decode_prefill& a, const std::function<void()>&
     throw Refusal(GRPO_STATUS_NO_MEMORY, "prefill: " + std::to_string(total) + " tokens do not fit into the " +
                                              std::to_string(free_tokens()) + " that are free");
 
-  std::vector<std::pair<std::size_t, std::size_t>> before;  // tokens and blocks of each slot, should anything go wrong
+  struct Before {
+    std::size_t tokens, blocks;
+    std::int32_t recorded;
+  };
+  std::vector<Before> before;  // of each slot, should anything go wrong
   for (std::int64_t i = 0; i < a.n; ++i) {
     auto& slot = slot_at(a.slot[i], "prefill");
-    before.emplace_back(slot.token.size(), slot.block.size());
+    before.push_back({slot.token.size(), slot.block.size(), slot.recorded});
+    if (slot.length() == 0 && record_ && (a.flags & GRPO_PREFILL_TRAIN)) {
+      slot.recorded = Record::root;
+      slot.epoch = record_->epoch();
+    }
     for (std::int64_t t = a.start[i]; t < a.start[i + 1]; ++t) append(slot, a.token[t]);
   }
   try {
-    std::int64_t n = 0;
     const auto flush = [&] {
       stop();
-      engine_->run(rows_.data(), n);
-      n = 0;
+      run_rows(false);
+      rows_.clear();
+      row_slot_.clear();
     };
+    rows_.clear();
+    row_slot_.clear();
     for (std::int64_t i = 0; i < a.n; ++i) {
       auto& slot = slot_at(a.slot[i], "prefill");
-      const auto had = static_cast<std::int64_t>(before[static_cast<std::size_t>(i)].first);
+      const auto had = static_cast<std::int64_t>(before[static_cast<std::size_t>(i)].tokens);
       for (std::int64_t t = std::max<std::int64_t>(had - 1, 0); t + 1 < slot.length(); ++t) {
-        rows_[static_cast<std::size_t>(n++)] = {slot.token[static_cast<std::size_t>(t)], static_cast<std::int32_t>(t),
-                                                slot.block.data()};
-        if (n == engine_->max_rows()) flush();
+        add_row(slot, t);
+        if (static_cast<std::int64_t>(rows_.size()) == engine_->max_rows()) flush();
       }
     }
-    if (n > 0) flush();
+    if (!rows_.empty()) flush();
   } catch (...) {
     for (std::int64_t i = 0; i < a.n; ++i) {
       auto& slot = slot_at(a.slot[i], "prefill");
-      const auto [tokens, blocks] = before[static_cast<std::size_t>(i)];
+      const auto [tokens, blocks, recorded] = before[static_cast<std::size_t>(i)];
+      slot.recorded = recorded;
       slot.token.resize(tokens);
       while (slot.block.size() > blocks) {
         pool_.let_go(slot.block.back());
@@ -158,6 +198,8 @@ void Session::fork(const grpo_decode_fork& a) {
     to.block.push_back(pool_.take());
     if (cached % block_tokens != 0) engine_->copy_block(from.block[static_cast<std::size_t>(shared)], to.block.back());
     to.token.assign(from.token.begin(), from.token.end());
+    to.recorded = from.recorded;
+    to.epoch = from.epoch;
     to.assigned = false;
   }
 }
@@ -209,12 +251,13 @@ void Session::step(const grpo_decode_step& a, const std::function<void()>& stop)
     const auto n = static_cast<std::int64_t>(live_.size());
     for (std::int64_t first = 0; first < n; first += engine_->max_rows()) {
       const std::int64_t rows = std::min(engine_->max_rows(), n - first);
+      rows_.clear();
+      row_slot_.clear();
       for (std::int64_t r = 0; r < rows; ++r) {
-        const auto& slot = slots_[static_cast<std::size_t>(a.slot[live_[static_cast<std::size_t>(first + r)]])];
-        rows_[static_cast<std::size_t>(r)] = {slot.token.back(), static_cast<std::int32_t>(slot.length() - 1),
-                                              slot.block.data()};
+        auto& slot = slots_[static_cast<std::size_t>(a.slot[live_[static_cast<std::size_t>(first + r)]])];
+        add_row(slot, slot.length() - 1);
       }
-      engine_->run(rows_.data(), rows);
+      run_rows(peek);
       choose_rows(a, first, rows, k == 0);
     }
     if (peek) return;
@@ -245,7 +288,8 @@ void Session::choose_rows(const grpo_decode_step& a, std::int64_t first, std::in
                         slot.length() - slot.first_new,
                         slot.key,
                         a.force && first_token ? a.force[i] : -1};
-      const auto choice = choosers_[static_cast<std::size_t>(omp_get_thread_num())].choose(slot.sampling, place);
+      const auto& choice = choices_[static_cast<std::size_t>(r)] =
+          choosers_[static_cast<std::size_t>(omp_get_thread_num())].choose(slot.sampling, place);
       const std::int64_t at = i * a.room + a.count[i];
       a.token[at] = choice.token;
       if (a.logprob) a.logprob[at] = choice.logprob;
@@ -256,6 +300,8 @@ void Session::choose_rows(const grpo_decode_step& a, std::int64_t first, std::in
       const std::int64_t i = live_[static_cast<std::size_t>(first + begin + r)];
       auto& slot = slots_[static_cast<std::size_t>(a.slot[i])];
       const auto token = a.token[i * a.room + a.count[i]++];
+      if (slot.recorded != Record::unknown)
+        record_->score(slot.recorded, slot.sampling.temperature, choices_[static_cast<std::size_t>(r)], token);
       append(slot, token);
       const bool limit = slot.sampling.max_new > 0 && slot.length() - slot.first_new >= slot.sampling.max_new;
       a.ended[i] = slot.sampling.stops(token)                        ? GRPO_FINISH_STOP
@@ -272,6 +318,7 @@ void Session::release(std::int64_t n, const std::int64_t* which) {
     for (const auto block : slot.block) pool_.let_go(block);
     slot.token.clear();
     slot.block.clear();
+    slot.recorded = Record::unknown;
     slot.assigned = false;
   }
 }

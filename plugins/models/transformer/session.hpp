@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine.hpp"
+#include "record.hpp"
 #include "sampling.hpp"
 
 namespace grpo::transformer {
@@ -32,7 +33,8 @@ class Session {
   // what forks copy of theirs, is partly empty.
   static std::int64_t blocks_for(const grpo_decode_session& wanted);
 
-  Session(const Config& config, const grpo_decode_session& wanted, std::unique_ptr<Engine> engine);
+  // record: null if the engine cannot record.
+  Session(const Config& config, const grpo_decode_session& wanted, std::unique_ptr<Engine> engine, Record* record);
 
   std::int64_t free_tokens() const;
   void prefill(const grpo_decode_prefill& a, const std::function<void()>& stop);
@@ -43,8 +45,10 @@ class Session {
 
  private:
   struct Slot {
-    std::vector<std::int32_t> token;  // the last one is pending: its keys and values are not in the cache yet
-    std::vector<std::int32_t> block;  // enough for all tokens, the pending one too
+    std::vector<std::int32_t> token;          // the last one is pending: its keys and values are not in the cache yet
+    std::vector<std::int32_t> block;          // enough for all tokens, the pending one too
+    std::int32_t recorded = Record::unknown;  // the last token that is not pending
+    std::uint64_t epoch = 0;                  // of the record
     bool assigned = false;
     std::uint64_t key = 0;
     std::int64_t first_new = 0;  // length when it was assigned
@@ -54,6 +58,8 @@ class Session {
   Slot& slot_at(std::int64_t index, const char* what);
   void require_distinct(const std::int64_t* slots, std::int64_t n, const char* what);
   void append(Slot& slot, std::int32_t token);
+  void add_row(Slot& slot, std::int64_t position);
+  void run_rows(bool slots_stay);
   void choose_rows(const grpo_decode_step& a, std::int64_t first, std::int64_t n, bool first_token);
 
   const Config& config_;
@@ -62,9 +68,12 @@ class Session {
   BlockPool pool_;
   std::vector<Slot> slots_;
   std::vector<char> used_;  // [slots] scratch of require_distinct
-  std::vector<EngineRow> rows_;
+  Record* record_;
+  std::vector<EngineRow> rows_;     // of the next pass
+  std::vector<Slot*> row_slot_;     // their slots
   std::vector<std::int64_t> live_;  // rows of the step that have not ended
   std::vector<Chooser> choosers_;   // one a thread
+  std::vector<Choice> choices_;     // of the rows of logits at hand
 };
 
 }  // namespace grpo::transformer

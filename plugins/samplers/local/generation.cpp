@@ -254,9 +254,11 @@ void generation::prefill() {
     chunk_start_.assign(1, 0);
     chunk_token_.clear();
     int64_t left = s_.set.prefill_chunk;
+    uint32_t flags = GRPO_PREFILL_TRAIN;  // if all ask for it
     while (left > 0 && next < prompts_.size()) {
       const grpo_request& r = *prompts_[next];
       const int64_t n = std::min(left, r.n_prompt - done);
+      if (!(r.flags & GRPO_REQUEST_TRAIN)) flags = 0;
       chunk_slot_.push_back(prompt_slot_[next]);
       chunk_token_.insert(chunk_token_.end(), r.prompt + done, r.prompt + done + n);
       chunk_start_.push_back(static_cast<int64_t>(chunk_token_.size()));
@@ -266,6 +268,7 @@ void generation::prefill() {
     }
     grpo_decode_prefill a{};
     a.struct_size = sizeof a;
+    a.flags = flags;
     a.n = static_cast<int64_t>(chunk_slot_.size());
     a.slot = chunk_slot_.data();
     a.start = chunk_start_.data();

@@ -125,6 +125,7 @@ const grpo_request* Feed::open(Request request) {
   o.delivered.resize(static_cast<std::size_t>(o.request.n_samples));
   o.missing = o.request.n_samples;
   o.table.struct_size = sizeof o.table;
+  o.table.flags = o.request.train ? GRPO_REQUEST_TRAIN : 0;
   o.table.id = id;
   o.table.key = o.request.key;
   o.table.n_prompt = static_cast<std::int64_t>(o.request.prompt.size());

@@ -15,7 +15,8 @@ std::vector<plugins::Request> requests_for(const std::vector<Group>& groups, con
                         .key = grpo_random_key(options.key, static_cast<std::uint64_t>(options.first) + i),
                         .prompt = groups[i].prompt.ids,
                         .n_samples = options.group_size,
-                        .sampling = options.sampling});
+                        .sampling = options.sampling,
+                        .train = options.train});
   return requests;
 }
 

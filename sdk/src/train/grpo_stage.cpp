@@ -164,6 +164,7 @@ class GrpoStage {
     options.group_size = config_.algorithm.group_size;
     options.key = grpo_random_key(static_cast<std::uint64_t>(config_.run.seed), static_cast<std::uint64_t>(step));
     options.step = step;
+    options.train = true;
     if (settings_.console)
       options.progress = [this](double done, double total) { settings_.console->progress("rollout", done, total); };
     return options;

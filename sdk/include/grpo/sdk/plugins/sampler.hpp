@@ -38,6 +38,7 @@ struct Request {
   std::vector<std::int32_t> prompt = {};
   std::int64_t n_samples = 1;
   std::shared_ptr<const Sampling> sampling = {};  // null: the defaults
+  bool train = false;                             // GRPO_REQUEST_TRAIN
 };
 
 struct Completion {

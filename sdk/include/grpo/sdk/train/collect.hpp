@@ -18,6 +18,7 @@ struct RolloutOptions {
   std::uint64_t key = 0;   // prompt i draws with grpo_random_key(key, first + i); see random.h
   std::int64_t first = 0;  // of an evaluation in parts: the prompts before these
   std::int64_t step = 0;   // told to the rewards; 0 outside training
+  bool train = false;      // the update that follows trains on the completions
   const plugins::ColumnTypes* column_types = nullptr;       // of these prompts' dataset; null: the scorer's own
   std::function<void(double done, double total)> progress;  // completions
 };

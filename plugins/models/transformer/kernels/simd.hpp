@@ -5,8 +5,8 @@
 // a row's result does not depend on its neighbours. Rows are shared out over OpenMP's team (LibTorch's own).
 //
 // Matrices are row-major; a stride counts elements. No function allocates unless it says so.
-#ifndef GRPO_TRANSFORMER_SIMD_HPP
-#define GRPO_TRANSFORMER_SIMD_HPP
+#ifndef GRPO_TRANSFORMER_KERNELS_SIMD_HPP
+#define GRPO_TRANSFORMER_KERNELS_SIMD_HPP
 
 #include <cstdint>
 
@@ -33,24 +33,32 @@ void swiglu(const float* gate_up, std::int64_t rows, std::int64_t size, float* o
 // gate_up becomes its own derivative, given d out.
 void swiglu_backward(const float* dout, float* gate_up, std::int64_t rows, std::int64_t size);
 
-// Log of the sum of exp(z / t) over a row, and the entropy of softmax(z / t); sums in blocks of 512 into double.
-void log_sum_exp(const float* z, std::int64_t size, double temperature, double* lse, double* entropy);
+// The greatest z, the sum of e = exp((z - top) / t), and that of e (z - top) / t; sums in blocks of 512 into double.
+void sum_exponentials(const float* z, std::int64_t size, double temperature, float* top, double* sum, double* weighted);
 
 // z becomes dL/dz, but for the terms of the targets themselves: -p (a + b (log p + entropy)) / t.
 void softmax_backward(float* z, std::int64_t size, double temperature, double lse, double entropy, double a, double b);
 
-// e[i] = exp((z[i] - top) * scale); blocks[j]: the sum of e[512 j ...). Returns the sum of all.
-double exponentials(const float* z, std::int64_t size, float top, float scale, float* e, double* blocks);
+// e[i] = exp((z[i] - top) * scale); blocks[j]: the sum of e[512 j ...). Returns the sum of all; weighted: that of
+// e (z - top) scale.
+double exponentials(const float* z, std::int64_t size, float top, float scale, float* e, double* blocks,
+                    double* weighted);
 float maximum(const float* z, std::int64_t size);
 
-// A weight [outputs, inputs] in panels of 16 outputs: [outputs / 16][inputs][16], the last panel filled with zeros.
+// out[i] = from[places[i]], rows of `size`.
+void gather(const float* from, std::int64_t size, const std::int64_t* places, std::int64_t n, float* out);
+
+// A weight [outputs, inputs] in groups of linear_width outputs: [groups][inputs][linear_width], the last group filled
+// with zeros.
+constexpr std::int64_t linear_width = 48;
 std::int64_t packed_size(std::int64_t outputs, std::int64_t inputs);
 void pack(const float* weight, std::int64_t outputs, std::int64_t inputs, float* packed);
 
-// y = x weight^T (+ bias) (+ y if add). x: [rows, inputs], y: [rows, outputs]. A row's sums run over the inputs in
-// order.
+// y = x weight^T (+ bias) (+ residual). x: [rows, inputs]; y: [rows, outputs], and residual, which may be y itself.
+// scratch: linear_scratch(rows, inputs) floats. A row's sums run over the inputs in order.
+std::int64_t linear_scratch(std::int64_t rows, std::int64_t inputs);
 void linear(const float* x, std::int64_t rows, const float* packed, const float* bias, std::int64_t outputs,
-            std::int64_t inputs, bool add, float* y, std::int64_t y_stride);
+            std::int64_t inputs, const float* residual, float* y, float* scratch);
 
 // Attention of one token over a cache in blocks of 16 tokens: keys [kv_heads][size][16], values [kv_heads][16][size].
 struct CachedQuery {
@@ -58,6 +66,7 @@ struct CachedQuery {
   const std::int32_t* block;   // the sequence's blocks
   std::int64_t first, length;  // tokens [first, length) are seen
   float* out;                  // [kv_heads * group, size]
+  float* lse;                  // [kv_heads * group] log of the sum of exp(score); null: not wanted
 };
 // Floats of scratch for sequences of up to `longest` tokens.
 std::int64_t cached_attention_scratch(std::int64_t longest, std::int64_t group);

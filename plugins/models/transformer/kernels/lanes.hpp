@@ -1,0 +1,67 @@
+// lanes.hpp: vectors of 16 floats, for the files of this folder alone.
+//
+// Each loop is compiled for three instruction sets (CLONES) and the machine picks at load. Vectors wider than the
+// baseline's registers never cross a call that is not inlined, so their calling convention does not matter.
+#ifndef GRPO_TRANSFORMER_KERNELS_LANES_HPP
+#define GRPO_TRANSFORMER_KERNELS_LANES_HPP
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define CLONES
+#endif
+#define INLINE __attribute__((always_inline)) static inline
+
+namespace grpo::transformer::simd {
+
+constexpr std::int64_t lanes = 16;
+using Floats = float __attribute__((vector_size(64)));
+using Ints = std::int32_t __attribute__((vector_size(64)));
+
+INLINE void load(const float* from, Floats& to) { std::memcpy(&to, from, sizeof to); }
+INLINE void store(const Floats& from, float* to) { std::memcpy(to, &from, sizeof from); }
+
+// The lanes added in pairs: the same order everywhere.
+INLINE float sum_lanes(const Floats& v) {
+  float x[lanes];
+  store(v, x);
+  for (std::int64_t half = lanes / 2; half > 0; half /= 2)
+    for (std::int64_t i = 0; i < half; ++i) x[i] += x[i + half];
+  return x[0];
+}
+
+// exp to about 1 ulp: x = n ln 2 + r, a polynomial in r, n into the exponent. Under -87.3: 0.
+INLINE void exp_lanes(const Floats& x, Floats& y) {
+  const Floats magic = Floats{} + 12582912.0f;  // 1.5 * 2^23: rounds to an integer in the low bits
+  const Floats clamped = x > -87.3f ? (x < 88.7f ? x : Floats{} + 88.7f) : Floats{} - 87.3f;
+  const Floats shifted = clamped * 1.44269504088896341f + magic;
+  const Floats n = shifted - magic;
+  const Floats r = clamped - n * 0.693359375f + n * 2.12194440e-4f;
+  Floats p = Floats{} + 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  Ints bits, power;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  std::memcpy(&power, &p, sizeof power);
+  power += bits << 23;
+  std::memcpy(&p, &power, sizeof p);
+  y = x > -87.3f ? p : Floats{};
+}
+
+INLINE float exp_one(float x) {
+  const Floats v = Floats{} + x;
+  Floats y;
+  exp_lanes(v, y);
+  return y[0];
+}
+
+}  // namespace grpo::transformer::simd
+
+#endif
