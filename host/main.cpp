@@ -14,7 +14,7 @@ namespace {
 // the system has put aside while it spins for the others. Threads that sleep at once cost a wake-up a loop instead,
 // which trebles the time of a tiny model. So they spin for some microseconds, then sleep. What the user has set stays.
 void let_idle_threads_sleep() {
-  if (!std::getenv("OMP_WAIT_POLICY")) setenv("GOMP_SPINCOUNT", "3000", /*overwrite=*/0);
+  if (!std::getenv("OMP_WAIT_POLICY")) setenv("GOMP_SPINCOUNT", "1000", /*overwrite=*/0);
 }
 
 }  // namespace

@@ -15,8 +15,8 @@ std::vector<std::int32_t> tokens(std::mt19937& random, std::size_t n) {
   return out;
 }
 
-Model open(const std::string& name, double record_gib) {
-  return Model({{"path", (models() / name).string()}, {"record_gib", record_gib}});
+Model open(const std::string& name, double activation_gib) {
+  return Model({{"path", (models() / name).string()}, {"activation_gib", activation_gib}});
 }
 
 // Two prompts, of which the second is prefilled in two chunks, and four completions of each.

@@ -19,6 +19,8 @@ at::Device device_of(const Options& o) {
   return at::Device(at::kCUDA, 0);
 }
 
+std::int64_t gibibytes(double n) { return static_cast<std::int64_t>(n * (1 << 30)); }
+
 at::ScalarType type_of(const Options& o) { return o.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat; }
 
 // Threads are set before the first operation, and belong to the calling thread.
@@ -66,7 +68,7 @@ Options read_options(const grpo_options* in) {
   o.trainable = grpo_option_integer(in, "trainable", 1) != 0;
   o.logits_chunk = grpo_option_integer(in, "logits_chunk", o.logits_chunk);
   o.threads = grpo_option_integer(in, "threads", o.threads);
-  o.record_gib = grpo_option_number(in, "record_gib", o.record_gib);
+  o.activation_gib = grpo_option_number(in, "activation_gib", o.activation_gib);
   require(!o.path.empty(), "option path is missing: the model's Hugging Face directory");
   const auto one_of = [](const char* key, const std::string& value, std::initializer_list<const char*> known) {
     std::string list;
@@ -82,7 +84,7 @@ Options read_options(const grpo_options* in) {
   one_of("kernels", o.kernels, {"auto", "portable"});
   require(o.logits_chunk > 0, "option logits_chunk is not above 0");
   require(o.threads >= 0, "option threads is negative");
-  require(o.record_gib >= 0, "option record_gib is negative");
+  require(o.activation_gib >= 0, "option activation_gib is negative");
   return o;
 }
 
@@ -90,9 +92,9 @@ Model::Model(const Options& o)
     : config_(configure(o)),
       weights_(make_layout(config_), device_of(o), type_of(o), o.trainable),
       fast_(o.kernels == "auto" && o.device == "cpu" && o.dtype == "float32"),
-      network_(config_, weights_, fast_, o.logits_chunk),
-      record_(fast_ && o.trainable && o.record_gib > 0
-                  ? std::make_unique<Record>(config_, static_cast<std::int64_t>(o.record_gib * (1 << 30)))
+      network_(config_, weights_, fast_, o.logits_chunk, gibibytes(o.activation_gib)),
+      record_(fast_ && o.trainable && o.activation_gib > 0
+                  ? std::make_unique<Record>(config_, gibibytes(o.activation_gib))
                   : nullptr),
       engine_model_{config_, weights_, version_, nullptr, record_.get()} {
   if (o.init == "random") {

@@ -20,7 +20,7 @@ struct Options {
   std::string path, dtype = "float32", device = "cpu", init = "checkpoint", kernels = "auto";
   std::uint64_t seed = 0;
   std::int64_t logits_chunk = 256, threads = 0;
-  double record_gib = 4;
+  double activation_gib = 4;
   bool trainable = true;
 };
 Options read_options(const grpo_options* options);

@@ -26,11 +26,13 @@ std::pair<Tensor, Tensor> rope_tables(const Config& config, const std::int32_t* 
   return {cos.to(device), sin.to(device)};
 }
 
-Network::Network(const Config& config, Weights& weights, bool fast, std::int64_t logits_chunk)
+Network::Network(const Config& config, Weights& weights, bool fast, std::int64_t logits_chunk,
+                 std::int64_t activation_bytes)
     : config_(config),
       weights_(weights),
       fast_(fast),
       logits_chunk_(logits_chunk),
+      activation_bytes_(activation_bytes),
       ops_(fast ? make_cpu_ops() : make_portable_ops()),
       scratch_(weights.device()),
       type_(weights.compute_type()) {}
@@ -61,17 +63,21 @@ void Network::linear_backward(const Tensor& dy, const Tensor& x, const Range& we
   at::mm_out(to, dy, weights_.matrix(weight));
 }
 
-Tensor Network::layer_forward(std::size_t index, const Tensor& x, Activations& keep, bool train) {
+// Everything but the layer's output goes into `arena`.
+LayerActivations Network::layer_activations(std::size_t index, const Tensor& x, const Activations& keep, Arena& arena) {
   const LayerLayout& l = weights_.layout().layers[index];
   const std::int64_t n = x.size(0), size = config_.head_dim, heads = config_.heads, kv_heads = config_.kv_heads;
   LayerActivations a;
-  Arena& arena = keep.arena;
-  const auto temporary = scratch_.mark();
-
   a.x = x;
+  a.qkv = arena.take({n, config_.qkv_size()}, type_);
+  a.attention = arena.take({n, heads, size}, type_);
+  a.lse = arena.take({n, heads}, at::kFloat);
+  a.middle = arena.take({n, config_.hidden}, at::kFloat);
+  a.gate_up = arena.take({n, 2 * config_.ffn}, type_);
+  const auto temporary = scratch_.mark();  // after them, for they may be in scratch memory too
+
   const auto normed = scratch_.take({n, config_.hidden}, type_);
   ops_->rms_norm(one_group(x), weights_.norm(l.input_norm), config_.norm_eps, one_group(normed), {});
-  a.qkv = arena.take({n, config_.qkv_size()}, type_);
   linear(normed, l.qkv, l.qkv_bias, a.qkv);
 
   const auto by_head = a.qkv.view({n, heads + 2 * kv_heads, size});
@@ -85,46 +91,62 @@ Tensor Network::layer_forward(std::size_t index, const Tensor& x, Activations& k
   }
   ops_->rope(qk, keep.cos, keep.sin, false);
 
-  a.attention = arena.take({n, heads, size}, type_);
-  a.lse = arena.take({n, heads}, at::kFloat);
   attention(keep.forest.blocks(config_.window[index]), qk.narrow(1, 0, heads), qk.narrow(1, heads, kv_heads), v, fast_,
             a.attention, a.lse);
 
-  a.middle = arena.take({n, config_.hidden}, at::kFloat);
   const auto branch = scratch_.take({n, config_.hidden}, type_);
   linear(a.attention.view({n, config_.q_size()}), l.o, l.o_bias, branch);
   at::add_out(a.middle, x, branch);
 
   ops_->rms_norm(one_group(a.middle), weights_.norm(l.post_norm), config_.norm_eps, one_group(normed), {});
-  a.gate_up = arena.take({n, 2 * config_.ffn}, type_);
   linear(normed, l.gate_up, l.gate_up_bias, a.gate_up);
-  const auto active = scratch_.take({n, config_.ffn}, type_);
-  ops_->swiglu(a.gate_up, active);
-  linear(active, l.down, l.down_bias, branch);
-  auto next = arena.take({n, config_.hidden}, at::kFloat);
-  at::add_out(next, a.middle, branch);
   scratch_.rewind(temporary);
-  if (train) keep.layers.push_back(std::move(a));
-  return next;
+  return a;
+}
+
+// next = middle + down(silu(gate) up)
+void Network::layer_output(std::size_t index, const LayerActivations& a, const Tensor& next) {
+  const LayerLayout& l = weights_.layout().layers[index];
+  const auto temporary = scratch_.mark();
+  const auto active = scratch_.take({next.size(0), config_.ffn}, type_);
+  ops_->swiglu(a.gate_up, active);
+  const auto branch = scratch_.take(next.sizes(), type_);
+  linear(active, l.down, l.down_bias, branch);
+  auto to = next;
+  at::add_out(to, a.middle, branch);
+  scratch_.rewind(temporary);
+}
+
+// What does not fit into the budget is computed again in backward: of such a layer only the input is kept.
+std::int64_t Network::layers_kept_whole(std::int64_t tokens) const {
+  const std::int64_t type_size = static_cast<std::int64_t>(c10::elementSize(type_));
+  const std::int64_t inputs = tokens * config_.hidden * std::int64_t{sizeof(float)};
+  const std::int64_t rest = tokens * (type_size * (config_.qkv_size() + config_.q_size() + 2 * config_.ffn) +
+                                      std::int64_t{sizeof(float)} * (config_.heads + config_.hidden));
+  return std::clamp<std::int64_t>((activation_bytes_ - config_.layers * inputs) / rest, 0, config_.layers);
 }
 
 // The residual stream after the last layer, at the tokens that have targets: [R, hidden].
 Tensor Network::last_rows(Activations& keep, bool train, const std::function<void()>& stop) {
   const Forest& forest = keep.forest;
   const auto device = weights_.device();
-  auto x = keep.arena.take({forest.tokens, config_.hidden}, at::kFloat);
+  const auto stream = [&] { return keep.arena.take({forest.tokens, config_.hidden}, at::kFloat); };
+  auto x = stream();
   x.copy_(weights_.matrix(weights_.layout().embedding).index_select(0, index_tensor(forest.token, device)));
-  const auto base = keep.arena.mark();
-  Tensor carried = train ? Tensor() : scratch_.take({forest.tokens, config_.hidden}, at::kFloat);
-  for (std::size_t i = 0; i < weights_.layout().layers.size(); ++i) {
+  const std::int64_t whole = train ? layers_kept_whole(forest.tokens) : 0;
+  for (std::int64_t i = 0; i < config_.layers; ++i) {
     stop();
-    const auto next = layer_forward(i, x, keep, train);
-    if (train) {
-      x = next;
-    } else {  // nothing of the layer is kept but its result
-      x = carried.copy_(next);
-      keep.arena.rewind(base);
+    const auto temporary = scratch_.mark();
+    auto a = layer_activations(static_cast<std::size_t>(i), x, keep, i < whole ? keep.arena : scratch_);
+    const auto next = train ? stream() : x;
+    layer_output(static_cast<std::size_t>(i), a, next);
+    if (i >= whole) {
+      a = {};
+      a.x = x;
+      scratch_.rewind(temporary);
     }
+    if (train) keep.layers.push_back(std::move(a));
+    x = next;
   }
   const auto rows = keep.arena.take({forest.rows(), config_.hidden}, at::kFloat);
   return rows.copy_(x.index_select(0, index_tensor(forest.row_token, device)));
@@ -255,7 +277,8 @@ void Network::layer_backward(std::size_t index, Activations& keep, const Tensor&
   const LayerLayout& l = weights_.layout().layers[index];
   const std::int64_t n = dx.size(0), size = config_.head_dim, heads = config_.heads, kv_heads = config_.kv_heads;
   const auto temporary = scratch_.mark();
-  const LayerActivations a = keep.record ? recorded_layer(index, keep) : keep.layers[index];
+  LayerActivations a = keep.record ? recorded_layer(index, keep) : keep.layers[index];
+  if (!a.qkv.defined()) a = layer_activations(index, a.x, keep, scratch_);
   const auto rstd = scratch_.take({n, 1}, at::kFloat);
   const auto norm_backward = [&](const Tensor& dy, const Tensor& x, const Range& weight) {
     ops_->rms_norm_backward(one_group(dy), one_group(x), weights_.norm(weight), rstd, one_group(dx), true,

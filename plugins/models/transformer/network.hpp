@@ -19,7 +19,7 @@
 
 namespace grpo::transformer {
 
-// What one layer keeps, T tokens; as in Record::Layer.
+// What one layer keeps, T tokens; as in Record::Layer. Where memory is short only x, the rest undefined.
 struct LayerActivations {
   at::Tensor x;               // [T, hidden]
   at::Tensor qkv;             // [T, q + 2 kv]; RoPE applied unless the model norms q and k
@@ -46,7 +46,8 @@ struct Activations {
 class Network {
  public:
   // fast: single-pass loops and fused attention; needs fp32 in host memory.
-  Network(const Config& config, Weights& weights, bool fast, std::int64_t logits_chunk);
+  // activation_bytes: what one forward may keep for its backward; layers beyond it are computed twice.
+  Network(const Config& config, Weights& weights, bool fast, std::int64_t logits_chunk, std::int64_t activation_bytes);
 
   // logprob, entropy (may be null): [targets] in the caller's order. With train, `keep` serves one backward. stop is
   // asked before each layer and throws to end the call.
@@ -58,7 +59,9 @@ class Network {
  private:
   at::Tensor last_rows(Activations& keep, bool train, const std::function<void()>& stop);
   at::Tensor recorded_last_rows(const Activations& keep);
-  at::Tensor layer_forward(std::size_t index, const at::Tensor& x, Activations& keep, bool train);
+  std::int64_t layers_kept_whole(std::int64_t tokens) const;
+  LayerActivations layer_activations(std::size_t index, const at::Tensor& x, const Activations& keep, Arena& arena);
+  void layer_output(std::size_t index, const LayerActivations& a, const at::Tensor& next);
   void layer_backward(std::size_t index, Activations& keep, const at::Tensor& dx);
   LayerActivations recorded_layer(std::size_t index, const Activations& keep);
   void linear(const at::Tensor& x, const Range& weight, const Range& bias, const at::Tensor& y) const;
@@ -73,7 +76,7 @@ class Network {
   const Config& config_;
   Weights& weights_;
   bool fast_;
-  std::int64_t logits_chunk_;
+  std::int64_t logits_chunk_, activation_bytes_;
   std::unique_ptr<Ops> ops_;
   Arena scratch_;
   at::ScalarType type_;

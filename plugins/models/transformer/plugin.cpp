@@ -21,7 +21,7 @@ GRPO_MANIFEST({
       "seed": {"type": "integer", "default": 0, "minimum": 0, "description": "of random weights"},
       "logits_chunk": {"type": "integer", "default": 256, "minimum": 1, "description": "rows of logits held at once"},
       "threads": {"type": "integer", "default": 0, "minimum": 0, "description": "0: as many as there are cores"},
-      "record_gib": {"type": "number", "default": 4, "minimum": 0, "description": "memory in GiB for what decoding computes: a forward pass over a rollout that fits needs no second computation of it; 0: compute it again"},
+      "activation_gib": {"type": "number", "default": 4, "minimum": 0, "description": "memory in GiB for activations: for those of the rollout, which training then need not compute again, and for those of one forward pass until its backward; what does not fit is computed twice"},
       "kernels": {"type": "string", "default": "auto", "enum": ["auto", "portable"], "description": "portable: LibTorch operations only, the reference for the others"}
     },
     "offers": ["grpo.decode/1"]
