@@ -32,6 +32,9 @@ inline std::string_view view(grpo_str s) { return {s.data, static_cast<std::size
 template <class T>
 class span {
  public:
+  using value_type = std::remove_cv_t<T>;
+  using iterator = T*;
+  using const_iterator = T*;
   constexpr span() = default;
   template <class Number, class = std::enable_if_t<std::is_integral_v<Number>>>
   constexpr span(T* data, Number n) : data_(data), n_(static_cast<std::size_t>(n)) {}
