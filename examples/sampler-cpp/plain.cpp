@@ -10,6 +10,8 @@ GRPO_MANIFEST({
     "room": {"type": "integer", "default": 16, "minimum": 1, "description": "tokens a step makes for a sample"}}}]
 });
 
+namespace {
+
 struct plain : grpo::bound_sampler {
   std::int64_t room;
   explicit plain(grpo::options o) : room(o.integer("room", 16, 1, 1 << 16)) {}
@@ -79,4 +81,7 @@ struct plain : grpo::bound_sampler {
   grpo::decoded step_;
   std::vector<std::uint64_t> cancels_;
 };
+
+}  // namespace
+
 GRPO_SAMPLER(plain, "plain");

@@ -39,10 +39,14 @@ namespace grpo {
 inline namespace v1 {
 namespace detail {
 
-template <class Author, class = void>
-struct translates : std::false_type {};
-template <class Author>
-struct translates<Author, std::void_t<decltype(Author::translate())>> : std::true_type {};
+// Does Uses<T> compile? Uses is an alias for the type of an expression.
+template <template <class> class Uses, class T, class = void>
+struct has : std::false_type {};
+template <template <class> class Uses, class T>
+struct has<Uses, T, std::void_t<Uses<T>>> : std::true_type {};
+
+template <class T>
+using uses_translate = decltype(T::translate());
 
 struct no_scope {};
 template <class Author, class = void>
@@ -57,7 +61,7 @@ struct scope_of<Author, std::void_t<typename Author::scope>> {
 // Runs body with the author's hooks.
 template <class Author, class Body>
 void with_hooks(Body&& body) {
-  if constexpr (translates<Author>::value) {
+  if constexpr (has<uses_translate, Author>::value) {
     try {
       [[maybe_unused]] const typename scope_of<Author>::type scope{};
       body();

@@ -85,27 +85,25 @@ class forward_pass {
 
 namespace detail {
 
-template <class T, class = void>
-struct trains : std::false_type {};
 template <class T>
-struct trains<T, std::void_t<decltype(std::declval<T&>().backward(std::declval<const grpo_backward&>(),
-                                                                  std::declval<const call&>()))>> : std::true_type {};
-template <class T, class = void>
-struct exports : std::false_type {};
+using uses_model_info = decltype(std::declval<T&>().info());
 template <class T>
-struct exports<T, std::void_t<decltype(std::declval<T&>().export_weights(
-                      std::declval<const grpo_tensor_sink&>(), std::declval<const call&>()))>> : std::true_type {};
-template <class T, class = void>
-struct imports : std::false_type {};
+using uses_parameters = decltype(std::declval<T&>().parameters());
 template <class T>
-struct imports<T, std::void_t<decltype(std::declval<T&>().import_weights(
-                      std::int64_t{}, std::declval<const grpo_tensor_source&>(), std::declval<const call&>()))>>
-    : std::true_type {};
-template <class T, class = void>
-struct decodes : std::false_type {};
+using uses_forward = decltype(std::uint64_t{
+    std::declval<T&>().forward(std::declval<const forward_pass&>(), std::declval<const call&>())});
 template <class T>
-struct decodes<T, std::void_t<decltype(std::declval<T&>().open_session(
-                      std::declval<const grpo_decode_session&>(), std::declval<const call&>()))>> : std::true_type {};
+using uses_backward =
+    decltype(std::declval<T&>().backward(std::declval<const grpo_backward&>(), std::declval<const call&>()));
+template <class T>
+using uses_export =
+    decltype(std::declval<T&>().export_weights(std::declval<const grpo_tensor_sink&>(), std::declval<const call&>()));
+template <class T>
+using uses_import = decltype(std::declval<T&>().import_weights(
+    std::int64_t{}, std::declval<const grpo_tensor_source&>(), std::declval<const call&>()));
+template <class T>
+using uses_session =
+    decltype(std::declval<T&>().open_session(std::declval<const grpo_decode_session&>(), std::declval<const call&>()));
 
 inline void refuse_unknown(std::uint32_t flags, std::uint32_t known, const char* where) {
   if (flags & ~known)
@@ -123,8 +121,7 @@ inline void refuse_extras(const grpo_model_info& info, const void* position, std
 // grpo.decode/1 of a model.
 template <class Model>
 struct decode_table {
-  using session_type = typename decltype(std::declval<Model&>().open_session(
-      std::declval<const grpo_decode_session&>(), std::declval<const call&>()))::element_type;
+  using session_type = typename detail::uses_session<Model>::element_type;
   struct open_one {
     Model& model;
     std::unique_ptr<session_type> session;
@@ -169,9 +166,17 @@ struct decode_table {
 
 template <class Model>
 struct model_table {
+  static_assert(detail::has<detail::uses_model_info, Model>::value &&
+                    detail::has<detail::uses_parameters, Model>::value,
+                "a model has `const grpo_model_info& info() const noexcept` and `grpo::span<const grpo_parameter* "
+                "const> parameters() const noexcept`");
+  static_assert(detail::has<detail::uses_forward, Model>::value,
+                "a model has `std::uint64_t forward(const grpo::forward_pass&, const grpo::call&)`");
+  static constexpr bool decodes = detail::has<detail::uses_session, Model>::value;
+
   static Model& own(void* handle) { return detail::own<Model>(handle); }
   static const void* query([[maybe_unused]] void* handle, [[maybe_unused]] const char* id) noexcept {
-    if constexpr (detail::decodes<Model>::value) {
+    if constexpr (decodes) {
       if (std::strcmp(id, GRPO_DECODE_ID) == 0) return &decode_table<Model>::table;
     }
     return nullptr;
@@ -218,18 +223,18 @@ struct model_table {
     t.struct_size = sizeof t;
     t.open = detail::open<Model>;
     t.close = detail::close<Model>;
-    if constexpr (detail::decodes<Model>::value) t.query = query;
+    if constexpr (decodes) t.query = query;
     t.describe = describe;
     t.parameters = parameters;
     t.forward = forward;
-    if constexpr (detail::trains<Model>::value) {
+    if constexpr (detail::has<detail::uses_backward, Model>::value) {
       t.backward = backward;
       t.drop = drop;
       t.zero_grad = zero_grad;
       t.commit = commit;
     }
-    if constexpr (detail::exports<Model>::value) t.export_weights = export_weights;
-    if constexpr (detail::imports<Model>::value) t.import_weights = import_weights;
+    if constexpr (detail::has<detail::uses_export, Model>::value) t.export_weights = export_weights;
+    if constexpr (detail::has<detail::uses_import, Model>::value) t.import_weights = import_weights;
     return t;
   }
   static constexpr grpo_model table = make();

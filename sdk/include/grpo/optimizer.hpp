@@ -65,11 +65,19 @@ struct may_cut_anywhere : std::false_type {};
 template <class T>
 struct may_cut_anywhere<T, std::enable_if_t<T::cut_anywhere>> : std::true_type {};
 
-template <class T, class = void>
-struct hears_state_written : std::false_type {};
 template <class T>
-struct hears_state_written<T, std::void_t<decltype(std::declval<T&>().state_written(std::declval<const call&>()))>>
-    : std::true_type {};
+using uses_bind =
+    decltype(std::declval<T&>().bind(std::declval<span<const grpo_slice* const>>(), std::declval<const call&>()));
+template <class T>
+using uses_squared_norm = decltype(double{std::declval<T&>().squared_norm(std::declval<const call&>())});
+template <class T>
+using uses_step =
+    decltype(std::declval<T&>().step(std::declval<const grpo_optimizer_step&>(), std::declval<const call&>()));
+template <class T>
+using uses_state_written = decltype(std::declval<T&>().state_written(std::declval<const call&>()));
+template <class T>
+using uses_rule =
+    decltype(std::declval<const T&>().step(std::declval<const grpo_optimizer_step&>())(std::declval<const stretch&>()));
 
 // The state of an elementwise rule: an array, a function, or none.
 template <class T, class = void>
@@ -99,6 +107,10 @@ struct largest_gradient_of<T, std::void_t<decltype(T::largest_gradient)>> {
 // The optimizer of a rule for one element.
 template <class Rule>
 class elementwise {
+  static_assert(detail::has<detail::uses_rule, Rule>::value,
+                "a rule has `auto step(const grpo_optimizer_step&) const`, which returns a function of `const "
+                "grpo::stretch&`");
+
  public:
   static constexpr bool cut_anywhere = true;
 
@@ -121,6 +133,14 @@ class elementwise {
 
 template <class Optimizer>
 struct optimizer_table {
+  static_assert(detail::has<detail::uses_bind, Optimizer>::value,
+                "an optimizer has `void bind(grpo::span<const grpo_slice* const>, const grpo::call&)`; or is its rule "
+                "to be wrapped in grpo::elementwise?");
+  static_assert(detail::has<detail::uses_squared_norm, Optimizer>::value,
+                "an optimizer has `double squared_norm(const grpo::call&)`");
+  static_assert(detail::has<detail::uses_step, Optimizer>::value,
+                "an optimizer has `void step(const grpo_optimizer_step&, const grpo::call&)`");
+
   static grpo_status bind(void* handle, const grpo_call* c, std::int64_t n, const grpo_slice* const* list) noexcept {
     return detail::guarded_bind<Optimizer>(
         handle, c, [&](Optimizer& own) { own.bind(span<const grpo_slice* const>(list, n), call(c)); });
@@ -145,7 +165,7 @@ struct optimizer_table {
   }
   static grpo_status state_written(void* handle, const grpo_call* c) noexcept {
     return detail::guarded_bound<Optimizer>(handle, c, [&]([[maybe_unused]] Optimizer& own) {
-      if constexpr (detail::hears_state_written<Optimizer>::value) own.state_written(call(c));
+      if constexpr (detail::has<detail::uses_state_written, Optimizer>::value) own.state_written(call(c));
     });
   }
 

@@ -276,25 +276,31 @@ class bound_sampler {
 
 namespace detail {
 
-template <class T, class = void>
-struct binds : std::false_type {};
 template <class T>
-struct binds<T, std::void_t<decltype(std::declval<T&>().bind(std::declval<const grpo_sampler_binding&>(),
-                                                             std::declval<const call&>()))>> : std::true_type {};
-template <class T, class = void>
-struct takes_updates : std::false_type {};
+using uses_generate = decltype(std::declval<T&>().generate(std::declval<feed&>(), std::declval<const call&>()));
 template <class T>
-struct takes_updates<T, std::void_t<decltype(std::declval<T&>().update_end(true, std::declval<const call&>()))>>
-    : std::true_type {};
-template <class T, class = void>
-struct pauses : std::false_type {};
+using uses_info = decltype(std::declval<T&>().info());
 template <class T>
-struct pauses<T, std::void_t<decltype(std::declval<T&>().resume(std::declval<const call&>()))>> : std::true_type {};
+using uses_cancel = decltype(std::declval<T&>().cancel(std::uint64_t{}));
+template <class T>
+using uses_binding =
+    decltype(std::declval<T&>().bind(std::declval<const grpo_sampler_binding&>(), std::declval<const call&>()));
+template <class T>
+using uses_updates = decltype(std::declval<T&>().update_end(true, std::declval<const call&>()));
+template <class T>
+using uses_resume = decltype(std::declval<T&>().resume(std::declval<const call&>()));
 
 }  // namespace detail
 
 template <class Sampler>
 struct sampler_table {
+  static_assert(detail::has<detail::uses_generate, Sampler>::value,
+                "a sampler has `void generate(grpo::feed&, const grpo::call&)`");
+  static_assert(detail::has<detail::uses_info, Sampler>::value && detail::has<detail::uses_cancel, Sampler>::value,
+                "a sampler has `const grpo_sampler_info& info() const noexcept` and `void cancel(std::uint64_t) "
+                "noexcept`, or gets them from grpo::bound_sampler");
+  static constexpr bool binds = detail::has<detail::uses_binding, Sampler>::value;
+
   static Sampler& own(void* handle) { return detail::own<Sampler>(handle); }
   static const grpo_sampler_info* describe(void* handle) noexcept { return &own(handle).info(); }
   static grpo_status bind(void* handle, const grpo_call* c, const grpo_sampler_binding* to) noexcept {
@@ -306,7 +312,7 @@ struct sampler_table {
       feed from(f, c);
       s.generate(from, call(c));
     };
-    if constexpr (detail::binds<Sampler>::value) {
+    if constexpr (binds) {
       return detail::guarded_bound<Sampler>(handle, c, run);
     } else {
       return detail::guarded<Sampler>(c, [&] { run(own(handle)); });
@@ -335,15 +341,15 @@ struct sampler_table {
     t.describe = describe;
     t.generate = generate;
     t.cancel = cancel;
-    if constexpr (detail::binds<Sampler>::value) {
+    if constexpr (binds) {
       t.bind = bind;
       t.model_changed = model_changed;
     }
-    if constexpr (detail::takes_updates<Sampler>::value) {
+    if constexpr (detail::has<detail::uses_updates, Sampler>::value) {
       t.update_begin = update_begin;
       t.update_end = update_end;
     }
-    if constexpr (detail::pauses<Sampler>::value) {
+    if constexpr (detail::has<detail::uses_resume, Sampler>::value) {
       t.pause = pause;
       t.resume = resume;
     }
