@@ -41,7 +41,7 @@ struct plain : grpo::bound_sampler {
       live.push_back(i);
       keys.push_back(grpo_random_key(r.key, std::uint64_t(i)));
     }
-    session.prefill(call, 0, {r.prompt, r.n_prompt});
+    session.prefill(call, 0, {r.prompt, r.n_prompt}, r.flags & GRPO_REQUEST_TRAIN ? GRPO_PREFILL_TRAIN : 0);
     if (r.n_samples > 1) session.fork(call, {origin.data(), r.n_samples - 1}, {live.data() + 1, r.n_samples - 1});
     session.assign(call, live, keys, std::vector<const grpo_sampling*>(live.size(), r.sampling));
 

@@ -141,6 +141,7 @@ struct decode_table {
   static std::int64_t free_tokens(void* session) noexcept { return of(session).session->free_tokens(); }
   static grpo_status prefill(void* session, const grpo_call* c, const grpo_decode_prefill* a) noexcept {
     return detail::guarded<Model>(c, [&] {
+      detail::refuse_unknown(a->flags, GRPO_PREFILL_TRAIN, "prefill");
       detail::refuse_extras(of(session).model.info(), a->position, a->n_extras, "prefill");
       of(session).session->prefill(*a, call(c));
     });
