@@ -48,6 +48,27 @@ TEST(ExamplePlugins, AreUsedInARun) {
   }
 }
 
+// Model, sampler and optimizer of a stranger in the place of ours.
+TEST(ExamplePlugins, TrainAModelOfTheirOwn) {
+  Scratch dir;
+  make_run(dir.path());
+  const auto result =
+      host("train" + shipped_and_examples +
+               " --config run.yaml model.plugin=bigram model.options.vocabulary=512 sampler.plugin=plain"
+               " optimizer.plugin=lion optimizer.learning_rate=0.05 run.max_steps=12",
+           dir.path());
+  ASSERT_EQ(result.status, 0) << result.err;
+  const auto rows = read_jsonl(dir / "out/metrics.jsonl");
+  ASSERT_EQ(rows.size(), 12u);
+  double first = 0, last = 0;
+  for (std::size_t i = 0; i < 4; ++i) {
+    first += rows[i]["reward"].get<double>();
+    last += rows[rows.size() - 1 - i]["reward"].get<double>();
+  }
+  EXPECT_GT(last, first);
+  EXPECT_TRUE(std::filesystem::exists(dir / "out/checkpoint-12"));
+}
+
 TEST(ExamplePlugins, AnOptionOfTheirsIsCheckedBeforeTheRun) {
   Scratch dir;
   make_example_run(dir);

@@ -13,8 +13,9 @@ mkdir -p "$work/plugins"
 [ ! -e "$work/sdk/include/grpo/sdk" ] || { echo "the author component holds headers of the host side" >&2; exit 1; }
 
 # Somewhere else than the source tree, so that nothing but the package can be found.
-cp -r "$source"/examples/{reward-c,reward-cpp,getting-started} "$work"
-for example in reward-c reward-cpp getting-started; do
+examples="reward-c reward-cpp optimizer-cpp sampler-cpp model-cpp getting-started"
+for example in $examples; do
+  cp -r "$source/examples/$example" "$work"
   (
     cd "$work/$example"
     "$cmake" -S . -B build -DCMAKE_PREFIX_PATH="$work/sdk" -DCMAKE_BUILD_TYPE=Release \

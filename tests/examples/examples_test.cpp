@@ -4,23 +4,19 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "examples.hpp"
 #include "grpo/sdk/plugins/reward.hpp"
 
 namespace grpo::plugins {
 namespace {
 
-Registry examples() {
-  RegistrySettings settings;
-  settings.probe_cache.clear();
-  Registry registry(settings);
-  registry.add_directory(EXAMPLES);
-  return registry;
-}
-
 TEST(Examples, AllAreFound) {
   const Registry registry = examples();
   EXPECT_TRUE(registry.refusals().empty());
   EXPECT_EQ(registry.names("grpo.reward/1"), (std::vector<std::string>{"boxed", "brevity", "word_limit"}));
+  EXPECT_EQ(registry.names("grpo.optimizer/1"), std::vector<std::string>{"lion"});
+  EXPECT_EQ(registry.names("grpo.sampler/1"), std::vector<std::string>{"plain"});
+  EXPECT_EQ(registry.names("grpo.model/1"), std::vector<std::string>{"bigram"});
 }
 
 TEST(Examples, RewardInC) {

@@ -1,6 +1,5 @@
 // Sixteen-bit numbers: every one of them, and the roundings between.
-#include "numbers.hpp"
-
+#include <grpo/numbers.hpp>
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -9,16 +8,16 @@
 
 namespace {
 
-using optimizers::element;
+using grpo::element;
 
 float wide(element kind, std::uint16_t h) {
   float x;
-  optimizers::widen(kind, &h, &x, 1);
+  grpo::widen(kind, &h, &x, 1);
   return x;
 }
 std::uint16_t near(element kind, float x) {
   std::uint16_t h;
-  optimizers::narrow(kind, &x, &h, 1);
+  grpo::narrow(kind, &x, &h, 1);
   return h;
 }
 
@@ -71,9 +70,9 @@ TEST(Numbers, WithinALimit) {
     for (std::int64_t bad = 0; bad < n; ++bad)
       for (const float x : {NAN, INFINITY, -INFINITY, 3.f, -3.f}) {
         std::vector<float> all(static_cast<std::size_t>(n), 0.5f);
-        EXPECT_TRUE(optimizers::within(all.data(), n, 2, 1));
+        EXPECT_TRUE(grpo::within(all.data(), n, 2, 1));
         all[static_cast<std::size_t>(bad)] = x;
-        EXPECT_FALSE(optimizers::within(all.data(), n, 2, 1)) << n << " " << bad << " " << x;
+        EXPECT_FALSE(grpo::within(all.data(), n, 2, 1)) << n << " " << bad << " " << x;
       }
 }
 

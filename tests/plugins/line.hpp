@@ -23,9 +23,16 @@ inline std::string text_of(const std::vector<std::int32_t>& ids) {  // 1..26 are
   return out;
 }
 
-// With the fake model and the reward `letters` of this registry, and the given sampler and optimizer.
-inline void expect_learning(Registry& registry, const std::string& sampler_name, const std::string& optimizer_name) {
-  Model model(registry, "fake", nullptr);
+struct Line {
+  std::string model = "fake";
+  nlohmann::json options = nullptr;  // of the model; the vocabulary is 64
+  double rate = 0.2;
+};
+
+// With the reward `letters` of this registry, and the given model, sampler and optimizer.
+inline void expect_learning(Registry& registry, const std::string& sampler_name, const std::string& optimizer_name,
+                            const Line& line = {}) {
+  Model model(registry, line.model, line.options);
   Sampler sampler(registry, sampler_name, nullptr);
   Optimizer optimizer(registry, optimizer_name, nullptr);
   Reward letters(registry, "letters", nullptr);
@@ -80,7 +87,7 @@ inline void expect_learning(Registry& registry, const std::string& sampler_name,
     model.backward(std::move(ticket), derivative);
     const double norm = std::sqrt(optimizer.squared_norm());
     ASSERT_TRUE(std::isfinite(norm));
-    optimizer.step(step, 0.2, std::min(1.0, 1.0 / norm));
+    optimizer.step(step, line.rate, std::min(1.0, 1.0 / norm));
     model.commit(step);
     sampler.update_weights(model, step);
     if (step == 1) first = mean_reward;

@@ -51,6 +51,19 @@ checkpoint: {dtype: bfloat16}
   Scratch dir;
 };
 
+// What logprobs, generate and eval open keeps no gradients, unless the configuration asks for them.
+TEST_F(Stage, AModelIsFrozenUnlessItIsTrained) {
+  const auto frozen = [&](Needs needs, const std::vector<std::string>& overrides = {}) {
+    const auto s = settings(overrides);
+    Session session(s.config, s.plugin_directories, needs);
+    return (session.model().parameters()[0]->flags & GRPO_PARAMETER_FROZEN) != 0;
+  };
+  EXPECT_TRUE(frozen({}));
+  EXPECT_TRUE(frozen({.sampler = true}));
+  EXPECT_FALSE(frozen({.sampler = true, .optimizer = true}));
+  EXPECT_FALSE(frozen({}, {"model.options.trainable=true"}));
+}
+
 TEST_F(Stage, StopFinishesTheStepWritesACheckpointAndResumingEndsLikeAWholeRun) {
   const auto whole = train(settings({"run.output_dir=" + (dir / "whole").string()}));
   EXPECT_FALSE(whole.interrupted);

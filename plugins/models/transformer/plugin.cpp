@@ -1,9 +1,5 @@
-// The boundary: manifest, tables, and the one place where exceptions become statuses.
-#include <grpo/decode.h>
-#include <grpo/plugin.h>
-
-#include <cstring>
-#include <new>
+// The boundary: the manifest, the author's form of the model, and what LibTorch's exceptions mean.
+#include <grpo/model.hpp>
 
 #include "errors.hpp"
 #include "model.hpp"
@@ -32,108 +28,72 @@ GRPO_MANIFEST({
 namespace grpo::transformer {
 namespace {
 
-// Runs body; turns what it throws into a status and a text.
-template <typename Body>
-grpo_status guarded(const grpo_call* call, const Body& body) {
-  const auto fail = [call](grpo_status status, const std::string& text) {
-    const std::string whole = "transformer: " + text;
-    return call->fail(call, status, whole.data(), static_cast<std::int64_t>(whole.size()));
-  };
-  try {
-    const c10::InferenceMode no_autograd;
-    body();
-    return GRPO_STATUS_OK;
-  } catch (const Refusal& e) {
-    return fail(e.status(), e.what());
-  } catch (const std::bad_alloc&) {
-    return fail(GRPO_STATUS_NO_MEMORY, "no memory");
-  } catch (const c10::OutOfMemoryError& e) {
-    return fail(GRPO_STATUS_NO_MEMORY, e.what_without_backtrace());
-  } catch (const c10::Error& e) {
-    const std::string text = e.what_without_backtrace();
-    return fail(text.find("allocate memory") == std::string::npos ? GRPO_STATUS_FAILED : GRPO_STATUS_NO_MEMORY, text);
-  } catch (const std::exception& e) {
-    return fail(GRPO_STATUS_FAILED, e.what());
-  } catch (...) {
-    return fail(GRPO_STATUS_FAILED, "unknown exception");
+struct DecodeSession {
+  std::unique_ptr<Session> own;
+
+  std::int64_t free_tokens() const noexcept { return own->free_tokens(); }
+  void prefill(const grpo_decode_prefill& a, const grpo::call& call) {
+    own->prefill(a, [&] { call.stop_if_asked(); });
   }
-}
+  void fork(const grpo_decode_fork& a, const grpo::call&) { own->fork(a); }
+  void assign(const grpo_decode_assign& a, const grpo::call&) { own->assign(a); }
+  void step(const grpo_decode_step& a, const grpo::call& call) {
+    own->step(a, [&] { call.stop_if_asked(); });
+  }
+  void release(grpo::span<const std::int64_t> slots) noexcept {
+    own->release(static_cast<std::int64_t>(slots.size()), slots.data());
+  }
+};
 
-Model& model_of(void* handle) { return *static_cast<Model*>(handle); }
+class Transformer {
+ public:
+  explicit Transformer(grpo::options o) : model_(read_options(o.raw())) {}
 
-grpo_status open(const grpo_call* call, const grpo_options* options, void** handle) {
-  return guarded(call, [&] { *handle = new Model(read_options(options)); });
-}
-void close(void* handle) { delete static_cast<Model*>(handle); }
+  using scope = c10::InferenceMode;  // gradients are our own work: LibTorch records nothing
+  static void translate() {
+    try {
+      throw;
+    } catch (const c10::OutOfMemoryError& e) {
+      throw grpo::failure(GRPO_STATUS_NO_MEMORY, e.what_without_backtrace());
+    } catch (const c10::Error& e) {  // the CPU's allocator has no type of its own
+      const std::string text = e.what_without_backtrace();
+      const bool memory = text.find("allocate memory") != std::string::npos;
+      throw grpo::failure(memory ? GRPO_STATUS_NO_MEMORY : GRPO_STATUS_FAILED, text);
+    }
+  }
 
-const grpo_model_info* describe(void* handle) { return model_of(handle).info(); }
-const grpo_parameter* const* parameters(void* handle, std::int64_t* n) { return model_of(handle).parameters(n); }
+  const grpo_model_info& info() const noexcept { return *model_.info(); }
+  grpo::span<const grpo_parameter* const> parameters() const noexcept {
+    std::int64_t n = 0;
+    const grpo_parameter* const* list = model_.parameters(&n);
+    return {list, n};
+  }
+  std::uint64_t forward(const grpo::forward_pass& a, const grpo::call& call) {
+    model_.forward(call, a.raw());
+    return a.train() ? *a.raw().ticket : 0;
+  }
+  void backward(const grpo_backward& a, const grpo::call&) { model_.backward(a); }
+  void drop(std::uint64_t ticket) noexcept { model_.drop(ticket); }
+  void zero_grad(const grpo::call&) { model_.zero_grad(); }
+  void commit(std::int64_t, const grpo::call&) { model_.commit(); }
+  void export_weights(const grpo_tensor_sink& sink, const grpo::call& call) { model_.export_weights(call, &sink); }
+  void import_weights(std::int64_t, const grpo_tensor_source& source, const grpo::call& call) {
+    model_.import_weights(call, &source);
+  }
 
-grpo_status forward(void* handle, const grpo_call* call, const grpo_forward* a) {
-  return guarded(call, [&] { model_of(handle).forward(call, *a); });
-}
-grpo_status backward(void* handle, const grpo_call* call, const grpo_backward* a) {
-  return guarded(call, [&] { model_of(handle).backward(*a); });
-}
-void drop(void* handle, std::uint64_t ticket) { model_of(handle).drop(ticket); }
-grpo_status zero_grad(void* handle, const grpo_call* call) {
-  return guarded(call, [&] { model_of(handle).zero_grad(); });
-}
-grpo_status commit(void* handle, const grpo_call* call, std::int64_t) {
-  return guarded(call, [&] { model_of(handle).commit(); });
-}
-grpo_status export_weights(void* handle, const grpo_call* call, const grpo_tensor_sink* sink) {
-  return guarded(call, [&] { model_of(handle).export_weights(call, sink); });
-}
-grpo_status import_weights(void* handle, const grpo_call* call, std::int64_t, const grpo_tensor_source* source) {
-  return guarded(call, [&] { model_of(handle).import_weights(call, source); });
-}
+  const grpo_decode_info& decoder() const noexcept {
+    static constexpr grpo_decode_info info{sizeof info, 0, sampling_honoured, 0};
+    return info;
+  }
+  std::unique_ptr<DecodeSession> open_session(const grpo_decode_session& wanted, const grpo::call&) {
+    return std::make_unique<DecodeSession>(DecodeSession{model_.open_session(wanted)});
+  }
 
-// grpo.decode/1
-Session& session_of(void* handle) { return *static_cast<Session*>(handle); }
-
-const grpo_decode_info* decode_describe(void*) {
-  static const grpo_decode_info info{sizeof info, 0, sampling_honoured, 0};
-  return &info;
-}
-grpo_status session_open(void* model, const grpo_call* call, const grpo_decode_session* wanted, void** session) {
-  return guarded(call, [&] { *session = model_of(model).open_session(*wanted).release(); });
-}
-void session_close(void* session) { delete static_cast<Session*>(session); }
-std::int64_t free_tokens(void* session) { return session_of(session).free_tokens(); }
-grpo_status prefill(void* session, const grpo_call* call, const grpo_decode_prefill* a) {
-  return guarded(call, [&] { session_of(session).prefill(*a, [call] { stop_if_asked(call); }); });
-}
-grpo_status fork_slots(void* session, const grpo_call* call, const grpo_decode_fork* a) {
-  return guarded(call, [&] { session_of(session).fork(*a); });
-}
-grpo_status assign(void* session, const grpo_call* call, const grpo_decode_assign* a) {
-  return guarded(call, [&] { session_of(session).assign(*a); });
-}
-grpo_status step(void* session, const grpo_call* call, const grpo_decode_step* a) {
-  return guarded(call, [&] { session_of(session).step(*a, [call] { stop_if_asked(call); }); });
-}
-void release(void* session, std::int64_t n, const std::int64_t* slot) { session_of(session).release(n, slot); }
-
-const grpo_decode decode_table = {sizeof(grpo_decode),
-                                  0,
-                                  decode_describe,
-                                  session_open,
-                                  session_close,
-                                  free_tokens,
-                                  prefill,
-                                  fork_slots,
-                                  assign,
-                                  step,
-                                  release};
-
-const void* query(void*, const char* id) { return std::strcmp(id, GRPO_DECODE_ID) == 0 ? &decode_table : nullptr; }
-
-const grpo_model model_table = {sizeof(grpo_model), 0,          open,           close,         query,
-                                describe,           parameters, forward,        backward,      drop,
-                                zero_grad,          commit,     export_weights, import_weights};
+ private:
+  Model model_;
+};
 
 }  // namespace
 }  // namespace grpo::transformer
 
-GRPO_PLUGIN_ONE(GRPO_MODEL_ID, "transformer", &grpo::transformer::model_table);
+GRPO_MODEL(grpo::transformer::Transformer, "transformer");

@@ -1,11 +1,8 @@
 // optimizers/sgd: gradient descent, as torch.optim.SGD computes it.
 //
 //     g <- g + decay w        b <- momentum b + g        w <- w - lr b        (Nesterov: w <- w - lr (g + momentum b))
-#include <grpo/optimizer.h>
-
-#include <limits>
-
-#include "table.hpp"
+#include <grpo/optimizer.hpp>
+#include <vector>
 
 GRPO_MANIFEST({
   "name": "optimizer_sgd", "version": "0.1.0", "licence": "MIT",
@@ -24,13 +21,13 @@ struct factors {
   float scale, decay, momentum, rate;
 };
 
-OPTIMIZER_VECTORS void plain_loop(float* __restrict w, const float* __restrict g, std::int64_t n, const factors& by) {
+GRPO_VECTORS void plain_loop(float* __restrict w, const float* __restrict g, std::int64_t n, const factors& by) {
   const factors f = by;
   for (std::int64_t i = 0; i < n; ++i) w[i] = w[i] - f.rate * (g[i] * f.scale + f.decay * w[i]);
 }
 
-OPTIMIZER_VECTORS void momentum_loop(float* __restrict w, const float* __restrict g, float* __restrict b,
-                                     std::int64_t n, const factors& by) {
+GRPO_VECTORS void momentum_loop(float* __restrict w, const float* __restrict g, float* __restrict b, std::int64_t n,
+                                const factors& by) {
   const factors f = by;
   for (std::int64_t i = 0; i < n; ++i) {
     b[i] = f.momentum * b[i] + (g[i] * f.scale + f.decay * w[i]);
@@ -38,8 +35,8 @@ OPTIMIZER_VECTORS void momentum_loop(float* __restrict w, const float* __restric
   }
 }
 
-OPTIMIZER_VECTORS void nesterov_loop(float* __restrict w, const float* __restrict g, float* __restrict b,
-                                     std::int64_t n, const factors& by) {
+GRPO_VECTORS void nesterov_loop(float* __restrict w, const float* __restrict g, float* __restrict b, std::int64_t n,
+                                const factors& by) {
   const factors f = by;
   for (std::int64_t i = 0; i < n; ++i) {
     const float x = g[i] * f.scale + f.decay * w[i];
@@ -48,49 +45,41 @@ OPTIMIZER_VECTORS void nesterov_loop(float* __restrict w, const float* __restric
   }
 }
 
-class sgd {
- public:
-  sgd(const grpo_call* call, const grpo_options* options) : slices("optimizer sgd", call) {
-    momentum_ = optimizers::number(options, "optimizer sgd", "momentum", 0, 0, 1);
-    weight_decay_ = optimizers::number(options, "optimizer sgd", "weight_decay", 0, 0, 1e30);
-    nesterov_ = grpo_option_integer(options, "nesterov", 0) != 0;
-    if (nesterov_ && !(momentum_ > 0))
-      throw optimizers::failure{
-          GRPO_STATUS_INVALID,
-          "optimizer sgd: nesterov needs momentum: set momentum, such as 0.9, or leave nesterov out"};
+struct sgd {
+  explicit sgd(grpo::options o)
+      : momentum(o.number_below("momentum", 0, 0, 1)),
+        weight_decay(o.number_below("weight_decay", 0, 0, 1e30)),
+        nesterov(o.boolean("nesterov", false)) {
+    if (nesterov && !(momentum > 0))
+      throw grpo::failure(GRPO_STATUS_INVALID,
+                          "nesterov needs momentum: set momentum, such as 0.9, or leave nesterov out");
   }
 
-  std::vector<const char*> state_names() const {
-    if (momentum_ > 0) return {"momentum_buffer"};
+  std::vector<const char*> state() const {
+    if (momentum > 0) return {"momentum_buffer"};
     return {};
   }
 
-  void step(const grpo_call* call, const grpo_optimizer_step& a) {
-    slices.check_gradients(call, a.gradient_scale, std::numeric_limits<float>::max());
-    const factors plain{static_cast<float>(a.gradient_scale), 0, static_cast<float>(momentum_),
+  auto step(const grpo_optimizer_step& a) const {
+    const factors plain{static_cast<float>(a.gradient_scale), 0, static_cast<float>(momentum),
                         static_cast<float>(a.learning_rate)};
     factors decayed = plain;
-    decayed.decay = static_cast<float>(weight_decay_);
-    slices.update(call, [&](const optimizers::stretch& s) {
-      const factors& f = s.in.of->flags & GRPO_SLICE_NO_DECAY ? plain : decayed;
-      if (s.in.state.empty())
+    decayed.decay = static_cast<float>(weight_decay);
+    return [=, keeps = momentum > 0, looks_ahead = nesterov](const grpo::stretch& s) {
+      const factors& f = s.no_decay() ? plain : decayed;
+      if (!keeps)
         plain_loop(s.value, s.gradient, s.n, f);
-      else if (nesterov_)
-        nesterov_loop(s.value, s.gradient, s.in.state[0] + s.begin, s.n, f);
+      else if (looks_ahead)
+        nesterov_loop(s.value, s.gradient, s.state(0), s.n, f);
       else
-        momentum_loop(s.value, s.gradient, s.in.state[0] + s.begin, s.n, f);
-    });
+        momentum_loop(s.value, s.gradient, s.state(0), s.n, f);
+    };
   }
 
-  optimizers::slices slices;
-
- private:
-  double momentum_, weight_decay_;
-  bool nesterov_;
+  double momentum, weight_decay;
+  bool nesterov;
 };
-
-constexpr grpo_optimizer table = optimizers::make_table<sgd>();
 
 }  // namespace
 
-GRPO_PLUGIN_ONE(GRPO_OPTIMIZER_ID, "sgd", &table);
+GRPO_OPTIMIZER(grpo::elementwise<sgd>, "sgd");

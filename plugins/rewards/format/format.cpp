@@ -33,9 +33,7 @@ std::string text_of(int code) {
 struct format {
   explicit format(grpo::options o) : matched(o.number("matched", 1)), unmatched(o.number("unmatched", 0)) {
     const std::string pattern(o.text("pattern", "<think>.*?</think>\\s*<answer>.*?</answer>\\s*"));
-    const std::string match(o.text("match", "full"));
-    if (match != "full" && match != "search")
-      throw std::invalid_argument("option match is `" + match + "`: full or search");
+    const std::string_view match = o.text("match", "full", {"full", "search"});
     // The text is UTF-8 by contract; what is not is skipped over, not refused.
     std::uint32_t bits = PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF;
     if (match == "full") bits |= PCRE2_ANCHORED | PCRE2_ENDANCHORED;

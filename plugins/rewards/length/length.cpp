@@ -29,16 +29,12 @@ namespace {
 
 struct length {
   explicit length(grpo::options o)
-      : form(o.text("form", "target")),
-        unit(o.text("unit", "tokens")),
+      : form(o.text("form", "target", {"target", "short", "long", "overlong"})),
+        unit(o.text("unit", "tokens", {"tokens", "characters", "words"})),
         target(o.number("target", 32)),
         tolerance(o.number("tolerance", 0)),
         minimum(o.number("minimum", 0)),
         maximum(o.number("maximum", 64)) {
-    if (form != "target" && form != "short" && form != "long" && form != "overlong")
-      throw std::invalid_argument("option form is `" + form + "`: target, short, long or overlong");
-    if (unit != "tokens" && unit != "characters" && unit != "words")
-      throw std::invalid_argument("option unit is `" + unit + "`: tokens, characters or words");
     if (tolerance == 0) tolerance = std::max(target, 1.0);
     if (form != "target" && !(minimum < maximum))
       throw std::invalid_argument("option minimum (" + std::to_string(minimum) + ") must be below maximum (" +

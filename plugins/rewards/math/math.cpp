@@ -26,11 +26,9 @@ namespace {
 struct math {
   explicit math(grpo::options o)
       : correct(o.number("correct", 1)), wrong(o.number("wrong", 0)), missing(o.number("missing", 0)) {
-    find.boxed_only = o.integer("boxed_only", 0) != 0;
-    find.last_number = o.integer("last_number", 0) != 0;
-    const std::string gold(o.text("gold", "auto"));
-    if (gold != "auto" && gold != "raw") throw std::invalid_argument("option gold is `" + gold + "`: auto or raw");
-    raw = gold == "raw";
+    find.boxed_only = o.boolean("boxed_only", false);
+    find.last_number = o.boolean("last_number", false);
+    raw = o.text("gold", "auto", {"auto", "raw"}) == "raw";
     if (find.boxed_only && find.last_number)
       throw std::invalid_argument("options boxed_only and last_number contradict each other: leave one out");
   }

@@ -21,7 +21,7 @@ namespace {
 
 struct tags {
   explicit tags(grpo::options o)
-      : in_order(o.integer("in_order", 1) != 0), trailing_penalty(o.number("trailing_penalty", 0)) {
+      : in_order(o.boolean("in_order", true)), trailing_penalty(o.number("trailing_penalty", 0)) {
     std::string name;
     for (char c : std::string(o.text("tags", "reasoning,answer")) + ",") {
       if (c == ',') {

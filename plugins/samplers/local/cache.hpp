@@ -5,8 +5,7 @@
 #ifndef LOCAL_CACHE_HPP
 #define LOCAL_CACHE_HPP
 
-#include <grpo/decode.h>
-
+#include <grpo/sampler.hpp>
 #include <string>
 #include <vector>
 
@@ -19,31 +18,37 @@ class cache {
   cache& operator=(const cache&) = delete;
   ~cache() { close(); }
 
-  void bind(const grpo_decode* table, void* model) { table_ = table, model_ = model; }
-
-  // Closes the session, if there is one, and opens another. GRPO_STATUS_NO_MEMORY: the model's words in `why`, which
-  // are not yet an error of the call: the caller may ask for less. Other failures are thrown.
-  grpo_status open(const grpo_call* call, int64_t slots, int64_t tokens, std::string& why);
+  // Closes the session, if there is one, and keeps the one that make(call) opens. GRPO_STATUS_NO_MEMORY: the model's
+  // words in `why`, which are not yet an error of the call: the caller may ask for less. Other failures are thrown.
+  template <class Make>
+  grpo_status open(const grpo_call* call, int64_t slots, int64_t tokens, std::string& why, Make&& make) {
+    close();
+    const grpo::quiet_call ask(call);
+    try {
+      session_ = make(ask, slots, tokens);
+    } catch (const grpo::failure& e) {
+      why = ask.text();
+      if (e.status() == GRPO_STATUS_NO_MEMORY) return e.status();
+      throw grpo::failure(e.status(), "the model opened no decode session: " + why);
+    }
+    start(slots, tokens);
+    return GRPO_STATUS_OK;
+  }
   void close();
 
-  bool is_open() const { return session_ != nullptr; }
+  bool is_open() const { return static_cast<bool>(session_); }
   int64_t tokens() const { return tokens_; }  // asked for in open
-  int64_t free_tokens() const { return table_->free_tokens(session_); }
+  int64_t free_tokens() const { return session_.free_tokens(); }
+  grpo::decode_session& session() { return session_; }
 
   bool has_free_slot() const { return !free_.empty(); }
   int64_t take_slot();
   void release(const std::vector<int64_t>& slots);
   void release_all();
 
-  void prefill(const grpo_call* call, const grpo_decode_prefill& a);
-  void fork(const grpo_call* call, const grpo_decode_fork& a);
-  void assign(const grpo_call* call, const grpo_decode_assign& a);
-  void step(const grpo_call* call, const grpo_decode_step& a);
-
  private:
-  const grpo_decode* table_ = nullptr;
-  void* model_ = nullptr;
-  void* session_ = nullptr;
+  void start(int64_t slots, int64_t tokens);
+  grpo::decode_session session_;
   int64_t tokens_ = 0;
   std::vector<int64_t> free_;
   std::vector<char> used_;  // [slots]

@@ -1,28 +1,17 @@
 #include "generation.hpp"
 
-#include <time.h>
-
 #include <algorithm>
 #include <string>
-
-#include "failure.hpp"
 
 namespace local {
 namespace {
 
 constexpr int64_t idle_wait_ns = 50'000'000;  // between two looks at cancellation while there is nothing to do
 
-[[noreturn]] void stopped(const grpo_call* call) {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  const bool late = call->deadline_ns && int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec >= call->deadline_ns;
-  throw failure{late ? GRPO_STATUS_DEADLINE : GRPO_STATUS_CANCELLED, "sampler local: generate was stopped by the host"};
-}
-
 }  // namespace
 
-generation::generation(sampler& s, const grpo_call* call, const grpo_feed* feed) : s_(s), call_(call), feed_(feed) {
-  const auto slots = static_cast<std::size_t>(s.set.slots), cells = slots * static_cast<std::size_t>(s.set.room);
+generation::generation(sampler& s, const grpo::call& call, grpo::feed& feed) : s_(s), call_(call), feed_(feed) {
+  const auto slots = static_cast<std::size_t>(s.set.slots);
   for (auto* list : {&live_, &fork_from_, &fork_to_, &started_, &finished_, &prompt_slot_, &chunk_slot_})
     list->reserve(slots);
   prompts_.reserve(slots);
@@ -30,11 +19,6 @@ generation::generation(sampler& s, const grpo_call* call, const grpo_feed* feed)
   samplings_.reserve(slots);
   chunk_start_.reserve(slots + 1);
   chunk_token_.reserve(static_cast<std::size_t>(s.set.prefill_chunk));
-  token_.resize(cells);
-  logprob_.resize(cells);
-  sampled_.resize(cells);
-  count_.resize(slots);
-  ended_.resize(slots);
 }
 
 generation::~generation() {
@@ -45,11 +29,11 @@ generation::~generation() {
 void generation::run() {
   s_.take_cancels(cancels_);  // meant for requests of an earlier call
   for (;;) {
-    if (call_->cancelled(call_)) stopped(call_);
+    call_.stop_if_asked();
     obey_cancels();
     pull();
     if (groups_.empty()) {
-      if (feed_ended_) return;
+      if (feed_.ended()) return;
       continue;
     }
     prepare_cache();
@@ -79,15 +63,9 @@ void generation::obey_cancels() {
 
 // Takes no more than the slots can use at once, so that other consumers of the same feed get their share.
 void generation::pull() {
-  while (!feed_ended_ && waiting_ < s_.set.slots) {
-    const grpo_request* request = nullptr;
-    const grpo_status status = feed_->next(feed_, call_, groups_.empty() ? idle_wait_ns : 0, &request);
-    if (status == GRPO_STATUS_AGAIN) return;
-    if (status == GRPO_STATUS_END) {
-      feed_ended_ = true;
-      return;
-    }
-    need(status);
+  while (waiting_ < s_.set.slots) {
+    const grpo_request* request = feed_.next(groups_.empty() ? idle_wait_ns : 0);
+    if (!request) return;
     group& g = groups_.emplace_back();
     take_request(s_, *request, g);
     waiting_ += request->n_samples;
@@ -128,7 +106,7 @@ int64_t generation::demand() const {
     if (n > 0) tokens += g.request->n_prompt + n * g.longest;
     samples += n;
   }
-  if (!feed_ended_ && samples < s_.set.slots) tokens = tokens * s_.set.slots / samples;
+  if (!feed_.ended() && samples < s_.set.slots) tokens = tokens * s_.set.slots / samples;
   return tokens + s_.set.slots * s_.room;  // so that the last tokens of a sample need no smaller steps
 }
 
@@ -140,8 +118,9 @@ void generation::open_cache(const group& head, int64_t minimum) {
            std::to_string(head.longest) + " new)";
   };
   if (fixed && s_.set.cache_tokens < minimum)
-    throw failure{GRPO_STATUS_NO_MEMORY, "sampler local: " + need_text() + ", and cache_tokens is " +
-                                             std::to_string(s_.set.cache_tokens) + ": raise it, or lower max_new"};
+    throw grpo::failure(
+        GRPO_STATUS_NO_MEMORY,
+        need_text() + ", and cache_tokens is " + std::to_string(s_.set.cache_tokens) + ": raise it, or lower max_new");
   int64_t wanted = s_.set.cache_tokens;
   if (!fixed) {
     wanted = demand();
@@ -150,24 +129,24 @@ void generation::open_cache(const group& head, int64_t minimum) {
     wanted = std::max(wanted, minimum);
   }
   std::string why;
-  while (s_.cache.open(call_, s_.set.slots, wanted, why) != GRPO_STATUS_OK) {
+  const auto make = [&](const grpo_call* call, int64_t slots, int64_t tokens) {
+    return s_.open_session(call, slots, tokens);
+  };
+  while (s_.cache.open(call_, s_.set.slots, wanted, why, make) != GRPO_STATUS_OK) {
     s_.cache_limit = std::min(s_.cache_limit, wanted);
     if (fixed || wanted == minimum)
-      throw failure{GRPO_STATUS_NO_MEMORY, "sampler local: the model has no memory for a cache of " +
-                                               std::to_string(wanted) + " tokens in " + std::to_string(s_.set.slots) +
-                                               " slots (" + why + "); " + need_text() +
-                                               (fixed ? ": lower cache_tokens" : ": lower max_new or slots")};
+      throw grpo::failure(GRPO_STATUS_NO_MEMORY, "the model has no memory for a cache of " + std::to_string(wanted) +
+                                                     " tokens in " + std::to_string(s_.set.slots) + " slots (" + why +
+                                                     "); " + need_text() +
+                                                     (fixed ? ": lower cache_tokens" : ": lower max_new or slots"));
     wanted = std::max(minimum, wanted / 2);
   }
   if (s_.cache.free_tokens() < minimum)
-    throw failure{GRPO_STATUS_NO_MEMORY, "sampler local: " + need_text() + ", and the model's cache of " +
-                                             std::to_string(wanted) + " tokens holds " +
-                                             std::to_string(s_.cache.free_tokens()) + ": raise cache_tokens"};
-  if (s_.log) {
-    const std::string line =
-        "cache of " + std::to_string(wanted) + " tokens for " + std::to_string(s_.set.slots) + " slots";
-    s_.log->write(s_.log, GRPO_LOG_INFO, line.data(), static_cast<int64_t>(line.size()));
-  }
+    throw grpo::failure(GRPO_STATUS_NO_MEMORY, need_text() + ", and the model's cache of " + std::to_string(wanted) +
+                                                   " tokens holds " + std::to_string(s_.cache.free_tokens()) +
+                                                   ": raise cache_tokens");
+  s_.host.log(GRPO_LOG_INFO,
+              "cache of " + std::to_string(wanted) + " tokens for " + std::to_string(s_.set.slots) + " slots");
 }
 
 // ---- starting
@@ -184,23 +163,8 @@ void generation::start_samples() {
     if (g.waits()) break;  // in the order of the feed: nobody is overtaken for ever
   }
   prefill();
-  if (!fork_to_.empty()) {
-    grpo_decode_fork a{};
-    a.struct_size = sizeof a;
-    a.n = static_cast<int64_t>(fork_to_.size());
-    a.from = fork_from_.data();
-    a.to = fork_to_.data();
-    s_.cache.fork(call_, a);
-  }
-  if (!started_.empty()) {
-    grpo_decode_assign a{};
-    a.struct_size = sizeof a;
-    a.n = static_cast<int64_t>(started_.size());
-    a.slot = started_.data();
-    a.key = keys_.data();
-    a.sampling = samplings_.data();
-    s_.cache.assign(call_, a);
-  }
+  if (!fork_to_.empty()) s_.cache.session().fork(call_, fork_from_, fork_to_);
+  if (!started_.empty()) s_.cache.session().assign(call_, started_, keys_, samplings_);
 }
 
 // Starts what slots and budget allow. The prompt stays alone in its home until the last sample, which moves in there.
@@ -249,7 +213,7 @@ void generation::prefill() {
   std::size_t next = 0;  // of prompts_
   int64_t done = 0;      // tokens of it
   while (next < prompts_.size()) {
-    if (call_->cancelled(call_)) stopped(call_);
+    call_.stop_if_asked();
     chunk_slot_.clear();
     chunk_start_.assign(1, 0);
     chunk_token_.clear();
@@ -266,14 +230,7 @@ void generation::prefill() {
       done += n;
       if (done == r.n_prompt) ++next, done = 0;
     }
-    grpo_decode_prefill a{};
-    a.struct_size = sizeof a;
-    a.flags = flags;
-    a.n = static_cast<int64_t>(chunk_slot_.size());
-    a.slot = chunk_slot_.data();
-    a.start = chunk_start_.data();
-    a.token = chunk_token_.data();
-    s_.cache.prefill(call_, a);
+    s_.cache.session().prefill(call_, chunk_slot_, chunk_start_, chunk_token_, flags);
   }
 }
 
@@ -285,52 +242,37 @@ int64_t generation::room() const {
   for (const int64_t slot : live_) useful = std::max(useful, row_of(slot).of->longest - row_of(slot).n);
   const int64_t free = s_.cache.free_tokens() / static_cast<int64_t>(live_.size());
   if (free < 1)
-    throw failure{GRPO_STATUS_FAILED, "sampler local: the model's cache holds fewer tokens than it said it had free"};
+    throw grpo::failure(GRPO_STATUS_FAILED, "the model's cache holds fewer tokens than it said it had free");
   return std::min({s_.room, useful, free});
 }
 
 void generation::step() {
   if (live_.empty()) return;
-  grpo_decode_step a{};
-  a.struct_size = sizeof a;
-  a.n = static_cast<int64_t>(live_.size());
-  a.room = room();
-  a.slot = live_.data();
-  a.token = token_.data();
-  a.count = count_.data();
-  a.ended = ended_.data();
-  a.logprob = logprob_.data();
-  a.logprob_sampled = sampled_.data();
-  s_.cache.step(call_, a);
-  take_tokens(a);
-}
-
-void generation::take_tokens(const grpo_decode_step& made) {
-  for (int64_t i = 0; i < made.n; ++i) {
-    const int64_t at = i * made.room;
-    const int32_t how = append(row_of(live_[static_cast<std::size_t>(i)]), made.token + at, made.logprob + at,
-                               made.logprob_sampled + at, made.count[i], made.ended[i]);
-    if (how != GRPO_FINISH_NONE) finish(live_[static_cast<std::size_t>(i)], how);
+  s_.cache.session().step(call_, live_, room(), made_);
+  for (std::size_t i = 0; i < live_.size(); ++i) {
+    const int32_t how = append(row_of(live_[i]), i);
+    if (how != GRPO_FINISH_NONE) finish(live_[i], how);
   }
   release_finished();
 }
 
-// Returns how the sample ended.
-int32_t generation::append(row& r, const int32_t* ids, const float* logprob, const float* sampled, int64_t n,
-                           int32_t ended) {
+// What the last step made for a sample. Returns how it ended.
+int32_t generation::append(row& r, std::size_t made) {
   const group& g = *r.of;
-  if (n < 0 || r.n + n > g.longest || (n == 0 && ended == GRPO_FINISH_NONE))
-    throw failure{GRPO_STATUS_FAILED, "sampler local: a step of the model made " + std::to_string(n) +
-                                          " tokens where between 1 and " + std::to_string(g.longest - r.n) +
-                                          " were due"};
-  std::copy_n(ids, n, r.ids.get() + r.n);
-  std::copy_n(logprob, n, r.logprob.get() + r.n);
-  std::copy_n(sampled, n, r.sampled.get() + r.n);
+  const grpo::id_view ids = made_.ids(made);
+  const auto n = static_cast<int64_t>(ids.size());
+  const int32_t ended = made_.ended(made);
+  if (r.n + n > g.longest || (n == 0 && ended == GRPO_FINISH_NONE))
+    throw grpo::failure("a step of the model made " + std::to_string(n) + " tokens where between 1 and " +
+                        std::to_string(g.longest - r.n) + " were due");
+  std::copy_n(ids.data(), n, r.ids.get() + r.n);
+  std::copy_n(made_.logprob(made).data(), n, r.logprob.get() + r.n);
+  std::copy_n(made_.logprob_sampled(made).data(), n, r.sampled.get() + r.n);
   const int64_t from = r.n;
   r.n += n;
   promised_ -= n;
   if (g.request->sampling->n_stop_text > 0) {
-    const int64_t cut = stop_texts_.find(s_.tokenizer, *g.request->sampling, r.ids.get(), from, r.n);
+    const int64_t cut = stop_texts_.find(s_.host.tokenizer(), *g.request->sampling, r.ids.get(), from, r.n);
     if (cut > 0) {
       promised_ += r.n - cut;
       r.n = cut;
@@ -355,20 +297,17 @@ void generation::finish(int64_t slot, int32_t how) {
 
 // r: NULL for a sample that never started.
 void generation::deliver(const group& g, int64_t index, const row* r, int32_t how) {
-  static constexpr int32_t no_id = 0;
-  static constexpr float no_number = 0;
-  grpo_completion c{};
-  c.struct_size = sizeof c;
+  grpo::completion c;
   c.request = g.id;
   c.index = index;
-  c.n = r ? r->n : 0;
-  c.ids = r ? r->ids.get() : &no_id;
   c.finish = how;
-  c.logprob_kind = GRPO_LOGPROB_TEMPERED;
-  c.logprob = r ? r->logprob.get() : &no_number;
-  c.logprob_sampled = r ? r->sampled.get() : &no_number;
-  c.version = s_.version;
-  need(feed_->deliver(feed_, call_, &c));
+  c.version = s_.version();
+  if (r) {
+    c.ids = {r->ids.get(), r->n};
+    c.logprob = {r->logprob.get(), r->n};
+    c.logprob_sampled = {r->sampled.get(), r->n};
+  }
+  feed_.deliver(c);
 }
 
 void generation::release_finished() {

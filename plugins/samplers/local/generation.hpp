@@ -18,12 +18,12 @@ namespace local {
 
 class generation {
  public:
-  generation(sampler& s, const grpo_call* call, const grpo_feed* feed);
+  generation(sampler& s, const grpo::call& call, grpo::feed& feed);
   ~generation();  // empties every slot, whatever happened
   generation(const generation&) = delete;
   generation& operator=(const generation&) = delete;
 
-  // Returns when the feed has ended and everything is delivered. Throws failure.
+  // Returns when the feed has ended and everything is delivered. Throws grpo::failure.
   void run();
 
  private:
@@ -46,8 +46,7 @@ class generation {
 
   // step
   int64_t room() const;
-  void take_tokens(const grpo_decode_step& made);
-  int32_t append(row& r, const int32_t* ids, const float* logprob, const float* sampled, int64_t n, int32_t ended);
+  int32_t append(row& r, std::size_t made);
 
   void finish(int64_t slot, int32_t how);
   void deliver(const group& g, int64_t index, const row* r, int32_t how);
@@ -56,9 +55,8 @@ class generation {
   const row& row_of(int64_t slot) const { return s_.rows[static_cast<std::size_t>(slot)]; }
 
   sampler& s_;
-  const grpo_call* call_;
-  const grpo_feed* feed_;
-  bool feed_ended_ = false;
+  const grpo::call& call_;
+  grpo::feed& feed_;
   std::list<group> groups_;    // in the order of the feed
   int64_t waiting_ = 0;        // samples of `groups_` that have not started
   int64_t promised_ = 0;       // tokens that the live samples may still add
@@ -73,9 +71,7 @@ class generation {
   std::vector<int64_t> chunk_slot_, chunk_start_;
   std::vector<int32_t> chunk_token_;
 
-  // The results of a step: [slots * room] and [slots].
-  std::vector<int32_t> token_, count_, ended_;
-  std::vector<float> logprob_, sampled_;
+  grpo::decoded made_;  // by the last step, in the order of live_
   stop_text_finder stop_texts_;
 };
 

@@ -5,14 +5,13 @@
 #include <limits>
 #include <string>
 
-#include "failure.hpp"
 #include "sampler.hpp"
 
 namespace local {
 namespace {
 
 [[noreturn]] void refuse(const grpo_request& r, grpo_status status, const std::string& why) {
-  throw failure{status, "sampler local: request " + std::to_string(r.id) + ": " + why};
+  throw grpo::failure(status, "request " + std::to_string(r.id) + ": " + why);
 }
 
 std::string names_of(uint32_t sampling) {
@@ -67,7 +66,7 @@ void check_sampling(const sampler& s, const grpo_request& r) {
        std::min(o->n_stop, o->n_stop_text), "0 or more");
   for (int32_t i = 0; i < o->n_stop_text; ++i)
     if (o->stop_text[i].size < 1) refuse(r, GRPO_STATUS_INVALID, "stop text " + std::to_string(i) + " is empty");
-  const uint32_t missing = grpo_sampling_used(o) & ~s.info.sampling;
+  const uint32_t missing = grpo_sampling_used(o) & ~s.info().sampling;
   if (missing & GRPO_SAMPLING_STOP_TEXT)
     refuse(r, GRPO_STATUS_UNSUPPORTED,
            "it has stop texts, and this host offers no grpo.tokenizer/1 to read them with: give stop ids instead");

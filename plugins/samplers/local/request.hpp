@@ -8,7 +8,7 @@
 
 namespace local {
 
-struct sampler;
+class sampler;
 
 // The samples of one request. Its prompt is computed once, in the slot `home`, and forked from there.
 struct group {
@@ -29,7 +29,8 @@ struct group {
   bool done() const { return delivered == n_samples; }
 };
 
-// Fills an empty group. Throws failure, with a text that names the request, if this sampler or its model cannot do it.
+// Fills an empty group. Throws grpo::failure, with a text that names the request, if this sampler or its model cannot
+// do it.
 void take_request(const sampler& s, const grpo_request& request, group& g);
 
 }  // namespace local

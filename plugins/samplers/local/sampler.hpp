@@ -2,14 +2,10 @@
 #ifndef LOCAL_SAMPLER_HPP
 #define LOCAL_SAMPLER_HPP
 
-#include <grpo/host.h>
-#include <grpo/sampler.h>
-
-#include <atomic>
 #include <cstdint>
+#include <grpo/sampler.hpp>
 #include <limits>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "cache.hpp"
@@ -39,28 +35,21 @@ struct row {
   void reserve(int64_t tokens);
 };
 
-struct sampler {
+class sampler : public grpo::bound_sampler {
+ public:
+  sampler(grpo::options options, grpo::host host);
+  void bind(const grpo_sampler_binding& to, const grpo::call& call);
+  void generate(grpo::feed& feed, const grpo::call& call);
+
+  using grpo::bound_sampler::open_session, grpo::bound_sampler::take_cancels, grpo::bound_sampler::version;
+
   settings set;
-  grpo_sampler_info info{};
-  const grpo_log* log = nullptr;              // NULL: the host has none
-  const grpo_tokenizer* tokenizer = nullptr;  // NULL: the host has none, and stop texts are refused
-  const grpo_sampler_binding* bound = nullptr;
+  grpo::host host;
   int64_t max_positions = 0, vocabulary = 0;  // of the model
-  int64_t version = 0;                        // of the model's weights
   int64_t room = 1;                           // set.room, within what the decoder takes
   local::cache cache;
   int64_t cache_limit = std::numeric_limits<int64_t>::max();  // so many tokens were refused once
   std::vector<row> rows;                                      // [slots]
-
-  // Asks for the end of a request. [any thread]
-  void cancel(uint64_t request) noexcept;
-  // The ids asked for since the last time.
-  void take_cancels(std::vector<uint64_t>& ids);
-
- private:
-  std::mutex mutex_;
-  std::vector<uint64_t> cancels_;
-  std::atomic<bool> any_cancel_{false};
 };
 
 }  // namespace local

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <string_view>
 
-#include "failure.hpp"
-
 namespace local {
 
 void stop_text_finder::decode(const grpo_tokenizer* tokenizer, const int32_t* ids, int64_t n, std::string& text) {
@@ -18,12 +16,12 @@ void stop_text_finder::decode(const grpo_tokenizer* tokenizer, const int32_t* id
   for (int attempt = 0; attempt < 2; ++attempt) {
     const auto room = static_cast<int64_t>(text.size());
     size = tokenizer->decode(tokenizer, GRPO_TOKENIZER_SPECIAL, readable_.data(), count, text.data(), room);
-    if (size < 0) throw failure{GRPO_STATUS_FAILED, "sampler local: the tokenizer cannot decode what the model made"};
+    if (size < 0) throw grpo::failure(GRPO_STATUS_FAILED, "the tokenizer cannot decode what the model made");
     const bool fits = size <= room;
     text.resize(static_cast<std::size_t>(size));
     if (fits) return;
   }
-  throw failure{GRPO_STATUS_FAILED, "sampler local: the tokenizer gives the same ids texts of different sizes"};
+  throw grpo::failure(GRPO_STATUS_FAILED, "the tokenizer gives the same ids texts of different sizes");
 }
 
 int64_t stop_text_finder::find(const grpo_tokenizer* tokenizer, const grpo_sampling& sampling, const int32_t* ids,

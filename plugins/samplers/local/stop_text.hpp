@@ -6,9 +6,7 @@
 #ifndef LOCAL_STOP_TEXT_HPP
 #define LOCAL_STOP_TEXT_HPP
 
-#include <grpo/host.h>
-#include <grpo/sampler.h>
-
+#include <grpo/sampler.hpp>
 #include <string>
 #include <vector>
 
@@ -18,7 +16,7 @@ class stop_text_finder {
  public:
   // Of ids[0 .. n), those from `from` on are new. The number of ids up to and including the first new one that
   // completes a stop text, or 0. Special tokens count with their written form. A text that is complete before min_new
-  // tokens are there is passed over, as a stop id would be. Throws failure if the tokenizer cannot decode an id.
+  // tokens are there is passed over, as a stop id would be. Throws grpo::failure if the tokenizer cannot decode an id.
   int64_t find(const grpo_tokenizer* tokenizer, const grpo_sampling& sampling, const int32_t* ids, int64_t from,
                int64_t n);
 

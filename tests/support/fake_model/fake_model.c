@@ -12,6 +12,7 @@ GRPO_MANIFEST({
   "components": [{"interface": "grpo.model/1", "name": "fake", "offers": ["grpo.decode/1"], "options": {
     "seed": {"type": "integer", "default": 1, "description": "of the table of logits"},
     "scale": {"type": "number", "default": 1, "description": "logits are uniform in -scale .. scale"},
+    "trainable": {"type": "boolean", "default": true, "description": "false: the parameter is frozen"},
     "max_depth": {"type": "integer", "default": 0, "description": "levels of the forest that it takes; 0: any"},
     "max_tokens": {"type": "integer", "default": 0, "description": "tokens of a forest; 0: any"},
     "positions": {"type": "integer", "default": 256, "minimum": 2, "description": "longest sequence"},
@@ -65,6 +66,11 @@ static grpo_status model_open(const grpo_call* call, const grpo_options* options
   describe_tensors(m);
   m->info.struct_size = sizeof m->info;
   m->info.flags = GRPO_MODEL_TRAIN | GRPO_MODEL_ENTROPY | GRPO_MODEL_IMPORT;
+  if (!grpo_option_integer(options, "trainable", 1)) {
+    m->info.flags &= ~(uint32_t)GRPO_MODEL_TRAIN;
+    m->parameter.flags = GRPO_PARAMETER_FROZEN;
+    m->parameter.gradient = NULL;
+  }
   m->info.vocabulary = VOCABULARY;
   m->info.max_positions = grpo_option_integer(options, "positions", 256);
   m->info.max_tickets = TICKETS;
