@@ -115,12 +115,12 @@ int doctor(const RunArguments& a) {
 
 }  // namespace
 
-void add_doctor(CLI::App& app, Action& action) {
-  auto* sub = app.add_subcommand(
-      "doctor", "Versions, processor, memory, disk, GPUs, plugins: what will go wrong, before it does");
+void add_doctor(Command program) {
+  Command sub =
+      program.command("doctor", "Versions, processor, memory, disk, GPUs, plugins: what will go wrong, before it does");
   auto a = std::make_shared<RunArguments>();
-  a->add_plugins(*sub);
-  sub->callback([a, &action] { action = [a] { return doctor(*a); }; });
+  a->add_plugins(sub);
+  sub.action([a] { return doctor(*a); });
 }
 
 }  // namespace grpo::host

@@ -24,12 +24,12 @@ int evaluate(const RunArguments& a) {
 
 }  // namespace
 
-void add_eval(CLI::App& app, Action& action) {
-  auto* sub = app.add_subcommand("eval", "Held-out accuracy by evaluation.* of the configuration");
+void add_eval(Command program) {
+  Command sub = program.command("eval", "Held-out accuracy by evaluation.* of the configuration");
   auto a = std::make_shared<RunArguments>();
-  a->add_plugins(*sub);
-  a->add_config(*sub);
-  sub->callback([a, &action] { action = [a] { return evaluate(*a); }; });
+  a->add_plugins(sub);
+  a->add_config(sub);
+  sub.action([a] { return evaluate(*a); });
 }
 
 }  // namespace grpo::host

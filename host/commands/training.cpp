@@ -25,14 +25,14 @@ report::Progress progress_of(const config::Config& config) {
                                              : report::Progress::automatic;
 }
 
-void add_training(CLI::App& app, Action& action) {
+void add_training(Command program) {
   for (const bool sft : {false, true}) {
-    auto* sub = app.add_subcommand(sft ? "sft" : "train",
-                                   sft ? "Supervised training on given completions" : "GRPO and its family");
+    Command sub = program.command(sft ? "sft" : "train",
+                                  sft ? "Supervised training on given completions" : "GRPO and its family");
     auto a = std::make_shared<RunArguments>();
-    a->add_plugins(*sub);
-    a->add_config(*sub);
-    sub->callback([a, &action, sft] { action = [a, sft] { return run_training(*a, sft); }; });
+    a->add_plugins(sub);
+    a->add_config(sub);
+    sub.action([a, sft] { return run_training(*a, sft); });
   }
 }
 
