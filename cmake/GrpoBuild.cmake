@@ -95,6 +95,7 @@ function(grpo_test name)
   # What is tested is optimised; the test itself would only take longer to compile than it saves.
   target_compile_options(${name} PRIVATE ${grpo_test_options})
   target_precompile_headers(${name} REUSE_FROM grpo_pch_test)
+  grpo_merge_sources(${name} 8)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   target_compile_definitions(${name} PRIVATE
     GRPO_TEST_DATA="${CMAKE_CURRENT_SOURCE_DIR}" GRPO_SOURCE_DIR="${PROJECT_SOURCE_DIR}"

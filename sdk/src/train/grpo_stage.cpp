@@ -16,7 +16,7 @@
 namespace grpo::train {
 namespace {
 
-TrainerState initial_state(const config::Config& c) {
+TrainerState initial_grpo_state(const config::Config& c) {
   TrainerState state;
   state.stage = "train";
   state.fixed = {{"run.seed", std::to_string(c.run.seed)},
@@ -79,7 +79,7 @@ class GrpoStage {
   explicit GrpoStage(const StageSettings& settings)
       : settings_(settings),
         config_(checked(settings.config)),
-        run_(settings, initial_state(config_)),
+        run_(settings, initial_grpo_state(config_)),
         session_(config_, settings.plugin_directories, {.sampler = true, .rewards = true, .optimizer = true},
                  run_.resumed().value_or("")),
         prompts_(session_.text(), config_.data.path, data::PromptOptions::of_training(config_), config_.data,

@@ -14,7 +14,7 @@
 namespace grpo::train {
 namespace {
 
-TrainerState initial_state(const config::Config& c) {
+TrainerState initial_sft_state(const config::Config& c) {
   TrainerState state;
   state.stage = "sft";
   state.fixed = {{"run.seed", std::to_string(c.run.seed)},
@@ -41,7 +41,7 @@ class SftStage {
       : settings_(settings),
         config_(settings.config),
         learnt_(what_is_learnt(config_)),
-        run_(settings, initial_state(config_)),
+        run_(settings, initial_sft_state(config_)),
         session_(config_, settings.plugin_directories, {.optimizer = true}, run_.resumed().value_or("")),
         max_length_(config_.sft.max_length > 0 ? std::min(config_.sft.max_length, session_.model().info().max_positions)
                                                : session_.model().info().max_positions),
