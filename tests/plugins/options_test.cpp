@@ -63,7 +63,8 @@ TEST(Options, Refusals) {
             "sampler.steps: 18446744073709551615 is not an integer");
   EXPECT_EQ(options_refusal({{"path", "x"}, {"strict", 1}}), "sampler.strict: 1 is not a boolean");
   EXPECT_EQ(options_refusal({{"path", "x"}, {"stop", "x"}}), "sampler.stop: \"x\" is not a list");
-  EXPECT_EQ(options_refusal({{"path", "x"}, {"mode", "slow"}}), "sampler.mode: \"slow\" is none of \"fast\", \"exact\"");
+  EXPECT_EQ(options_refusal({{"path", "x"}, {"mode", "slow"}}),
+            "sampler.mode: \"slow\" is none of \"fast\", \"exact\"");
   EXPECT_EQ(options_refusal(json::array()), "sampler: the options are not a mapping of keys to values");
 }
 
