@@ -5,7 +5,7 @@
 #include <iostream>
 
 #include "commands/commands.hpp"
-#include "grpo/sdk/error.hpp"
+#include "grpo/sdk/report/visible.hpp"
 
 namespace {
 
@@ -21,19 +21,24 @@ void let_idle_threads_sleep() {
 
 int main(int argc, char** argv) {
   using namespace grpo::host;
+  namespace report = grpo::report;
   let_idle_threads_sleep();
   // Writing past a limit on file sizes is then an error of the write, with a message, not the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
   CLI::App app(
       "Trains language models with GRPO, with models, samplers, rewards and optimizers from plugins.\n"
-      "Without a command it trains: `grpo-host --plugins DIR --config run.yaml`; without a configuration it runs the\n"
-      "built-in demo.");
+      "Without a command it trains (`grpo-host --config run.yaml`), with --plugins alone it runs the demo.",
+      "grpo-host");
+  app.footer(
+      "First steps: `grpo-host demo`, `grpo-host doctor`, `grpo-host train --help`. A command's own options: COMMAND "
+      "--help.");
   app.set_version_flag("--version", "grpo-host " GRPO_VERSION);
   app.require_subcommand(0, 1);
   Action action;
   RunArguments run;
   run.add_plugins(app);
   run.add_config(app);
+  add_demo(app, action);
   add_training(app, action);
   add_eval(app, action);
   add_generate(app, action);
@@ -60,7 +65,7 @@ int main(int argc, char** argv) {
     return action();
   } catch (const std::exception& e) {
     std::cout.flush();
-    std::cerr << "grpo-host: " << e.what() << '\n';
+    std::cerr << "grpo-host: " << report::visible(e.what()) << '\n';
     return 1;
   }
 }

@@ -20,6 +20,10 @@ namespace grpo::host {
 // What a command does when it was chosen; its exit status.
 using Action = std::function<int()>;
 
+// Groups of commands in --help.
+inline constexpr const char *group_training = "Training", *group_filters = "JSON Lines in, JSON Lines out",
+                            *group_models = "Models", *group_tools = "Plugins and configuration";
+
 // --plugins, --config and section.key=value, which many commands share.
 struct RunArguments {
   std::vector<std::string> plugins;
@@ -41,6 +45,7 @@ struct ModelArguments {
   config::Config config() const;
 };
 
+void add_demo(CLI::App& app, Action& action);       // demo
 void add_training(CLI::App& app, Action& action);   // train, sft
 void add_eval(CLI::App& app, Action& action);       // eval
 void add_generate(CLI::App& app, Action& action);   // generate

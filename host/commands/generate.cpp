@@ -92,17 +92,24 @@ int generate(const GenerateArguments& a) {
 void add_generate(CLI::App& app, Action& action) {
   auto* sub = app.add_subcommand(
       "generate", R"(Prompts in ({"text"}, {"messages"} or {"ids"}), completions out ({"ids","text","finish"}))");
+  sub->group(group_filters);
+  sub->footer(R"(One JSON object a line, from standard input to standard output:
+  echo '{"messages": [{"role": "user", "content": "Hello"}]}' | grpo-host generate --model DIR --greedy
+{"messages"} go through the chat template ("tools" and "extra" reach it too), {"text"} and {"ids"} do not.
+"finish" is "stop" (an end token, a --stop text) or "length" (--max-new-tokens). A line that cannot be used gives
+{"error"}; the exit status is then 1.)");
   auto a = std::make_shared<GenerateArguments>();
   a->model.add(*sub);
-  sub->add_flag("--greedy", a->greedy, "The most probable token each time");
-  sub->add_option("--max-new-tokens", a->max_new_tokens, "Longest completion")
+  sub->add_flag("--greedy", a->greedy, "The most probable token each time: temperature 0");
+  sub->add_option("--max-new-tokens", a->max_new_tokens, "Longest completion, in tokens")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  sub->add_option("--min-new-tokens", a->min_new_tokens, "No stop before")
+  sub->add_option("--min-new-tokens", a->min_new_tokens, "No stop before this many tokens")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  sub->add_option("--temperature", a->temperature, "Softmax temperature")
+  sub->add_option("--temperature", a->temperature, "Softmax temperature; 0: greedy")
       ->check(CLI::NonNegativeNumber)
+      ->excludes("--greedy")
       ->capture_default_str();
   sub->add_option("--top-p", a->top_p, "Nucleus sampling; 1: off")->check(CLI::Range(0.0, 1.0))->capture_default_str();
   sub->add_option("--top-k", a->top_k, "The k most probable tokens; 0: off")
@@ -111,10 +118,10 @@ void add_generate(CLI::App& app, Action& action) {
   sub->add_option("--min-p", a->min_p, "Share of the most probable token's probability; 0: off")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  sub->add_option("--repetition-penalty", a->repetition_penalty, "1: off")
+  sub->add_option("--repetition-penalty", a->repetition_penalty, "Of tokens already there; 1: off")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  sub->add_option("--stop", a->stop, "Text that ends a completion; may be given several times");
+  sub->add_option("--stop", a->stop, "Text that ends a completion; repeatable")->allow_extra_args(false);
   sub->add_option("-n,--samples", a->samples,
                   R"(Completions of each prompt; with more than one a line is {"samples": [...]})")
       ->check(CLI::PositiveNumber)
@@ -122,7 +129,8 @@ void add_generate(CLI::App& app, Action& action) {
   sub->add_option("--seed", a->seed, "Seed of the draws")->check(CLI::NonNegativeNumber)->capture_default_str();
   sub->add_option("--chat-template", a->chat_template, "Jinja file in place of the model's own")
       ->check(CLI::ExistingFile);
-  sub->add_flag("--logprobs", a->logprobs, "Also the log-probability of each token");
+  sub->add_flag("--logprobs", a->logprobs,
+                R"(Also "logprobs": of each token, at --temperature, before top-k, top-p and min-p)");
   sub->add_option("--batch", a->batch, "Prompts in flight at a time")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

@@ -8,6 +8,7 @@ namespace grpo::host {
 void add_grade(CLI::App& app, Action& action) {
   auto* sub = app.add_subcommand(
       "grade", R"({"gold","answer"} in, {"equal"} out; with --extract {"completion"} in, {"answer"} out)");
+  sub->group(group_filters);
   auto extract = std::make_shared<bool>(false);
   sub->add_flag("--extract", *extract, "Find the final answer in a completion (null when there is none)");
   sub->callback([extract, &action] {

@@ -48,6 +48,7 @@ int run_export(const ImportArguments& a) {
 void add_import(CLI::App& app, Action& action) {
   {
     auto* sub = app.add_subcommand("import", "A GGUF file to a model directory in Hugging Face layout");
+    sub->group(group_models);
     auto a = std::make_shared<ImportArguments>();
     sub->add_option("gguf", a->from, "The GGUF file")->required()->check(CLI::ExistingFile);
     sub->add_option("directory", a->to, "Where to write")->required();
@@ -60,6 +61,7 @@ void add_import(CLI::App& app, Action& action) {
   {
     auto* sub = app.add_subcommand(
         "export", "A checkpoint to a directory that transformers and vLLM load: weights and tokenizer alone");
+    sub->group(group_models);
     auto a = std::make_shared<ImportArguments>();
     a->dtype = "bfloat16";
     sub->add_option("checkpoint", a->from, "A checkpoint or model directory")

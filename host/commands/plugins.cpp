@@ -57,6 +57,7 @@ int describe(const RunArguments& a, const std::string& what) {
 
 void add_plugins(CLI::App& app, Action& action) {
   auto* sub = app.add_subcommand("plugins", "What is in the plugin directories");
+  sub->group(group_tools);
   sub->require_subcommand(1);
   {
     auto a = std::make_shared<RunArguments>();

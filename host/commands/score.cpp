@@ -87,6 +87,7 @@ void add_score(CLI::App& app, Action& action) {
   auto* sub = app.add_subcommand(
       "score",
       R"(A reward plugin over saved samples: {"prompt","completion","ground_truth", columns...} in, {"score","status",...} out)");
+  sub->group(group_filters);
   auto a = std::make_shared<ScoreArguments>();
   a->run.add_plugins(*sub);
   sub->add_option("--reward", a->reward, "Name of the reward; see `plugins list`")->required();

@@ -59,6 +59,7 @@ void add_text(CLI::App& app, Action& action) {
   {
     auto* sub =
         app.add_subcommand("tokenize", R"({"text"} in, {"ids"} out, a line for a line; with --decode the other way)");
+    sub->group(group_filters);
     auto a = std::make_shared<TokenizeArguments>();
     sub->add_option("--model", a->model, "Model directory, or a tokenizer.json")->required()->check(CLI::ExistingPath);
     sub->add_flag("--add-special-tokens", a->add_special_tokens, "Run the post-processor (BOS and the like)");
@@ -70,6 +71,7 @@ void add_text(CLI::App& app, Action& action) {
     auto* sub = app.add_subcommand(
         "render",
         R"({"messages","tools","add_generation_prompt","extra"} in, {"text"} or {"error"} out: a chat template alone)");
+    sub->group(group_filters);
     auto a = std::make_shared<RenderArguments>();
     auto* model = sub->add_option("--model", a->model, "Model directory: its template and special tokens")
                       ->check(CLI::ExistingDirectory);
