@@ -5,7 +5,7 @@
 #include <iostream>
 
 #include "commands/commands.hpp"
-#include "grpo/sdk/error.hpp"
+#include "grpo/sdk/report/visible.hpp"
 
 namespace {
 
@@ -21,18 +21,23 @@ void let_idle_threads_sleep() {
 
 int main(int argc, char** argv) {
   using namespace grpo::host;
+  namespace report = grpo::report;
   let_idle_threads_sleep();
   // Writing past a limit on file sizes is then an error of the write, with a message, not the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
   CommandLine line(
+      "grpo-host",
       "Trains language models with GRPO, with models, samplers, rewards and optimizers from plugins.\n"
-      "Without a command it trains: `grpo-host --plugins DIR --config run.yaml`; without a configuration it runs the\n"
-      "built-in demo.",
+      "Without a command it trains (`grpo-host --config run.yaml`), with --plugins alone it runs the demo.",
       "grpo-host " GRPO_VERSION);
-  const Command program = line.program();
+  Command program = line.program();
+  program.footer(
+      "First steps: `grpo-host demo`, `grpo-host doctor`, `grpo-host train --help`. A command's own options: COMMAND "
+      "--help.");
   RunArguments run;
   run.add_plugins(program);
   run.add_config(program);
+  add_demo(program);
   add_training(program);
   add_eval(program);
   add_generate(program);
@@ -60,7 +65,7 @@ int main(int argc, char** argv) {
     return action();
   } catch (const std::exception& e) {
     std::cout.flush();
-    std::cerr << "grpo-host: " << e.what() << '\n';
+    std::cerr << "grpo-host: " << report::visible(e.what()) << '\n';
     return 1;
   }
 }

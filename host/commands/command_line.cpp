@@ -12,12 +12,15 @@ Option Option::one_of(const std::vector<std::string>& values) { return option_->
 Option Option::positive() { return option_->check(CLI::PositiveNumber), *this; }
 Option Option::not_negative() { return option_->check(CLI::NonNegativeNumber), *this; }
 Option Option::between(double least, double most) { return option_->check(CLI::Range(least, most)), *this; }
+Option Option::excludes(const std::string& other) { return option_->excludes(other), *this; }
 
 Command Command::command(const std::string& name, const std::string& description) {
   return {app_->add_subcommand(name, description), chosen_};
 }
 
 void Command::require_command() { app_->require_subcommand(1); }
+void Command::group(const std::string& name) { app_->group(name); }
+void Command::footer(const std::string& text) { app_->footer(text); }
 
 Option Command::option(const std::string& name, std::string& value, const std::string& description) {
   CLI::Option* option = app_->add_option(name, value, description);
@@ -25,7 +28,7 @@ Option Command::option(const std::string& name, std::string& value, const std::s
 }
 
 Option Command::option(const std::string& name, std::vector<std::string>& values, const std::string& description) {
-  return Option(app_->add_option(name, values, description));
+  return Option(app_->add_option(name, values, description)->allow_extra_args(!name.starts_with('-')));
 }
 
 Option Command::option(const std::string& name, double& value, const std::string& description) {
@@ -48,8 +51,8 @@ void Command::action(Action action) {
   app_->callback([chosen = chosen_, action = std::move(action)] { *chosen = action; });
 }
 
-CommandLine::CommandLine(const std::string& description, const std::string& version)
-    : app_(std::make_unique<CLI::App>(description)) {
+CommandLine::CommandLine(const std::string& name, const std::string& description, const std::string& version)
+    : app_(std::make_unique<CLI::App>(description, name)) {
   app_->set_version_flag("--version", version);
   app_->require_subcommand(0, 1);
 }

@@ -39,6 +39,7 @@ class Option {
   Option positive();
   Option not_negative();
   Option between(double least, double most);
+  Option excludes(const std::string& other);  // by its name, "--greedy"; must be there already
 
  private:
   CLI::Option* option_;
@@ -52,8 +53,13 @@ class Command {
   Command command(const std::string& name, const std::string& description);
   // One of the commands below must be given.
   void require_command();
+  // The heading above this command in the help of the one that it belongs to.
+  void group(const std::string& name);
+  // What the help ends in.
+  void footer(const std::string& text);
 
-  // name: "--batch", "-n,--samples", or "file" for an argument without dashes. A list may be given several times.
+  // name: "--batch", "-n,--samples", or "file" for an argument without dashes. A list with dashes takes one value each
+  // time it is given, one without all that are left.
   Option option(const std::string& name, std::string& value, const std::string& description);
   Option option(const std::string& name, std::vector<std::string>& values, const std::string& description);
   Option option(const std::string& name, double& value, const std::string& description);
@@ -70,7 +76,7 @@ class Command {
 
 class CommandLine {
  public:
-  CommandLine(const std::string& description, const std::string& version);
+  CommandLine(const std::string& name, const std::string& description, const std::string& version);
   ~CommandLine();
   Command program() { return {app_.get(), &chosen_}; }
 

@@ -15,6 +15,10 @@
 
 namespace grpo::host {
 
+// Groups of commands in --help.
+inline constexpr const char *group_training = "Training", *group_filters = "JSON Lines in, JSON Lines out",
+                            *group_models = "Models", *group_tools = "Plugins and configuration";
+
 // --plugins, --config and section.key=value, which many commands share.
 struct RunArguments {
   std::vector<std::string> plugins;
@@ -36,6 +40,7 @@ struct ModelArguments {
   config::Config config() const;
 };
 
+void add_demo(Command program);       // demo
 void add_training(Command program);   // train, sft
 void add_eval(Command program);       // eval
 void add_generate(Command program);   // generate

@@ -2,8 +2,27 @@
 #include <iostream>
 
 #include "commands.hpp"
+#include "grpo/sdk/error.hpp"
+#include "grpo/sdk/train/option_paths.hpp"
+#include "grpo/sdk/train/session.hpp"
 
 namespace grpo::host {
+namespace {
+
+// Paths among the options of plugins are known by the plugins' manifests; where there are none, they stay as written.
+std::string effective(const RunArguments& a) {
+  auto config = a.load_config();
+  try {
+    auto places = a.plugin_places();
+    places.insert(places.end(), config.run.plugins.begin(), config.run.plugins.end());
+    train::resolve_option_paths(config, train::make_registry(places));
+  } catch (const Error& e) {
+    std::cerr << "paths in options are left as they are written: " << e.what() << '\n';
+  }
+  return config::effective_yaml(config, /*with_origins=*/true);
+}
+
+}  // namespace
 
 void add_config(Command program) {
   struct Arguments {
@@ -11,7 +30,9 @@ void add_config(Command program) {
     bool schema = false, reference = false, keys = false;
   };
   Command sub = program.command("config", "The effective configuration, each value with where it came from");
+  sub.group(group_tools);
   auto a = std::make_shared<Arguments>();
+  a->run.add_plugins(sub);
   a->run.add_config(sub);
   sub.flag("--schema", a->schema, "JSON Schema of the configuration file, for editors");
   sub.flag("--reference", a->reference, "Every key with its type, default and meaning, as Markdown");
@@ -20,7 +41,7 @@ void add_config(Command program) {
     std::cout << (a->schema      ? config::json_schema()
                   : a->reference ? config::reference_markdown()
                   : a->keys      ? config::key_help()
-                                 : config::effective_yaml(a->run.load_config(), /*with_origins=*/true))
+                                 : effective(a->run))
               << std::flush;
     return 0;
   });

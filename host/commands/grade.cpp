@@ -8,6 +8,7 @@ namespace grpo::host {
 void add_grade(Command program) {
   Command sub = program.command(
       "grade", R"({"gold","answer"} in, {"equal"} out; with --extract {"completion"} in, {"answer"} out)");
+  sub.group(group_filters);
   auto extract = std::make_shared<bool>(false);
   sub.flag("--extract", *extract, "Find the final answer in a completion (null when there is none)");
   sub.action([extract] {

@@ -48,6 +48,7 @@ int run_export(const ImportArguments& a) {
 void add_import(Command program) {
   {
     Command sub = program.command("import", "A GGUF file to a model directory in Hugging Face layout");
+    sub.group(group_models);
     auto a = std::make_shared<ImportArguments>();
     sub.option("gguf", a->from, "The GGUF file").required().existing_file();
     sub.option("directory", a->to, "Where to write").required();
@@ -58,6 +59,7 @@ void add_import(Command program) {
   {
     Command sub = program.command(
         "export", "A checkpoint to a directory that transformers and vLLM load: weights and tokenizer alone");
+    sub.group(group_models);
     auto a = std::make_shared<ImportArguments>();
     a->dtype = "bfloat16";
     sub.option("checkpoint", a->from, "A checkpoint or model directory").required().existing_directory();

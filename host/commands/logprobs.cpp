@@ -58,6 +58,7 @@ int logprobs(const LogprobsArguments& a) {
 
 void add_logprobs(Command program) {
   Command sub = program.command("logprobs", R"({"ids"} in, {"logprobs","entropy"} out, n-1 values each)");
+  sub.group(group_filters);
   auto a = std::make_shared<LogprobsArguments>();
   a->model.add(sub);
   sub.option("--temperature", a->temperature, "Logits are divided by it").positive();

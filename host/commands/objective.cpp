@@ -8,6 +8,7 @@ namespace grpo::host {
 void add_objective(Command program) {
   Command sub = program.command(
       "objective", R"(One JSON row of log-probabilities, masks, advantages and options in, {"loss","dlogp"} out)");
+  sub.group(group_filters);
   sub.action(
       [] { return filter([](const Json& row) -> Json { return algorithm::objective_row(nlohmann::json(row)); }); });
 }

@@ -57,6 +57,7 @@ int describe(const RunArguments& a, const std::string& what) {
 
 void add_plugins(Command program) {
   Command sub = program.command("plugins", "What is in the plugin directories");
+  sub.group(group_tools);
   sub.require_command();
   {
     auto a = std::make_shared<RunArguments>();

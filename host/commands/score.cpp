@@ -87,6 +87,7 @@ void add_score(Command program) {
   Command sub = program.command(
       "score",
       R"(A reward plugin over saved samples: {"prompt","completion","ground_truth", columns...} in, {"score","status",...} out)");
+  sub.group(group_filters);
   auto a = std::make_shared<ScoreArguments>();
   a->run.add_plugins(sub);
   sub.option("--reward", a->reward, "Name of the reward; see `plugins list`").required();

@@ -60,6 +60,7 @@ void add_text(Command program) {
   {
     Command sub =
         program.command("tokenize", R"({"text"} in, {"ids"} out, a line for a line; with --decode the other way)");
+    sub.group(group_filters);
     auto a = std::make_shared<TokenizeArguments>();
     sub.option("--model", a->model, "Model directory, or a tokenizer.json").required().existing_path();
     sub.flag("--add-special-tokens", a->add_special_tokens, "Run the post-processor (BOS and the like)");
@@ -71,6 +72,7 @@ void add_text(Command program) {
     Command sub = program.command(
         "render",
         R"({"messages","tools","add_generation_prompt","extra"} in, {"text"} or {"error"} out: a chat template alone)");
+    sub.group(group_filters);
     auto a = std::make_shared<RenderArguments>();
     sub.option("--model", a->model, "Model directory: its template and special tokens").existing_directory();
     sub.option("--template", a->file, "Jinja file").existing_file();

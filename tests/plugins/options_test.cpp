@@ -49,6 +49,14 @@ TEST(Options, DefaultsAndGetters) {
   EXPECT_EQ(grpo_option_number(o, "nothing", 3), 3);
 }
 
+TEST(Options, PathsAreMarkedByAFormat) {
+  check_option_schema(json::parse(R"({"a": {"type": "string", "format": "path"}})"), "x");
+  check_option_schema(json::parse(R"({"a": {"type": "list", "format": "path"}})"), "x");
+  check_option_schema(json::parse(R"({"a": {"type": "integer", "format": "of a later SDK"}})"), "x");
+  EXPECT_THAT(error_of([] { check_option_schema(json::parse(R"({"a": {"type": "number", "format": "path"}})"), "x"); }),
+              HasSubstr("the option \"a\": \"format\": \"path\" is for a string"));
+}
+
 TEST(Options, Refusals) {
   EXPECT_EQ(options_refusal({{"path", "x"}, {"ratee", 1}}),
             "sampler.ratee: no such option; did you mean 'rate'?; known: extra, mode, path, rate, steps, stop, strict");

@@ -1,5 +1,6 @@
 #include "model.hpp"
 
+#include <c10/core/CachingDeviceAllocator.h>
 #include <dlfcn.h>
 #include <time.h>
 
@@ -78,12 +79,13 @@ Options read_options(const grpo_options* in) {
   return o;
 }
 
-Model::Model(const Options& o)
+Model::Model(const Options& o, const grpo_metrics* metrics)
     : config_(configure(o)),
       weights_(make_layout(config_), device_of(o), type_of(o), o.trainable),
       fast_(o.kernels == "auto" && o.device == "cpu" && o.dtype == "float32"),
       network_(config_, weights_, fast_, o.logits_chunk),
-      engine_model_{config_, weights_, version_, nullptr} {
+      engine_model_{config_, weights_, version_, nullptr},
+      metrics_(metrics) {
   if (o.init == "random") {
     weights_.randomize(o.seed, config_.init_std);
   } else {
@@ -203,6 +205,16 @@ void Model::commit() {
   require(tickets_.empty(), "commit while " + std::to_string(tickets_.size()) + " tickets are open");
   weights_.refresh();
   ++version_;
+  report_memory();
+}
+
+// The most that LibTorch's allocator has held for tensors on the device, in this process so far.
+void Model::report_memory() const {
+  const auto device = weights_.device();
+  if (!metrics_ || !device.is_cuda()) return;
+  constexpr auto all = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+  metrics_->add(metrics_, "memory/device_peak", static_cast<double>(stats.allocated_bytes[all].peak));
 }
 
 void Model::import_weights(const grpo_call* call, const grpo_tensor_source* source) {

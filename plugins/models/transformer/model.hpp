@@ -26,7 +26,8 @@ Options read_options(const grpo_options* options);
 
 class Model {
  public:
-  explicit Model(const Options& options);
+  // metrics: the host's, which outlive the model; may be null.
+  explicit Model(const Options& options, const grpo_metrics* metrics = nullptr);
 
   const grpo_model_info* info() const { return &info_; }
   const grpo_parameter* const* parameters(std::int64_t* n) const;
@@ -44,6 +45,7 @@ class Model {
  private:
   void describe();
   void require_trainable(const char* what) const;
+  void report_memory() const;
   std::unique_ptr<Activations> take_activations();
 
   Config config_;
@@ -55,6 +57,7 @@ class Model {
   std::map<std::uint64_t, std::unique_ptr<Activations>> tickets_;
   std::vector<std::unique_ptr<Activations>> spare_;  // memory of ended tickets
 
+  const grpo_metrics* metrics_;
   grpo_model_info info_{};
   struct Described {
     std::string name;

@@ -1,5 +1,6 @@
 // The boundary: manifest, tables, and the one place where exceptions become statuses.
 #include <grpo/decode.h>
+#include <grpo/host.h>
 #include <grpo/plugin.h>
 
 #include <cstring>
@@ -13,7 +14,7 @@ GRPO_MANIFEST({
   "components": [{
     "interface": "grpo.model/1", "name": "transformer",
     "options": {
-      "path": {"type": "string", "required": true, "description": "Hugging Face directory: config.json and safetensors"},
+      "path": {"type": "string", "format": "path", "required": true, "description": "Hugging Face directory: config.json and safetensors"},
       "dtype": {"type": "string", "default": "float32", "enum": ["float32", "bfloat16"], "description": "type of matrix products; values and gradients are always float32"},
       "device": {"type": "string", "default": "cpu", "enum": ["cpu", "cuda"], "description": "where the model lives"},
       "init": {"type": "string", "default": "checkpoint", "enum": ["checkpoint", "random"], "description": "random needs config.json only"},
@@ -61,7 +62,9 @@ grpo_status guarded(const grpo_call* call, const Body& body) {
 Model& model_of(void* handle) { return *static_cast<Model*>(handle); }
 
 grpo_status open(const grpo_call* call, const grpo_options* options, void** handle) {
-  return guarded(call, [&] { *handle = new Model(read_options(options)); });
+  return guarded(call, [&] {
+    *handle = new Model(read_options(options), static_cast<const grpo_metrics*>(call->service(call, GRPO_METRICS_ID)));
+  });
 }
 void close(void* handle) { delete static_cast<Model*>(handle); }
 
