@@ -55,7 +55,7 @@ UpdateOptions update_options(const config::Config& c) {
 }
 
 // What cannot train, or hardly: told before anything is loaded.
-const config::Config& checked(const config::Config& c) {
+const config::Config& checked_for_grpo(const config::Config& c) {
   const auto& a = c.algorithm;
   if (c.data.path.empty()) throw Error(c.where("data.path") + ": not given; name a JSONL file of prompts");
   check_data_file(c, "data.path", c.data.path);
@@ -80,7 +80,7 @@ class GrpoStage {
  public:
   explicit GrpoStage(const StageSettings& settings)
       : settings_(settings),
-        config_(checked(settings.config)),
+        config_(checked_for_grpo(settings.config)),
         run_(settings, initial_grpo_state(config_)),
         session_(config_, settings.plugin_directories, {.sampler = true, .rewards = true, .optimizer = true},
                  run_.resumed().value_or("")),

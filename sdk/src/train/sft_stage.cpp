@@ -35,7 +35,7 @@ std::string what_is_learnt(const config::Config& c) {
               ": not given, and data.answer_key neither: which column is to be learnt?");
 }
 
-const config::Config& checked(const config::Config& c) {
+const config::Config& checked_for_sft(const config::Config& c) {
   if (c.data.path.empty()) throw Error(c.where("data.path") + ": not given; name a JSONL file of prompts and answers");
   check_data_file(c, "data.path", c.data.path);
   return c;
@@ -45,7 +45,7 @@ class SftStage {
  public:
   explicit SftStage(const StageSettings& settings)
       : settings_(settings),
-        config_(checked(settings.config)),
+        config_(checked_for_sft(settings.config)),
         learnt_(what_is_learnt(config_)),
         run_(settings, initial_sft_state(config_)),
         session_(config_, settings.plugin_directories, {.optimizer = true}, run_.resumed().value_or("")),
