@@ -81,7 +81,14 @@ function(grpo_merge_sources target files)
   endif()
 endfunction()
 
-set(grpo_test_options $<$<CONFIG:Release>:-O1>)
+# grpo_compile_quickly(targets...): what runs once a run or once a step gains nothing from being optimised for long.
+function(grpo_compile_quickly)
+  foreach(target ${ARGN})
+    target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+  endforeach()
+endfunction()
+
+set(grpo_test_options $<$<CONFIG:Release>:-O0>)
 
 # grpo_test(name SOURCES ... DEPS ... [ENVIRONMENT A=b ...] [TIMEOUT s] [LABELS ...]): a GoogleTest program, one CTest entry.
 # Tests find small committed data through GRPO_TEST_DATA and the big data sets through GRPO_SHARED_DATA.
@@ -95,6 +102,7 @@ function(grpo_test name)
   # What is tested is optimised; the test itself would only take longer to compile than it saves.
   target_compile_options(${name} PRIVATE ${grpo_test_options})
   target_precompile_headers(${name} REUSE_FROM grpo_pch_test)
+  grpo_merge_sources(${name} 8)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   target_compile_definitions(${name} PRIVATE
     GRPO_TEST_DATA="${CMAKE_CURRENT_SOURCE_DIR}" GRPO_SOURCE_DIR="${PROJECT_SOURCE_DIR}"

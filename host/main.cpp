@@ -5,7 +5,7 @@
 #include <iostream>
 
 #include "commands/commands.hpp"
-#include "grpo/sdk/error.hpp"
+#include "grpo/sdk/report/visible.hpp"
 
 namespace {
 
@@ -21,36 +21,41 @@ void let_idle_threads_sleep() {
 
 int main(int argc, char** argv) {
   using namespace grpo::host;
+  namespace report = grpo::report;
   let_idle_threads_sleep();
   // Writing past a limit on file sizes is then an error of the write, with a message, not the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
-  CLI::App app(
+  CommandLine line(
+      "grpo-host",
       "Trains language models with GRPO, with models, samplers, rewards and optimizers from plugins.\n"
-      "Without a command it trains: `grpo-host --plugins DIR --config run.yaml`; without a configuration it runs the\n"
-      "built-in demo.");
-  app.set_version_flag("--version", "grpo-host " GRPO_VERSION);
-  app.require_subcommand(0, 1);
-  Action action;
+      "Without a command it trains (`grpo-host --config run.yaml`), with --plugins alone it runs the demo.",
+      "grpo-host " GRPO_VERSION);
+  Command program = line.program();
+  program.footer(
+      "First steps: `grpo-host demo`, `grpo-host doctor`, `grpo-host train --help`. A command's own options: COMMAND "
+      "--help.");
   RunArguments run;
-  run.add_plugins(app);
-  run.add_config(app);
-  add_training(app, action);
-  add_eval(app, action);
-  add_generate(app, action);
-  add_logprobs(app, action);
-  add_text(app, action);
-  add_score(app, action);
-  add_grade(app, action);
-  add_objective(app, action);
-  add_import(app, action);
-  add_plugins(app, action);
-  add_config(app, action);
-  add_doctor(app, action);
-  CLI11_PARSE(app, argc, argv);
+  run.add_plugins(program);
+  run.add_config(program);
+  add_demo(program);
+  add_training(program);
+  add_eval(program);
+  add_generate(program);
+  add_logprobs(program);
+  add_text(program);
+  add_score(program);
+  add_grade(program);
+  add_objective(program);
+  add_import(program);
+  add_plugins(program);
+  add_config(program);
+  add_doctor(program);
+  if (const auto status = line.parse(argc, argv)) return *status;
 
+  Action action = line.chosen();
   if (!action) {
     if (argc == 1) {
-      std::cout << app.help();
+      std::cout << line.help();
       return 0;
     }
     const bool demo = run.config_file.empty() && run.overrides.empty();
@@ -60,7 +65,7 @@ int main(int argc, char** argv) {
     return action();
   } catch (const std::exception& e) {
     std::cout.flush();
-    std::cerr << "grpo-host: " << e.what() << '\n';
+    std::cerr << "grpo-host: " << report::visible(e.what()) << '\n';
     return 1;
   }
 }

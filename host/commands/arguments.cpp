@@ -3,27 +3,31 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
+#include "grpo/sdk/config/nearest.hpp"
 #include "grpo/sdk/error.hpp"
 
 namespace grpo::host {
 namespace fs = std::filesystem;
 
-void RunArguments::add_plugins(CLI::App& app) {
-  app.add_option(
+void RunArguments::add_plugins(Command command) {
+  command.option(
       "--plugins", plugins,
-      "Directory with plugins (or one .so); may be given several times. Default: those that came with this program");
+      "Directory with plugins, or one .so; repeatable. Default: this program's own");  // what follows is an override,
+                                                                                       // not another directory
 }
 
-void RunArguments::add_config(CLI::App& app) {
-  app.add_option("--config", config_file, "YAML file; see `grpo-host config --reference`")->check(CLI::ExistingFile);
-  app.add_option("overrides", overrides,
-                 "Values that win over the file: section.key=value, such as optimizer.learning_rate=1e-5");
+void RunArguments::add_config(Command command) {
+  command.option("--config", config_file, "The run's YAML file").existing_file();
+  command.option("overrides", overrides, "section.key=value, which wins over the file");
 }
 
 config::Config RunArguments::load_config() const {
   for (const auto& text : overrides)
     if (text.find('=') == std::string::npos)
-      throw Error("'" + text + "' is neither a command nor section.key=value; see grpo-host --help");
+      throw Error("'" + text + "' is neither a command nor section.key=value; see grpo-host --help." +
+                  config::did_you_mean(
+                      text, {"demo", "train", "sft", "eval", "generate", "logprobs", "tokenize", "render", "score",
+                             "grade", "objective", "import", "export", "plugins", "config", "doctor"}));
   return config::load(config_file.empty() ? std::nullopt : std::optional<fs::path>(config_file), overrides);
 }
 
@@ -39,13 +43,11 @@ std::vector<fs::path> RunArguments::plugin_places() const {
   return places;
 }
 
-void ModelArguments::add(CLI::App& app) {
-  run.add_plugins(app);
-  app.add_option("--model", model, "Model directory in Hugging Face layout")->required()->check(CLI::ExistingDirectory);
-  app.add_option("--dtype", dtype, "Type to compute in")
-      ->check(CLI::IsMember({"float32", "bfloat16"}))
-      ->capture_default_str();
-  app.add_option("--device", device, "cpu or cuda")->capture_default_str();
+void ModelArguments::add(Command command) {
+  run.add_plugins(command);
+  command.option("--model", model, "Model directory in Hugging Face layout").required().existing_directory();
+  command.option("--dtype", dtype, "Type to compute in").one_of({"float32", "bfloat16"});
+  command.option("--device", device, "Where to compute: cpu or cuda");
 }
 
 config::Config ModelArguments::config() const {

@@ -57,6 +57,15 @@ config::Config load(const std::filesystem::path& directory, const std::string& m
 
 }  // namespace
 
+void add_demo(Command program) {
+  Command sub = program.command("demo", "A tiny model learns to add, in a minute: nothing to download or configure");
+  sub.group(group_training);
+  sub.footer("Everything goes into runs/demo, in place of an earlier demo.");
+  auto a = std::make_shared<RunArguments>();
+  a->add_plugins(sub);
+  sub.action([a] { return run_demo(*a); });
+}
+
 int run_demo(const RunArguments& arguments) {
   const auto start = std::chrono::steady_clock::now();
   const std::filesystem::path directory = "runs/demo";

@@ -13,6 +13,7 @@ int evaluate(const RunArguments& a) {
   auto config = a.load_config();
   if (config.evaluation.path.empty())
     throw Error(config.where("evaluation.path") + ": not given; name a JSONL file of held-out prompts");
+  train::check_data_file(config, "evaluation.path", config.evaluation.path);
   train::Session session(config, a.plugin_places(), {.sampler = true, .rewards = true});
   train::Evaluator evaluator(session);
   auto scorer = session.make_scorer({});
@@ -24,12 +25,19 @@ int evaluate(const RunArguments& a) {
 
 }  // namespace
 
-void add_eval(CLI::App& app, Action& action) {
-  auto* sub = app.add_subcommand("eval", "Held-out accuracy by evaluation.* of the configuration");
+void add_eval(Command program) {
+  Command sub = program.command("eval", "Held-out accuracy of a model or checkpoint");
+  sub.group(group_training);
+  sub.footer(R"(Examples:
+  grpo-host eval --config run.yaml model.path=runs/run/checkpoint-100
+  grpo-host eval --config run.yaml evaluation.path=test.jsonl evaluation.samples=8 evaluation.temperature=1
+
+Keys: evaluation.path, max_samples, samples (pass@k), temperature, max_new_tokens, reward (the one that decides).
+A completion is right when that reward is above 0.5.)");
   auto a = std::make_shared<RunArguments>();
-  a->add_plugins(*sub);
-  a->add_config(*sub);
-  sub->callback([a, &action] { action = [a] { return evaluate(*a); }; });
+  a->add_plugins(sub);
+  a->add_config(sub);
+  sub.action([a] { return evaluate(*a); });
 }
 
 }  // namespace grpo::host

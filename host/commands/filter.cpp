@@ -1,5 +1,7 @@
 #include "filter.hpp"
 
+#include <unistd.h>
+
 #include "grpo/sdk/error.hpp"
 
 namespace grpo::host {
@@ -26,6 +28,8 @@ void put(const Json& row) { std::cout << row.dump(-1, ' ', false, Json::error_ha
 
 int filter_batches(std::size_t batch, const std::function<std::vector<Json>(const std::vector<Json>&)>& handle) {
   std::ios::sync_with_stdio(false);
+  if (isatty(STDIN_FILENO) == 1)
+    std::cerr << "grpo-host: reads JSON objects, one a line, from the terminal; Ctrl-D ends\n";
   bool failed = false;
   std::size_t number = 0;
   std::string line;

@@ -89,44 +89,35 @@ int generate(const GenerateArguments& a) {
 
 }  // namespace
 
-void add_generate(CLI::App& app, Action& action) {
-  auto* sub = app.add_subcommand(
+void add_generate(Command program) {
+  Command sub = program.command(
       "generate", R"(Prompts in ({"text"}, {"messages"} or {"ids"}), completions out ({"ids","text","finish"}))");
+  sub.group(group_filters);
+  sub.footer(R"(One JSON object a line, from standard input to standard output:
+  echo '{"messages": [{"role": "user", "content": "Hello"}]}' | grpo-host generate --model DIR --greedy
+{"messages"} go through the chat template ("tools" and "extra" reach it too), {"text"} and {"ids"} do not.
+"finish" is "stop" (an end token, a --stop text) or "length" (--max-new-tokens). A line that cannot be used gives
+{"error"}; the exit status is then 1.)");
   auto a = std::make_shared<GenerateArguments>();
-  a->model.add(*sub);
-  sub->add_flag("--greedy", a->greedy, "The most probable token each time");
-  sub->add_option("--max-new-tokens", a->max_new_tokens, "Longest completion")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  sub->add_option("--min-new-tokens", a->min_new_tokens, "No stop before")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  sub->add_option("--temperature", a->temperature, "Softmax temperature")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  sub->add_option("--top-p", a->top_p, "Nucleus sampling; 1: off")->check(CLI::Range(0.0, 1.0))->capture_default_str();
-  sub->add_option("--top-k", a->top_k, "The k most probable tokens; 0: off")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  sub->add_option("--min-p", a->min_p, "Share of the most probable token's probability; 0: off")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  sub->add_option("--repetition-penalty", a->repetition_penalty, "1: off")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  sub->add_option("--stop", a->stop, "Text that ends a completion; may be given several times");
-  sub->add_option("-n,--samples", a->samples,
-                  R"(Completions of each prompt; with more than one a line is {"samples": [...]})")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  sub->add_option("--seed", a->seed, "Seed of the draws")->check(CLI::NonNegativeNumber)->capture_default_str();
-  sub->add_option("--chat-template", a->chat_template, "Jinja file in place of the model's own")
-      ->check(CLI::ExistingFile);
-  sub->add_flag("--logprobs", a->logprobs, "Also the log-probability of each token");
-  sub->add_option("--batch", a->batch, "Prompts in flight at a time")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  sub->callback([a, &action] { action = [a] { return generate(*a); }; });
+  a->model.add(sub);
+  sub.flag("--greedy", a->greedy, "The most probable token each time: temperature 0");
+  sub.option("--max-new-tokens", a->max_new_tokens, "Longest completion, in tokens").positive();
+  sub.option("--min-new-tokens", a->min_new_tokens, "No stop before this many tokens").not_negative();
+  sub.option("--temperature", a->temperature, "Softmax temperature; 0: greedy").not_negative().excludes("--greedy");
+  sub.option("--top-p", a->top_p, "Nucleus sampling; 1: off").between(0.0, 1.0);
+  sub.option("--top-k", a->top_k, "The k most probable tokens; 0: off").not_negative();
+  sub.option("--min-p", a->min_p, "Share of the most probable token's probability; 0: off").between(0.0, 1.0);
+  sub.option("--repetition-penalty", a->repetition_penalty, "Of tokens already there; 1: off").positive();
+  sub.option("--stop", a->stop, "Text that ends a completion; repeatable");
+  sub.option("-n,--samples", a->samples,
+             R"(Completions of each prompt; with more than one a line is {"samples": [...]})")
+      .positive();
+  sub.option("--seed", a->seed, "Seed of the draws").not_negative();
+  sub.option("--chat-template", a->chat_template, "Jinja file in place of the model's own").existing_file();
+  sub.flag("--logprobs", a->logprobs,
+           R"(Also "logprobs": of each token, at --temperature, before top-k, top-p and min-p)");
+  sub.option("--batch", a->batch, "Prompts in flight at a time").positive();
+  sub.action([a] { return generate(*a); });
 }
 
 }  // namespace grpo::host

@@ -5,22 +5,21 @@
 
 namespace grpo::host {
 
-void add_grade(CLI::App& app, Action& action) {
-  auto* sub = app.add_subcommand(
+void add_grade(Command program) {
+  Command sub = program.command(
       "grade", R"({"gold","answer"} in, {"equal"} out; with --extract {"completion"} in, {"answer"} out)");
+  sub.group(group_filters);
   auto extract = std::make_shared<bool>(false);
-  sub->add_flag("--extract", *extract, "Find the final answer in a completion (null when there is none)");
-  sub->callback([extract, &action] {
-    action = [extract] {
-      if (*extract)
-        return filter([](const Json& row) -> Json {
-          const auto answer = kit::extract_answer(text_member(row, "completion"));
-          return {{"answer", answer ? Json(*answer) : Json(nullptr)}};
-        });
+  sub.flag("--extract", *extract, "Find the final answer in a completion (null when there is none)");
+  sub.action([extract] {
+    if (*extract)
       return filter([](const Json& row) -> Json {
-        return {{"equal", kit::answers_equal(text_member(row, "gold"), text_member(row, "answer"))}};
+        const auto answer = kit::extract_answer(text_member(row, "completion"));
+        return {{"answer", answer ? Json(*answer) : Json(nullptr)}};
       });
-    };
+    return filter([](const Json& row) -> Json {
+      return {{"equal", kit::answers_equal(text_member(row, "gold"), text_member(row, "answer"))}};
+    });
   });
 }
 

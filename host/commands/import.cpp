@@ -45,32 +45,28 @@ int run_export(const ImportArguments& a) {
 
 }  // namespace
 
-void add_import(CLI::App& app, Action& action) {
+void add_import(Command program) {
   {
-    auto* sub = app.add_subcommand("import", "A GGUF file to a model directory in Hugging Face layout");
+    Command sub = program.command("import", "A GGUF file to a model directory in Hugging Face layout");
+    sub.group(group_models);
     auto a = std::make_shared<ImportArguments>();
-    sub->add_option("gguf", a->from, "The GGUF file")->required()->check(CLI::ExistingFile);
-    sub->add_option("directory", a->to, "Where to write")->required();
-    sub->add_option("--dtype", a->dtype, "Type of the weights")
-        ->check(CLI::IsMember({"float32", "bfloat16", "float16"}))
-        ->capture_default_str();
-    sub->add_flag("--overwrite", a->overwrite, "Replace a directory that is there");
-    sub->callback([a, &action] { action = [a] { return run_import(*a); }; });
+    sub.option("gguf", a->from, "The GGUF file").required().existing_file();
+    sub.option("directory", a->to, "Where to write").required();
+    sub.option("--dtype", a->dtype, "Type of the weights").one_of({"float32", "bfloat16", "float16"});
+    sub.flag("--overwrite", a->overwrite, "Replace a directory that is there");
+    sub.action([a] { return run_import(*a); });
   }
   {
-    auto* sub = app.add_subcommand(
+    Command sub = program.command(
         "export", "A checkpoint to a directory that transformers and vLLM load: weights and tokenizer alone");
+    sub.group(group_models);
     auto a = std::make_shared<ImportArguments>();
     a->dtype = "bfloat16";
-    sub->add_option("checkpoint", a->from, "A checkpoint or model directory")
-        ->required()
-        ->check(CLI::ExistingDirectory);
-    sub->add_option("directory", a->to, "Where to write")->required();
-    sub->add_option("--dtype", a->dtype, "Type of the weights")
-        ->check(CLI::IsMember({"float32", "bfloat16"}))
-        ->capture_default_str();
-    sub->add_flag("--overwrite", a->overwrite, "Replace a directory that is there");
-    sub->callback([a, &action] { action = [a] { return run_export(*a); }; });
+    sub.option("checkpoint", a->from, "A checkpoint or model directory").required().existing_directory();
+    sub.option("directory", a->to, "Where to write").required();
+    sub.option("--dtype", a->dtype, "Type of the weights").one_of({"float32", "bfloat16"});
+    sub.flag("--overwrite", a->overwrite, "Replace a directory that is there");
+    sub.action([a] { return run_export(*a); });
   }
 }
 

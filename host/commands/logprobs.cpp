@@ -56,17 +56,14 @@ int logprobs(const LogprobsArguments& a) {
 
 }  // namespace
 
-void add_logprobs(CLI::App& app, Action& action) {
-  auto* sub = app.add_subcommand("logprobs", R"({"ids"} in, {"logprobs","entropy"} out, n-1 values each)");
+void add_logprobs(Command program) {
+  Command sub = program.command("logprobs", R"({"ids"} in, {"logprobs","entropy"} out, n-1 values each)");
+  sub.group(group_filters);
   auto a = std::make_shared<LogprobsArguments>();
-  a->model.add(*sub);
-  sub->add_option("--temperature", a->temperature, "Logits are divided by it")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  sub->add_option("--batch", a->batch, "Lines that go through the model together")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  sub->callback([a, &action] { action = [a] { return logprobs(*a); }; });
+  a->model.add(sub);
+  sub.option("--temperature", a->temperature, "Logits are divided by it").positive();
+  sub.option("--batch", a->batch, "Lines that go through the model together").positive();
+  sub.action([a] { return logprobs(*a); });
 }
 
 }  // namespace grpo::host

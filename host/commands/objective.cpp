@@ -5,14 +5,12 @@
 
 namespace grpo::host {
 
-void add_objective(CLI::App& app, Action& action) {
-  auto* sub = app.add_subcommand(
+void add_objective(Command program) {
+  Command sub = program.command(
       "objective", R"(One JSON row of log-probabilities, masks, advantages and options in, {"loss","dlogp"} out)");
-  sub->callback([&action] {
-    action = [] {
-      return filter([](const Json& row) -> Json { return algorithm::objective_row(nlohmann::json(row)); });
-    };
-  });
+  sub.group(group_filters);
+  sub.action(
+      [] { return filter([](const Json& row) -> Json { return algorithm::objective_row(nlohmann::json(row)); }); });
 }
 
 }  // namespace grpo::host

@@ -55,25 +55,26 @@ int describe(const RunArguments& a, const std::string& what) {
 
 }  // namespace
 
-void add_plugins(CLI::App& app, Action& action) {
-  auto* sub = app.add_subcommand("plugins", "What is in the plugin directories");
-  sub->require_subcommand(1);
+void add_plugins(Command program) {
+  Command sub = program.command("plugins", "What is in the plugin directories");
+  sub.group(group_tools);
+  sub.require_command();
   {
     auto a = std::make_shared<RunArguments>();
-    auto* command = sub->add_subcommand(
+    Command command = sub.command(
         "list", "One line a component; other files are named with the reason. Exit status 1: a plugin is broken");
-    a->add_plugins(*command);
-    command->callback([a, &action] { action = [a] { return list(*a); }; });
+    a->add_plugins(command);
+    command.action([a] { return list(*a); });
   }
   {
     struct Arguments : RunArguments {
       std::string what;
     };
     auto a = std::make_shared<Arguments>();
-    auto* command = sub->add_subcommand("describe", "One plugin: components, options with types, defaults and limits");
-    a->add_plugins(*command);
-    command->add_option("plugin", a->what, "Name of a component or library, or a .so file")->required();
-    command->callback([a, &action] { action = [a] { return describe(*a, a->what); }; });
+    Command command = sub.command("describe", "One plugin: components, options with types, defaults and limits");
+    a->add_plugins(command);
+    command.option("plugin", a->what, "Name of a component or library, or a .so file").required();
+    command.action([a] { return describe(*a, a->what); });
   }
 }
 

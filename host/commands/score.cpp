@@ -83,22 +83,21 @@ int score(const ScoreArguments& a) {
 
 }  // namespace
 
-void add_score(CLI::App& app, Action& action) {
-  auto* sub = app.add_subcommand(
+void add_score(Command program) {
+  Command sub = program.command(
       "score",
       R"(A reward plugin over saved samples: {"prompt","completion","ground_truth", columns...} in, {"score","status",...} out)");
+  sub.group(group_filters);
   auto a = std::make_shared<ScoreArguments>();
-  a->run.add_plugins(*sub);
-  sub->add_option("--reward", a->reward, "Name of the reward; see `plugins list`")->required();
-  sub->add_option("--options", a->options, "Its options, as JSON")->capture_default_str();
-  sub->add_option("--prompt-key", a->prompt_key, "Column with the prompt")->capture_default_str();
-  sub->add_option("--completion-key", a->completion_key, "Column with the completion")->capture_default_str();
-  sub->add_option("--answer-key", a->answer_key, "Column with the ground truth")->capture_default_str();
-  sub->add_option("--batch", a->batch, "Samples in a call")->check(CLI::PositiveNumber)->capture_default_str();
-  sub->add_option("--timeout", a->timeout, "Seconds a call may take; 0: no limit")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  sub->callback([a, &action] { action = [a] { return score(*a); }; });
+  a->run.add_plugins(sub);
+  sub.option("--reward", a->reward, "Name of the reward; see `plugins list`").required();
+  sub.option("--options", a->options, "Its options, as JSON");
+  sub.option("--prompt-key", a->prompt_key, "Column with the prompt");
+  sub.option("--completion-key", a->completion_key, "Column with the completion");
+  sub.option("--answer-key", a->answer_key, "Column with the ground truth");
+  sub.option("--batch", a->batch, "Samples in a call").positive();
+  sub.option("--timeout", a->timeout, "Seconds a call may take; 0: no limit").not_negative();
+  sub.action([a] { return score(*a); });
 }
 
 }  // namespace grpo::host

@@ -38,6 +38,7 @@ std::string read_file(const std::string& path) {
 }
 
 int render(const RenderArguments& a) {
+  if (a.model.empty() && a.file.empty()) throw Error("render: which template? Give --model or --template");
   const auto chat = !a.model.empty()
                         ? text::ChatTemplate::load(a.model, a.file.empty() ? std::nullopt : std::optional(a.file))
                         : text::ChatTemplate::from_source(read_file(a.file), a.file);
@@ -55,29 +56,27 @@ int render(const RenderArguments& a) {
 
 }  // namespace
 
-void add_text(CLI::App& app, Action& action) {
+void add_text(Command program) {
   {
-    auto* sub =
-        app.add_subcommand("tokenize", R"({"text"} in, {"ids"} out, a line for a line; with --decode the other way)");
+    Command sub =
+        program.command("tokenize", R"({"text"} in, {"ids"} out, a line for a line; with --decode the other way)");
+    sub.group(group_filters);
     auto a = std::make_shared<TokenizeArguments>();
-    sub->add_option("--model", a->model, "Model directory, or a tokenizer.json")->required()->check(CLI::ExistingPath);
-    sub->add_flag("--add-special-tokens", a->add_special_tokens, "Run the post-processor (BOS and the like)");
-    sub->add_flag("--decode", a->decode, R"({"ids"} in, {"text"} out)");
-    sub->add_flag("--skip-special-tokens", a->skip_special_tokens, "Leave special tokens out of the text");
-    sub->callback([a, &action] { action = [a] { return tokenize(*a); }; });
+    sub.option("--model", a->model, "Model directory, or a tokenizer.json").required().existing_path();
+    sub.flag("--add-special-tokens", a->add_special_tokens, "Run the post-processor (BOS and the like)");
+    sub.flag("--decode", a->decode, R"({"ids"} in, {"text"} out)");
+    sub.flag("--skip-special-tokens", a->skip_special_tokens, "Leave special tokens out of the text");
+    sub.action([a] { return tokenize(*a); });
   }
   {
-    auto* sub = app.add_subcommand(
+    Command sub = program.command(
         "render",
         R"({"messages","tools","add_generation_prompt","extra"} in, {"text"} or {"error"} out: a chat template alone)");
+    sub.group(group_filters);
     auto a = std::make_shared<RenderArguments>();
-    auto* model = sub->add_option("--model", a->model, "Model directory: its template and special tokens")
-                      ->check(CLI::ExistingDirectory);
-    auto* file = sub->add_option("--template", a->file, "Jinja file")->check(CLI::ExistingFile);
-    sub->callback([a, &action, model, file] {
-      if (model->empty() && file->empty()) throw CLI::RequiredError("--template or --model");
-      action = [a] { return render(*a); };
-    });
+    sub.option("--model", a->model, "Model directory: its template and special tokens").existing_directory();
+    sub.option("--template", a->file, "Jinja file").existing_file();
+    sub.action([a] { return render(*a); });
   }
 }
 

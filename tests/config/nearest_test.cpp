@@ -19,6 +19,8 @@ TEST(Nearest, OnlyWhatCanBeMeant) {
   EXPECT_EQ(nearest("lr", {"top_p", "temperature"}), "");
   EXPECT_EQ(nearest("ab", {"ac", "abc"}), "ac");  // a tie: the first
   EXPECT_EQ(nearest("x", {}), "");
+  EXPECT_EQ(nearest("maxi", {"minimum", "maximum", "form"}), "maximum");  // the only one that begins so
+  EXPECT_EQ(nearest("max_", {"max_steps", "max_length"}), "");
   EXPECT_EQ(did_you_mean("sed", {"seed"}), " Did you mean `seed`?");
   EXPECT_EQ(did_you_mean("sed", {"temperature"}), "");
 }

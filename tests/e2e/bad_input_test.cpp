@@ -32,6 +32,10 @@ void with_weights(const fs::path& dir) {
 }
 const char* damaged = "train --config run.yaml model.init=checkpoint model.path=made/checkpoint-1";
 
+std::ptrdiff_t files_in(const fs::path& directory) {
+  return std::distance(fs::directory_iterator(directory), fs::directory_iterator());
+}
+
 class BadInput : public testing::TestWithParam<Mistake> {};
 
 TEST_P(BadInput, IsRefusedByName) {
@@ -46,7 +50,18 @@ TEST_P(BadInput, IsRefusedByName) {
   for (const auto& text : mistake.says)
     EXPECT_NE(result.err.find(text), std::string::npos) << "wanted: " << text << "\ngot: " << result.err;
   EXPECT_EQ(read(dir / "out/keep.txt"), "earlier output");
-  EXPECT_FALSE(fs::exists(dir / "out/checkpoint-1")) << "training had begun";
+  EXPECT_EQ(files_in(dir / "out"), 1) << "something was written although nothing had begun";
+}
+
+// A refused run takes the directories that it made away again.
+TEST_P(BadInput, LeavesNothingBehind) {
+  const Mistake& mistake = GetParam();
+  Scratch dir;
+  make_run(dir.path());
+  edit(dir / "run.yaml", "output_dir: out", "output_dir: new/out");
+  mistake.make(dir.path());
+  EXPECT_EQ(host(mistake.arguments, dir.path()).status, 1);
+  EXPECT_FALSE(fs::exists(dir / "new")) << mistake.name;
 }
 
 const Mistake mistakes[] = {
@@ -62,8 +77,43 @@ const Mistake mistakes[] = {
      [](const fs::path& d) { edit(d / "run.yaml", "group_size: 4", "group_size: four"); },
      "train --config run.yaml",
      {"run.yaml:6", "group_size", "four"}},
-    {"NoSuchModel", [](const fs::path&) {}, "train --config run.yaml model.path=nowhere", {"nowhere"}},
+    {"NoSuchModel",
+     [](const fs::path&) {},
+     "train --config run.yaml model.path=nowhere",
+     {"command line: model.path: nowhere: there is no such directory"}},
+    {"ModelIsAGguf",
+     [](const fs::path& d) { write(d / "model.gguf", "GGUF"); },
+     "train --config run.yaml model.path=model.gguf",
+     {"model.path", "grpo-host import"}},
+    {"NoTokenizer",
+     [](const fs::path& d) { fs::rename(d / "model/tokenizer.json", d / "model/tokenizer.model"); },
+     "train --config run.yaml",
+     {"run.yaml:3: model.path", "tokenizer.model", "save_pretrained"}},
     {"NoWeights", [](const fs::path&) {}, "train --config run.yaml model.init=checkpoint", {"model.safetensors"}},
+    {"NoModelConfig",
+     [](const fs::path& d) { fs::remove(d / "model/config.json"); },
+     "train --config run.yaml",
+     {"config.json"}},
+    {"ModelConfigIsNotJson",
+     [](const fs::path& d) { write(d / "model/config.json", "{\n"); },
+     "train --config run.yaml",
+     {"config.json: is not JSON, or is cut short: parse error at line 2"}},
+    {"NoSuchReference",
+     [](const fs::path&) {},
+     "train --config run.yaml algorithm.kl_coefficient=0.1 reference.path=nowhere",
+     {"command line: reference.path: nowhere"}},
+    {"NoSuchDevice",
+     [](const fs::path&) {},
+     "train --config run.yaml model.device=gpu",
+     {"command line: model.device: \"gpu\" is none of"}},
+    {"OutputIsAFile",
+     [](const fs::path&) {},
+     "train --config run.yaml run.output_dir=data.jsonl",
+     {"data.jsonl", "it is a file", "run.output_dir"}},
+    {"NothingToResume",
+     [](const fs::path&) {},
+     "train --config run.yaml run.resume=must",
+     {"command line: run.resume: there is no checkpoint"}},
     {"UnknownArchitecture",
      [](const fs::path& d) { edit(d / "model/config.json", "\"llama\"", "\"mamba\""); },
      "train --config run.yaml",
@@ -103,7 +153,18 @@ const Mistake mistakes[] = {
      [](const fs::path& d) { write(d / "data.jsonl", ""); },
      "train --config run.yaml",
      {"data.jsonl", "empty"}},
-    {"NoSuchDataset", [](const fs::path&) {}, "train --config run.yaml data.path=missing.jsonl", {"missing.jsonl"}},
+    {"NoSuchDataset",
+     [](const fs::path&) {},
+     "train --config run.yaml data.path=missing.jsonl",
+     {"command line: data.path: missing.jsonl: there is no such file"}},
+    {"DatasetIsADirectory",
+     [](const fs::path&) {},
+     "train --config run.yaml evaluation.path=model",
+     {"command line: evaluation.path: model is a directory"}},
+    {"PromptIsANumber",
+     [](const fs::path& d) { write(d / "data.jsonl", "{\"prompt\": 5, \"answer\": \"5\"}\n"); },
+     "train --config run.yaml",
+     {"data.jsonl:1: column `prompt` must be a text"}},
     {"PromptTooLong",
      [](const fs::path&) {},
      "train --config run.yaml data.max_prompt_length=3",
@@ -137,7 +198,15 @@ const Mistake mistakes[] = {
     {"UnknownRewardOption",
      [](const fs::path&) {},
      "train --config run.yaml rewards.0.options='{targt: 4}'",
-     {"targt", "target"}},
+     {"command line: rewards.0.options.targt", "did you mean 'target'"}},
+    {"RewardOptionOfAnotherType",
+     [](const fs::path& d) { edit(d / "run.yaml", "maximum: 6}", "maximum: six}"); },
+     "train --config run.yaml",
+     {"run.yaml:5: rewards.0.options.maximum: \"six\" is not a number"}},
+    {"NoSuchTemplate",
+     [](const fs::path&) {},
+     "train --config run.yaml data.raw_prompt=false data.chat_template=none.jinja",
+     {"command line: data.chat_template: none.jinja"}},
     {"TwoRewardsOfOneName",
      [](const fs::path&) {},
      "train --config run.yaml rewards.1.plugin=length",
@@ -150,6 +219,7 @@ const Mistake mistakes[] = {
      [](const fs::path&) {},
      "train --config run.yaml group_size",
      {"group_size", "section.key=value"}},
+    {"NotACommand", [](const fs::path&) {}, "trian --config run.yaml", {"trian", "Did you mean `train`?"}},
 };
 
 INSTANTIATE_TEST_SUITE_P(All, BadInput, testing::ValuesIn(mistakes),

@@ -20,7 +20,7 @@ const json schema = json::parse(R"({
   "extra": {"type": "object"},
   "path": {"type": "string", "required": true, "description": "a folder"}})");
 
-std::string refusal(const json& values) {
+std::string options_refusal(const json& values) {
   return error_of([&] { Options(values, schema, "sampler"); });
 }
 
@@ -49,22 +49,31 @@ TEST(Options, DefaultsAndGetters) {
   EXPECT_EQ(grpo_option_number(o, "nothing", 3), 3);
 }
 
+TEST(Options, PathsAreMarkedByAFormat) {
+  check_option_schema(json::parse(R"({"a": {"type": "string", "format": "path"}})"), "x");
+  check_option_schema(json::parse(R"({"a": {"type": "list", "format": "path"}})"), "x");
+  check_option_schema(json::parse(R"({"a": {"type": "integer", "format": "of a later SDK"}})"), "x");
+  EXPECT_THAT(error_of([] { check_option_schema(json::parse(R"({"a": {"type": "number", "format": "path"}})"), "x"); }),
+              HasSubstr("the option \"a\": \"format\": \"path\" is for a string"));
+}
+
 TEST(Options, Refusals) {
-  EXPECT_EQ(refusal({{"path", "x"}, {"ratee", 1}}),
+  EXPECT_EQ(options_refusal({{"path", "x"}, {"ratee", 1}}),
             "sampler.ratee: no such option; did you mean 'rate'?; known: extra, mode, path, rate, steps, stop, strict");
-  EXPECT_THAT(refusal({{"path", "x"}, {"zzzzzz", 1}}),
+  EXPECT_THAT(options_refusal({{"path", "x"}, {"zzzzzz", 1}}),
               AllOf(HasSubstr("no such option; known: "), testing::Not(HasSubstr("did you mean"))));
-  EXPECT_EQ(refusal(json::object()), "sampler.path: required, and not given (a string: a folder)");
-  EXPECT_EQ(refusal({{"path", nullptr}}), "sampler.path: required, and not given (a string: a folder)");
-  EXPECT_EQ(refusal({{"path", "x"}, {"rate", 1.5}}), "sampler.rate: 1.5 is over the maximum 1");
-  EXPECT_EQ(refusal({{"path", "x"}, {"steps", 0}}), "sampler.steps: 0 is under the minimum 1");
-  EXPECT_EQ(refusal({{"path", "x"}, {"steps", 1.5}}), "sampler.steps: 1.5 is not an integer");
-  EXPECT_EQ(refusal({{"path", "x"}, {"steps", 18446744073709551615u}}),
+  EXPECT_EQ(options_refusal(json::object()), "sampler.path: required, and not given (a string: a folder)");
+  EXPECT_EQ(options_refusal({{"path", nullptr}}), "sampler.path: required, and not given (a string: a folder)");
+  EXPECT_EQ(options_refusal({{"path", "x"}, {"rate", 1.5}}), "sampler.rate: 1.5 is over the maximum 1");
+  EXPECT_EQ(options_refusal({{"path", "x"}, {"steps", 0}}), "sampler.steps: 0 is under the minimum 1");
+  EXPECT_EQ(options_refusal({{"path", "x"}, {"steps", 1.5}}), "sampler.steps: 1.5 is not an integer");
+  EXPECT_EQ(options_refusal({{"path", "x"}, {"steps", 18446744073709551615u}}),
             "sampler.steps: 18446744073709551615 is not an integer");
-  EXPECT_EQ(refusal({{"path", "x"}, {"strict", 1}}), "sampler.strict: 1 is not a boolean");
-  EXPECT_EQ(refusal({{"path", "x"}, {"stop", "x"}}), "sampler.stop: \"x\" is not a list");
-  EXPECT_EQ(refusal({{"path", "x"}, {"mode", "slow"}}), "sampler.mode: \"slow\" is none of \"fast\", \"exact\"");
-  EXPECT_EQ(refusal(json::array()), "sampler: the options are not a mapping of keys to values");
+  EXPECT_EQ(options_refusal({{"path", "x"}, {"strict", 1}}), "sampler.strict: 1 is not a boolean");
+  EXPECT_EQ(options_refusal({{"path", "x"}, {"stop", "x"}}), "sampler.stop: \"x\" is not a list");
+  EXPECT_EQ(options_refusal({{"path", "x"}, {"mode", "slow"}}),
+            "sampler.mode: \"slow\" is none of \"fast\", \"exact\"");
+  EXPECT_EQ(options_refusal(json::array()), "sampler: the options are not a mapping of keys to values");
 }
 
 TEST(Options, SchemasAreCheckedToo) {

@@ -13,6 +13,7 @@
 
 #include "grpo/sdk/report/console.hpp"
 #include "grpo/sdk/report/metrics.hpp"
+#include "grpo/sdk/report/visible.hpp"
 
 namespace grpo::report {
 namespace {
@@ -90,8 +91,10 @@ TEST(Metrics, SummariesSkipWhatIsNotFinite) {
 
 std::string printed(const std::function<void(Console&)>& use, Progress progress = Progress::automatic) {
   testing::internal::CaptureStdout();
-  Console console(progress);
-  use(console);
+  {
+    Console console(progress);
+    use(console);
+  }
   return testing::internal::GetCapturedStdout();
 }
 
@@ -129,6 +132,105 @@ TEST(Console, AFileGetsNoEscapeCodes) {
   EXPECT_NE(out.find("q\\x1b[31m"), std::string::npos) << out;
   EXPECT_EQ(out.find("1/2"), std::string::npos);
   EXPECT_NE(printed(use, Progress::always).find("1/2"), std::string::npos);
+}
+
+std::vector<std::string> table_of(std::size_t columns, const Metrics& metrics, std::int64_t steps = 20) {
+  testing::internal::CaptureStdout();
+  {
+    Console console(Progress::never, columns);
+    console.stage("training", steps);
+    console.step(1, metrics);
+    console.step(2, metrics);
+  }
+  std::istringstream in(testing::internal::GetCapturedStdout());
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  EXPECT_EQ(lines.size(), 5u);  // an empty one, the title, the header, two steps
+  lines.resize(5);
+  return {lines.begin() + 2, lines.end()};
+}
+
+TEST(Console, TheTableFitsTheTerminalAndKeepsWhatMattersMost) {
+  Metrics m;
+  m.set("reward", -123.456);
+  m.set("step_time", 98765.4);
+  m.set("throughput/end_to_end_tokens_per_second", 1234567);
+  m.set("grad_norm", 1e9);
+  const auto full = table_of(0, m);
+  EXPECT_EQ(full[0],
+            "     step   epoch  reward  +-std   length  clip%        kl  entropy  |grad|        lr  rollout   score  "
+            "update    step  tok/s     eta");
+  for (const std::size_t width : {40, 60, 80, 100, 160}) {
+    const auto lines = table_of(width, m, 100000);
+    for (const auto& line : lines) EXPECT_LE(line.size(), width) << line;
+    EXPECT_EQ(lines[0].size(), lines[1].size()) << lines[0] << "\n" << lines[1];
+    for (const char* title : {"step", "reward"}) EXPECT_NE(lines[0].find(title), std::string::npos) << lines[0];
+  }
+  EXPECT_NE(table_of(80, m)[0].find("entropy"), std::string::npos);
+  EXPECT_EQ(table_of(100, m)[0].find("kl"), std::string::npos) << "there is none";
+  m.set("kl", 0.01);
+  EXPECT_NE(table_of(100, m)[0].find("kl"), std::string::npos);
+}
+
+TEST(Console, TitleAndHeaderComeWithTheFirstLine) {
+  const auto out = printed([](Console& c) {
+    c.stage("training", 2);
+    c.line("a checkpoint");
+    c.step(1, {});
+  });
+  EXPECT_LT(out.find("a checkpoint"), out.find("training"));
+  EXPECT_NE(out.find("training\n     step"), std::string::npos) << out;
+}
+
+TEST(Console, TheBarLeavesTheLineToWhatFollows) {
+  const auto out = printed([](Console& c) { c.progress("rollout", 1, 2); }, Progress::always);
+  EXPECT_EQ(out.back(), '\r') << "the bar of a run that ended in an error stays: " << out;
+  const auto narrow = [] {
+    testing::internal::CaptureStdout();
+    { Console(Progress::always, 30).progress("rollout", 1, 2); }
+    return testing::internal::GetCapturedStdout();
+  }();
+  EXPECT_LT(narrow.find('\r'), 30u) << narrow;
+}
+
+TEST(Console, SettingsAreBrokenAtBlanks) {
+  testing::internal::CaptureStdout();
+  const std::vector<std::pair<std::string, std::string>> rows = {{"model", "one two three four five six seven"}};
+  Console(Progress::never, 30).settings("GRPO", rows);
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "GRPO\n  model  one two three four\n         five six seven\n");
+}
+
+TEST(Log, LinesBeforeTheRunBeganReachItsFileAndEscapesDoNotReachTheTerminal) {
+  const std::filesystem::path file = testing::TempDir() + "grpo-run.log";
+  std::filesystem::remove(file);
+  const auto text = [&] {
+    std::ifstream in(file);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  testing::internal::CaptureStderr();
+  log(Level::warning, "early \x1b[31m");
+  note(Level::error, "for the file alone");
+  EXPECT_FALSE(std::filesystem::exists(file));
+  log_to_file(file);
+  log(Level::debug, "later");
+  EXPECT_NE(text().find("warning early"), std::string::npos) << text();
+  EXPECT_NE(text().find("error for the file alone"), std::string::npos) << text();
+  EXPECT_NE(text().find("debug later"), std::string::npos) << text();
+  hold_log();
+  log(Level::info, "of the next run");
+  note(Level::error, "of the next run");
+  EXPECT_EQ(text().find("next run"), std::string::npos) << text();
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "warning: early \\x1b[31m\ninfo: of the next run\n");
+  std::filesystem::remove(file);
+}
+
+TEST(Visible, ControlCharactersAreSpelledOutAndLongTextsLoseTheirMiddle) {
+  EXPECT_EQ(visible("a\x1b[2K\r\tb\nc\x7f", "  "), "a\\x1b[2K\\x0d\tb\n  c\\x7f");
+  EXPECT_EQ(visible("\xc2\x9b"
+                    "31m \xc3\xa9"),
+            "\\x9b31m \xc3\xa9");
+  EXPECT_EQ(visible(std::string(50, 'a') + std::string(50, 'b'), "", 10), "aaaaa [...] bbbbb");
+  EXPECT_EQ(cells("\xc3\xa9t\xc3\xa9"), 3u);
 }
 
 TEST(Console, TheCurveSkipsWhatIsNotANumber) {

@@ -44,6 +44,26 @@ std::string error_with(const char* pointer, const json& value) {
   return error_of(document.dump());
 }
 
+// tests/golden/make/tokenizer_bos_eos.py: with a tokenizer.json, transformers goes by its post-processor alone.
+TEST(Tokenizer, AddsBosAndEosAsTransformersDoes) {
+  std::ifstream in(GRPO_SOURCE_DIR "/tests/tokenizer/bos_eos.json");
+  const json golden = json::parse(in);
+  const std::filesystem::path directory = testing::TempDir() + "grpo-bos-eos";
+  std::filesystem::create_directories(directory);
+  const std::string text = golden["text"];
+  for (const json& one : golden["cases"]) {
+    const std::string name = one["tokenizer"];
+    std::ofstream(directory / "tokenizer.json") << golden["tokenizers"][name];
+    std::ofstream(directory / "tokenizer_config.json") << one["config"];
+    const auto tokenizer = Tokenizer::load(directory);
+    EXPECT_EQ(tokenizer.encode(text, true), one["ids"].get<Ids>()) << name << " " << one["config"];
+    EXPECT_EQ(tokenizer.encode(text), one["plain"].get<Ids>()) << name << " " << one["config"];
+    EXPECT_EQ(tokenizer.bos_id(), 1);
+  }
+  EXPECT_GE(golden["cases"].size(), 100u);
+  std::filesystem::remove_all(directory);
+}
+
 TEST(Tokenizer, KnowsItsVocabulary) {
   const Tokenizer tokenizer = Tokenizer::from_json(small().dump(), "small");
   EXPECT_EQ(tokenizer.vocabulary_size(), 8u);

@@ -1,13 +1,16 @@
 /* Rewards that do what the completion says: "na", "error", "nan", "slow" (until cancelled), "fail" (the whole call);
  * any other is scored by its length. `whole` sees the batch at once and scores everything with its number of samples;
- * `stuck` never returns. */
+ * `stuck` never returns. The options of `moody` are only looked at from outside. */
 #include <grpo/reward.h>
 #include <string.h>
 #include <unistd.h>
 
 GRPO_MANIFEST({
   "name": "moody", "version": "1.0.0", "licence": "MIT",
-  "components": [{"interface": "grpo.reward/1", "name": "moody"}, {"interface": "grpo.reward/1", "name": "whole"},
+  "components": [{"interface": "grpo.reward/1", "name": "moody", "options": {
+                    "file": {"type": "string", "format": "path"}, "files": {"type": "list", "format": "path"},
+                    "text": {"type": "string"}}},
+                 {"interface": "grpo.reward/1", "name": "whole"},
                  {"interface": "grpo.reward/1", "name": "stuck"}]
 });
 

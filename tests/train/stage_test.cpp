@@ -94,6 +94,42 @@ TEST_F(Stage, AStopBeforeTheFirstStepWritesNothing) {
   EXPECT_FALSE(fs::exists(dir / "out/checkpoint-0"));
 }
 
+TEST_F(Stage, ARefusedRunLeavesItsDirectoryAsItWas) {
+  const std::string place = "run.output_dir=" + (dir / "new/out").string();
+  const auto text = error_of([&] { train(settings({place, "data.prompt_key=nothing"})); });
+  EXPECT_NE(text.find("has no column"), std::string::npos) << text;
+  EXPECT_FALSE(fs::exists(dir / "new"));
+  train(settings({place}));
+  const auto log = read(dir / "new/out/run.log"), yaml = read(dir / "new/out/run.yaml");
+  error_of([&] { train(settings({place, "data.prompt_key=nothing"})); });
+  EXPECT_EQ(read(dir / "new/out/run.log"), log);
+  EXPECT_EQ(read(dir / "new/out/run.yaml"), yaml);
+  EXPECT_TRUE(fs::exists(dir / "new/out/checkpoint-4"));
+  EXPECT_FALSE(fs::exists(dir / "new/out/earlier-1"));
+}
+
+TEST_F(Stage, PathsAmongOptionsReachPluginAndRunYamlAbsolute) {
+  train(settings({"run.max_steps=1", "rewards=[{plugin: moody, options: {file: ~/a, text: b}}]"}));
+  const auto yaml = read(dir / "out/run.yaml");
+  EXPECT_NE(yaml.find("\"file\":\"/"), std::string::npos) << yaml;
+  EXPECT_NE(yaml.find("\"text\":\"b\""), std::string::npos) << yaml;
+}
+
+TEST_F(Stage, MfuIsReportedWhereAPeakIsGiven) {
+  train(settings({"run.max_steps=1"}));
+  EXPECT_FALSE(metrics().front().contains("mfu"));
+  train(settings({"run.max_steps=1", "report.peak_tflops=0.001"}));
+  const auto m = metrics().front();
+  ASSERT_TRUE(m.contains("mfu")) << m;
+  Session session(settings().config, settings().plugin_directories, {});
+  const double per_token = session.model().info().flops_per_token;
+  ASSERT_GT(per_token, 0);
+  EXPECT_NEAR(m["mfu"].get<double>(), 3 * per_token * m["throughput/update_tokens_per_second"].get<double>() / 1e9,
+              1e-9 * m["mfu"].get<double>());
+  sft(settings({"report.peak_tflops=0.001"}));
+  EXPECT_TRUE(metrics().front().contains("mfu"));
+}
+
 TEST_F(Stage, ANewRunInTheSamePlaceSetsTheOldOneAside) {
   train(settings());
   train(settings({"run.max_steps=1"}));
@@ -143,6 +179,7 @@ TEST_F(Stage, ARewardThatNeverAppliesEndsTheRun) {
   s.config.rewards[0].weight = 0;
   const auto text = error_of([&] { train(s); });
   EXPECT_NE(text.find("no completion got a reward"), std::string::npos) << text;
+  EXPECT_NE(read(dir / "out/run.log").find("error " + text), std::string::npos) << "its end is not in its log";
 }
 
 TEST_F(Stage, SftLearnsTheColumnAndIfAskedThePrompt) {

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <fstream>
 #include <stdexcept>
+#include <utility>
 
 namespace grpo::test {
 namespace {
@@ -103,11 +104,10 @@ void Batch::add_scored(const std::vector<std::int32_t>& tokens) {
 }
 
 Model::Model(const nlohmann::json& options) : table_(load()) {
-  const Call call;
   auto with_threads = options;
   if (!with_threads.contains("threads")) with_threads["threads"] = 1;  // tiny models gain nothing from a team
   const Options o(with_threads);
-  check(table_->open(call, o.get(), &handle_), call);
+  check(table_->open(open_, o.get(), &handle_), open_);
 }
 
 Model::~Model() { table_->close(handle_); }
@@ -145,7 +145,7 @@ Scores Model::forward(const Batch& b, bool train) {
   a.ticket = train ? &s.ticket : nullptr;
   const Call call;
   check(table_->forward(handle_, call, &a), call);
-  s.metrics = call.metrics;
+  s.metrics = std::exchange(open_.metrics, {});
   return s;
 }
 

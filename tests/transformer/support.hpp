@@ -76,6 +76,7 @@ class Model {
  private:
   std::map<std::string, std::vector<float>> read(bool gradient);
   const grpo_model* table_;
+  Call open_;  // services last as long as the handle
   void* handle_ = nullptr;
 };
 

@@ -190,7 +190,7 @@ void read_rope(const Reader& in, const std::string& path, Config& c) {
 Config read_config(const std::filesystem::path& directory) {
   const auto path = directory / "config.json";
   std::ifstream file(path);
-  if (!file) throw std::runtime_error(path.string() + ": cannot be opened; model.path is a Hugging Face directory");
+  if (!file) throw std::runtime_error(path.string() + ": cannot be opened; a Hugging Face model directory has one");
   json root;
   try {
     root = json::parse(file);

@@ -1,7 +1,7 @@
 #include "model.hpp"
 
+#include <c10/core/CachingDeviceAllocator.h>
 #include <dlfcn.h>
-#include <grpo/host.h>
 #include <time.h>
 
 #include <filesystem>
@@ -46,11 +46,6 @@ grpo_tensor tensor_of(float* data, at::Device device, std::vector<std::int64_t>&
   return t;
 }
 
-void add_metric(const grpo_call* call, const char* name, double value) {
-  const auto* metrics = static_cast<const grpo_metrics*>(call->service(call, GRPO_METRICS_ID));
-  if (metrics) metrics->add(metrics, name, value);
-}
-
 }  // namespace
 
 Options read_options(const grpo_options* in) {
@@ -88,7 +83,7 @@ Options read_options(const grpo_options* in) {
   return o;
 }
 
-Model::Model(const Options& o)
+Model::Model(const Options& o, const grpo::host& host)
     : config_(configure(o)),
       weights_(make_layout(config_), device_of(o), type_of(o), o.trainable),
       fast_(o.kernels == "auto" && o.device == "cpu" && o.dtype == "float32"),
@@ -96,7 +91,8 @@ Model::Model(const Options& o)
       record_(fast_ && o.trainable && o.activation_gib > 0
                   ? std::make_unique<Record>(config_, gibibytes(o.activation_gib))
                   : nullptr),
-      engine_model_{config_, weights_, version_, nullptr, record_.get()} {
+      engine_model_{config_, weights_, version_, nullptr, record_.get()},
+      host_(host) {
   if (o.init == "random") {
     weights_.randomize(o.seed, config_.init_std);
   } else {
@@ -172,7 +168,7 @@ void Model::forward(const grpo_call* call, const grpo_forward& a) {
     spare_.push_back(std::move(activations));
     throw;
   }
-  if (train && record_) add_metric(call, "recorded", activations->record ? 1 : 0);
+  if (train && record_) host_.metric("recorded", activations->record ? 1 : 0);
   if (train) {
     *a.ticket = ++last_ticket_;
     tickets_.emplace(last_ticket_, std::move(activations));
@@ -233,6 +229,16 @@ void Model::commit() {
   require(tickets_.empty(), "commit while " + std::to_string(tickets_.size()) + " tickets are open");
   weights_.refresh();
   changed();
+  report_memory();
+}
+
+// The most that LibTorch's allocator has held for tensors on the device, in this process so far.
+void Model::report_memory() const {
+  const auto device = weights_.device();
+  if (!device.is_cuda()) return;
+  constexpr auto all = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+  host_.metric("memory/device_peak", static_cast<double>(stats.allocated_bytes[all].peak));
 }
 
 void Model::import_weights(const grpo_call* call, const grpo_tensor_source* source) {

@@ -2,6 +2,7 @@
 #ifndef GRPO_TRANSFORMER_MODEL_HPP
 #define GRPO_TRANSFORMER_MODEL_HPP
 
+#include <grpo/author.hpp>
 #include <grpo/decode.h>
 
 #include <map>
@@ -27,7 +28,7 @@ Options read_options(const grpo_options* options);
 
 class Model {
  public:
-  explicit Model(const Options& options);
+  Model(const Options& options, const grpo::host& host);
 
   const grpo_model_info* info() const { return &info_; }
   const grpo_parameter* const* parameters(std::int64_t* n) const;
@@ -47,6 +48,7 @@ class Model {
   void changed();
   std::vector<std::int64_t> recorded_places(const Forest& forest) const;
   void require_trainable(const char* what) const;
+  void report_memory() const;
   std::unique_ptr<Activations> take_activations();
 
   Config config_;
@@ -59,6 +61,7 @@ class Model {
   std::map<std::uint64_t, std::unique_ptr<Activations>> tickets_;
   std::vector<std::unique_ptr<Activations>> spare_;  // memory of ended tickets
 
+  grpo::host host_;
   grpo_model_info info_{};
   struct Described {
     std::string name;

@@ -9,7 +9,7 @@ GRPO_MANIFEST({
   "components": [{
     "interface": "grpo.model/1", "name": "transformer",
     "options": {
-      "path": {"type": "string", "required": true, "description": "Hugging Face directory: config.json and safetensors"},
+      "path": {"type": "string", "format": "path", "required": true, "description": "Hugging Face directory: config.json and safetensors"},
       "dtype": {"type": "string", "default": "float32", "enum": ["float32", "bfloat16"], "description": "type of matrix products; values and gradients are always float32"},
       "device": {"type": "string", "default": "cpu", "enum": ["cpu", "cuda"], "description": "where the model lives"},
       "init": {"type": "string", "default": "checkpoint", "enum": ["checkpoint", "random"], "description": "random needs config.json only"},
@@ -47,7 +47,7 @@ struct DecodeSession {
 
 class Transformer {
  public:
-  explicit Transformer(grpo::options o) : model_(read_options(o.raw())) {}
+  Transformer(grpo::options o, const grpo::host& host) : model_(read_options(o.raw()), host) {}
 
   using scope = c10::InferenceMode;  // gradients are our own work: LibTorch records nothing
   static void translate() {

@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 
 enum class Array { logprob, old, reference, sampled, entropy, mask, tool_mask, advantage, reward, ratio };
 
@@ -78,7 +78,7 @@ Found find(const json& row, Array wanted) {
 double number(const std::string& key, const json& value, bool null_is_nan) {
   if (value.is_number()) return value.get<double>();
   if (value.is_boolean()) return value.get<bool>() ? 1 : 0;
-  if (value.is_null() && null_is_nan) return nan;
+  if (value.is_null() && null_is_nan) return unknown;
   fail("objective: \"", key, "\" holds ", value.dump(), " where a number belongs");
 }
 
@@ -97,7 +97,7 @@ std::vector<double> token_values(const Found& found, bool single, std::vector<in
     const json& row = rows[i];
     const int64_t wanted = shape ? (*shape)[i + 1] - (*shape)[i] : 0;
     if (row.is_null() && null_is_nan && shape) {
-      out.insert(out.end(), static_cast<size_t>(wanted), nan);
+      out.insert(out.end(), static_cast<size_t>(wanted), unknown);
       continue;
     }
     if (!row.is_array()) fail("objective: \"", found.key, "\", row ", i, " must be a list of numbers");

@@ -2,7 +2,6 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <fstream>
 #include <grpo/sdk/config/nearest.hpp>
 #include <grpo/sdk/error.hpp>
@@ -309,12 +308,7 @@ class Loader {
     out = resolve(value.Scalar());
   }
 
-  Path resolve(const std::string& given) const {
-    if (given.empty()) return {};
-    const char* home = std::getenv("HOME");
-    if (given.starts_with("~/") && home) return (Path(home) / given.substr(2)).lexically_normal();
-    return (base_ / given).lexically_normal();
-  }
+  Path resolve(const std::string& given) const { return resolve_path(base_, given); }
 
   template <class T>
   void list(const Key& key, const std::string& full, const YAML::Node& value, std::vector<T>& out,

@@ -5,6 +5,18 @@
 namespace grpo::config {
 namespace {
 
+// The one candidate that begins with the word.
+std::string completion(std::string_view word, const std::vector<std::string>& candidates) {
+  if (word.size() < 3) return {};
+  std::string found;
+  for (const auto& candidate : candidates) {
+    if (!candidate.starts_with(word)) continue;
+    if (!found.empty()) return {};
+    found = candidate;
+  }
+  return found;
+}
+
 char lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
 
 }  // namespace
@@ -37,7 +49,7 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
     fewest = edits;
     best = candidate;
   }
-  return best;
+  return best.empty() ? completion(word, candidates) : best;
 }
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {

@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <grpo/sdk/config/config.hpp>
 
 namespace grpo::config {
@@ -14,6 +15,13 @@ std::string Origin::text() const {
       break;
   }
   return "command line";
+}
+
+Path resolve_path(const Path& base, const std::string& given) {
+  if (given.empty()) return {};
+  const char* home = std::getenv("HOME");
+  if (given.starts_with("~/") && home) return (Path(home) / given.substr(2)).lexically_normal();
+  return (base / given).lexically_normal();
 }
 
 Origin Config::origin(std::string_view key) const {

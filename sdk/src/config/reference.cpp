@@ -47,7 +47,7 @@ rewards:
 
 - An unknown key, a value of the wrong type and one out of range are errors that name file and line. All are shown at once.
 - **Paths** in a file are relative to that file; on the command line, to the current directory. `~/` is the home directory.
-  Environment variables are not expanded.
+  Environment variables are not expanded. Options of plugins that are paths (`plugins describe` says so) follow the same rules.
 - `null` (or no value) leaves the default. A list of one element may be written as the element.
 - On the command line a text or a path is taken as it stands; every other value is YAML: `sampler.stop='[a, b]'`,
   `model.options='{threads: 2}'`, `model.options.threads=2`.

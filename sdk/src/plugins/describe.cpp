@@ -46,7 +46,13 @@ Row option_row(const std::string& key, const nlohmann::json& option) {
   std::string standard = option.contains("default")        ? "= " + option["default"].dump()
                          : option.value("required", false) ? "required"
                                                            : "optional";
-  return {key, option.value("type", ""), standard, limits(option), option.value("description", "")};
+  const bool path = option.value("format", "") == "path";
+  const std::string type = option.value("type", "");
+  return {key,
+          !path            ? type
+          : type == "list" ? "list of paths"
+                           : "path",
+          standard, limits(option), option.value("description", "")};
 }
 
 }  // namespace

@@ -14,8 +14,8 @@ namespace {
 using nlohmann::json;
 
 const std::vector<std::string> type_names{"number", "integer", "boolean", "string", "list", "object"};
-const std::vector<std::string> attribute_names{"type", "default",  "minimum",    "maximum",
-                                               "enum", "required", "description"};
+const std::vector<std::string> attribute_names{"type", "default",  "minimum",     "maximum",
+                                               "enum", "required", "description", "format"};
 
 std::string joined(const std::vector<std::string>& names) {
   std::string out;
@@ -96,6 +96,11 @@ void check_option(const json& option, const std::string& where) {
   }
   if (option.contains("required") && !option["required"].is_boolean()) {
     throw Error(where + ": \"required\" is neither true nor false");
+  }
+  if (option.contains("format")) {  // of a later SDK: passed over
+    if (!option["format"].is_string()) throw Error(where + ": \"format\" is not a string");
+    if (option["format"] == "path" && *type != "string" && *type != "list")
+      throw Error(where + ": \"format\": \"path\" is for a string, or a list of them");
   }
   if (option.contains("description") && !option["description"].is_string()) {
     throw Error(where + ": \"description\" is not a string");

@@ -1,49 +1,21 @@
 #include "grpo/sdk/report/console.hpp"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
+
+#include "grpo/sdk/report/visible.hpp"
+#include "table.hpp"
+#include "terminal.hpp"
 
 namespace grpo::report {
 namespace {
 
 constexpr std::int64_t lines_between_headers = 20;
 
-int terminal_width() {
-  winsize size{};
-  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 100;
-}
-
-void put(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
-}
-
-// Text for a terminal: control characters become visible, long texts lose their middle.
-std::string shown(std::string_view text, std::size_t limit) {
-  std::string out;
-  for (char c : text) {
-    if (c == '\n')
-      out += "\n      ";
-    else if (static_cast<unsigned char>(c) < 0x20 && c != '\t')
-      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    else
-      out += c;
-  }
-  if (out.size() <= limit) return out;
-  const auto boundary = [&](std::size_t at) {  // never inside a UTF-8 sequence
-    while (at < out.size() && (static_cast<unsigned char>(out[at]) & 0xC0) == 0x80) ++at;
-    return at;
-  };
-  const std::size_t head = boundary(limit / 2), tail = boundary(out.size() - limit / 2);
-  return out.substr(0, head) + " [...] " + out.substr(tail);
-}
-
-std::string significant(double x) { return std::isfinite(x) ? fmt::format("{:.3g}", x) : std::string("-"); }
+std::string seconds(double s, std::size_t width) { return number(s, width - 1, 2) + "s"; }
 
 }  // namespace
 
@@ -56,43 +28,55 @@ std::string duration(double seconds) {
   return fmt::format("{}h{:02}m", s / 3600, s % 3600 / 60);
 }
 
-Console::Console(Progress progress)
-    : terminal_(progress == Progress::always || (progress == Progress::automatic && isatty(STDOUT_FILENO) == 1)),
-      color_(isatty(STDOUT_FILENO) == 1 && !std::getenv("NO_COLOR")) {}
+Console::Console(Progress progress, std::optional<std::size_t> columns)
+    : columns_(columns),
+      bars_(progress == Progress::always ||
+            (progress == Progress::automatic && terminal::takes_escapes(STDOUT_FILENO))),
+      color_(terminal::takes_colors(STDOUT_FILENO)) {}
 
-void Console::clear_bar() {
-  if (bar_) put("\r\x1b[2K");
-  bar_ = false;
+// So that what follows, such as the message of an error, begins on a line of its own.
+Console::~Console() { terminal::clear_bar(); }
+
+std::size_t Console::room() const { return columns_.value_or(static_cast<std::size_t>(terminal::columns())); }
+
+std::string Console::styled(const char* code, std::string_view text) const {
+  return color_ ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : std::string(text);
 }
 
-void Console::line(std::string_view text) {
-  clear_bar();
-  put(fmt::format("{}\n", text));
-}
+void Console::line(std::string_view text) { terminal::print(fmt::format("{}\n", text)); }
 
 void Console::settings(std::string_view title, std::span<const std::pair<std::string, std::string>> rows) {
-  clear_bar();
   std::size_t width = 0;
   for (const auto& [name, value] : rows) width = std::max(width, name.size());
-  std::string out = color_ ? fmt::format("\x1b[1m{}\x1b[0m\n", title) : fmt::format("{}\n", title);
-  for (const auto& [name, value] : rows) out += fmt::format("  {:<{}}  {}\n", name, width, value);
-  put(out);
+  const std::size_t indent = width + 4;
+  const std::size_t left = room() > indent ? room() - indent : 0;
+  std::string out = styled("1", title) + "\n";
+  for (const auto& [name, value] : rows)
+    out += fmt::format("  {:<{}}  {}\n", name, width, wrapped(visible(value), indent, left));
+  terminal::print(out);
 }
 
 void Console::stage(std::string_view name, std::int64_t steps, std::int64_t first) {
-  clear_bar();
+  title_ = fmt::format("\n{}\n", styled("1", name));
   steps_ = steps;
   first_ = first;
   lines_ = 0;
-  width_ = std::max<int>(9, 2 * static_cast<int>(std::to_string(steps).size()) + 1);
+  width_ = std::max<std::size_t>(9, 2 * std::to_string(steps).size() + 1);
   stage_start_ = std::chrono::steady_clock::now();
-  put(color_ ? fmt::format("\n\x1b[1m{}\x1b[0m\n", name) : fmt::format("\n{}\n", name));
 }
 
-void Console::header(std::string_view text) {
-  if (lines_++ % lines_between_headers) return;
-  const std::string line = std::string(static_cast<std::size_t>(width_) - 4, ' ') + std::string(text);  // after "step"
-  put(color_ ? fmt::format("\x1b[2m{}\x1b[0m\n", line) : line + "\n");
+// Title, header and line go out in one piece: what plugins log between them would tear the table. The header comes
+// again now and then, and when the terminal's width has changed.
+void Console::row(std::span<const Column> columns) {
+  const std::size_t width = room();
+  if (lines_ == 0 || width != laid_out_for_ || kept_.size() != columns.size()) {
+    if (width != laid_out_for_) lines_ = 0;
+    kept_ = columns_that_fit(columns, width);
+    laid_out_for_ = width;
+  }
+  std::string out = std::exchange(title_, {});
+  if (lines_++ % lines_between_headers == 0) out += styled("2", titles(columns, kept_)) + "\n";
+  terminal::print(out + cells(columns, kept_) + "\n");
 }
 
 std::string Console::eta(std::int64_t step) const {
@@ -102,73 +86,85 @@ std::string Console::eta(std::int64_t step) const {
 }
 
 void Console::step(std::int64_t step, const Metrics& m) {
-  clear_bar();
-  header(
-      "step   epoch  reward  +-std   length  clip%        kl  entropy  |grad|        lr  rollout   score  "
-      "update    step  tok/s     eta");
-  put(fmt::format(
-      "{:>{}}  {:>6.3f}  {:>6.3f}  {:>5.3f}  {:>7.1f}  {:>5.1f}  {:>8}  {:>7.3f}  {:>6}  {:>8}  {:>6.2f}s  {:>5.2f}s  "
-      "{:>5.2f}s  {:>5.2f}s  {:>5.0f}  {:>6}\n",
-      fmt::format("{}/{}", step, steps_), width_, m.get("epoch"), m.get("reward"), m.get("reward_std"),
-      m.get("completions/mean_length"), 100 * m.get("completions/clipped_ratio"),
-      m.find("kl") ? significant(m.get("kl")) : "-", m.get("entropy"), significant(m.get("grad_norm")),
-      fmt::format("{:.2g}", m.get("learning_rate")), m.get("timing/rollout"), m.get("timing/reward"),
-      m.get("timing/update") + m.get("timing/old_logp") + m.get("timing/reference"), m.get("step_time"),
-      m.get("throughput/end_to_end_tokens_per_second"), eta(step)));
+  const auto kl = m.find("kl");
+  const Column columns[] = {
+      {"step", width_, 1, fmt::format("{}/{}", step, steps_)},
+      {"epoch", 6, 15, number(m.get("epoch"), 6, 3)},
+      {"reward", 6, 1, number(m.get("reward"), 6, 3)},
+      {"+-std", 5, 6, number(m.get("reward_std"), 5, 3)},
+      {"length", 7, 3, number(m.get("completions/mean_length"), 7, 1)},
+      {"clip%", 5, 8, number(100 * m.get("completions/clipped_ratio"), 5, 1)},
+      {"kl", 8, kl ? 7 : 16, kl ? significant(*kl) : "-"},
+      {"entropy", 7, 5, number(m.get("entropy"), 7, 3)},
+      {"|grad|", 6, 9, number(m.get("grad_norm"), 6, 3)},
+      {"lr", 8, 13, fmt::format("{:.2g}", m.get("learning_rate"))},
+      {"rollout", 7, 12, seconds(m.get("timing/rollout"), 7)},
+      {"score", 6, 14, seconds(m.get("timing/reward"), 6)},
+      {"update", 6, 11, seconds(m.get("timing/update") + m.get("timing/old_logp") + m.get("timing/reference"), 6)},
+      {"step", 6, 2, seconds(m.get("step_time"), 6)},
+      {"tok/s", 5, 10, number(m.get("throughput/end_to_end_tokens_per_second"), 5, 0)},
+      {"eta", 6, 4, eta(step)}};
+  row(columns);
 }
 
 void Console::sft_step(std::int64_t step, const Metrics& m) {
-  clear_bar();
-  header("step   epoch     loss  p(token)  |grad|        lr    step  tok/s     eta");
-  put(fmt::format("{:>{}}  {:>6.3f}  {:>7.4f}  {:>7.1f}%  {:>6}  {:>8}  {:>5.2f}s  {:>5.0f}  {:>6}\n",
-                  fmt::format("{}/{}", step, steps_), width_, m.get("epoch"), m.get("loss"),
-                  100 * m.get("mean_token_probability"), significant(m.get("grad_norm")),
-                  fmt::format("{:.2g}", m.get("learning_rate")), m.get("step_time"),
-                  m.get("throughput/end_to_end_tokens_per_second"), eta(step)));
+  const Column columns[] = {{"step", width_, 1, fmt::format("{}/{}", step, steps_)},
+                            {"epoch", 6, 8, number(m.get("epoch"), 6, 3)},
+                            {"loss", 7, 1, number(m.get("loss"), 7, 4)},
+                            {"p(token)", 8, 5, number(100 * m.get("mean_token_probability"), 7, 1) + "%"},
+                            {"|grad|", 6, 4, number(m.get("grad_norm"), 6, 3)},
+                            {"lr", 8, 7, fmt::format("{:.2g}", m.get("learning_rate"))},
+                            {"step", 6, 3, seconds(m.get("step_time"), 6)},
+                            {"tok/s", 5, 6, number(m.get("throughput/end_to_end_tokens_per_second"), 5, 0)},
+                            {"eta", 6, 2, eta(step)}};
+  row(columns);
 }
 
 void Console::progress(std::string_view what, double done, double total) {
-  if (!terminal_ || total <= 0) return;
+  if (!bars_ || total <= 0) return;
   const auto now = std::chrono::steady_clock::now();
-  if (bar_ && now - bar_time_ < std::chrono::milliseconds(100) && done < total) return;
+  if (now - bar_time_ < std::chrono::milliseconds(100) && done < total) return;
   bar_time_ = now;
   const std::string left = fmt::format("  {} ", what), right = fmt::format(" {:.0f}/{:.0f}", done, total);
-  const int room = std::clamp(terminal_width() - static_cast<int>(left.size() + right.size()) - 3, 10, 60);
-  const int filled = static_cast<int>(std::clamp(done / total, 0.0, 1.0) * room);
-  put(fmt::format("\r\x1b[2K{}[{}{}]{}", left, std::string(static_cast<std::size_t>(filled), '='),
-                  std::string(static_cast<std::size_t>(room - filled), ' '), right));
-  bar_ = true;
+  const std::size_t taken = left.size() + right.size() + 3;  // the brackets, and the last cell, where terminals wrap
+  const std::size_t width = room() == 0 ? 80 : room();
+  if (width < taken + 5) return;  // too narrow for a bar
+  const std::size_t length = std::min<std::size_t>(width - taken, 60);
+  const auto filled = static_cast<std::size_t>(std::clamp(done / total, 0.0, 1.0) * static_cast<double>(length));
+  terminal::draw_bar(
+      fmt::format("{}[{}{}]{}", left, std::string(filled, '='), std::string(length - filled, ' '), right));
 }
 
 void Console::samples(std::int64_t step, std::span<const Sample> samples) {
-  clear_bar();
+  constexpr std::string_view indent = "      ";
   std::string out;
   for (const Sample& s : samples) {
     std::string scores;
     for (const auto& [name, score] : s.scores) scores += fmt::format("  {} {}", name, significant(score));
     out += fmt::format("  -- sample at step {}: reward {}{}  ({}{})\n", step, significant(s.reward), scores, s.finish,
-                       s.ground_truth.empty() ? "" : ", truth " + shown(s.ground_truth, 60));
-    out += fmt::format("    ? {}\n    > {}\n", shown(s.prompt, 400), shown(s.completion, 800));
+                       s.ground_truth.empty() ? "" : ", truth " + visible(s.ground_truth, indent, 60));
+    out += fmt::format("    ? {}\n    > {}\n", visible(s.prompt, indent, 400), visible(s.completion, indent, 800));
   }
-  put(out);
+  terminal::print(out);
 }
 
 void Console::curve(std::string_view title, std::span<const std::pair<double, double>> points, double y_min,
                     double y_max) {
-  clear_bar();
   if (points.empty() || !(y_max > y_min)) return;
-  constexpr int rows = 12, columns = 64;
+  constexpr int rows = 12, margin = 11;  // of the numbers on the left
+  const int columns = room() == 0 ? 64 : std::clamp(static_cast<int>(room()) - margin, 16, 64);
+  const auto width = static_cast<std::size_t>(columns);
   const double x_min = points.front().first, x_max = std::max(points.back().first, x_min + 1e-9);
-  std::vector<std::string> grid(rows, std::string(columns, ' '));
+  std::vector<std::string> grid(rows, std::string(width, ' '));
   // Each column shows the mean of the points that fall into it.
-  std::vector<double> sum(columns, 0), count(columns, 0);
+  std::vector<double> sum(width, 0), count(width, 0);
   for (const auto& [x, y] : points) {
     if (!std::isfinite(x) || !std::isfinite(y)) continue;
     const auto c = static_cast<std::size_t>(std::lround((x - x_min) / (x_max - x_min) * (columns - 1)));
     sum[c] += y;
     count[c] += 1;
   }
-  for (std::size_t c = 0; c < columns; ++c) {
+  for (std::size_t c = 0; c < width; ++c) {
     if (count[c] == 0) continue;
     const double share = std::clamp((sum[c] / count[c] - y_min) / (y_max - y_min), 0.0, 1.0);
     grid[static_cast<std::size_t>(std::lround((1 - share) * (rows - 1)))][c] = '*';
@@ -176,9 +172,9 @@ void Console::curve(std::string_view title, std::span<const std::pair<double, do
   std::string out = fmt::format("\n  {}\n", title);
   for (int r = 0; r < rows; ++r)
     out += fmt::format("  {:>7.3f} |{}\n", y_max - (y_max - y_min) * r / (rows - 1), grid[static_cast<std::size_t>(r)]);
-  out += fmt::format("          +{}\n           {:<{}.0f}{:>8.0f}\n", std::string(columns, '-'), x_min, columns - 8,
-                     x_max);
-  put(out);
+  out +=
+      fmt::format("          +{}\n           {:<{}.0f}{:>8.0f}\n", std::string(width, '-'), x_min, columns - 8, x_max);
+  terminal::print(out);
 }
 
 }  // namespace grpo::report

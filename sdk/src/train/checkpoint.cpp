@@ -38,7 +38,7 @@ std::vector<std::pair<std::int64_t, fs::path>> checkpoints_in(const fs::path& ou
   return found;
 }
 
-kit::Dtype dtype_of(const grpo_dltensor& t, const std::string& name) {
+kit::Dtype dtype_of_state(const grpo_dltensor& t, const std::string& name) {
   const auto is = [&](int type, int bits) { return t.type == type && t.bits == bits; };
   if (is(GRPO_TYPE_FLOAT, 32)) return kit::Dtype::f32;
   if (is(GRPO_TYPE_FLOAT, 64)) return kit::Dtype::f64;
@@ -76,7 +76,7 @@ void write_optimizer(const fs::path& path, const std::vector<Saved>& tensors) {
   for (const Saved& s : tensors) {
     require_host(s.tensor->dl, s.name);
     specs.push_back(
-        {s.name, dtype_of(s.tensor->dl, s.name), {s.tensor->dl.shape, s.tensor->dl.shape + s.tensor->dl.ndim}});
+        {s.name, dtype_of_state(s.tensor->dl, s.name), {s.tensor->dl.shape, s.tensor->dl.shape + s.tensor->dl.ndim}});
   }
   kit::SafetensorsWriter writer(path, specs);
   for (const Saved& s : tensors)
@@ -87,7 +87,7 @@ void write_optimizer(const fs::path& path, const std::vector<Saved>& tensors) {
 void read_into(const kit::SafetensorsFile& file, const std::string& name, const grpo_tensor& to) {
   require_host(to.dl, name);
   const auto& from = file.at(name);
-  if (from.dtype != dtype_of(to.dl, name) || from.bytes != static_cast<std::size_t>(plugins::byte_count(to.dl)))
+  if (from.dtype != dtype_of_state(to.dl, name) || from.bytes != static_cast<std::size_t>(plugins::byte_count(to.dl)))
     throw Error(file.path().string() + ": tensor '" + name + "' has " + std::to_string(from.elements()) +
                 " elements of " + std::string(kit::dtype_name(from.dtype)) + ", the optimizer wants " +
                 std::to_string(plugins::element_count(to.dl)) +
@@ -133,7 +133,7 @@ void check_can_save(const CheckpointOptions& options, plugins::Model& model, plu
   if (!options.optimizer_state) return;
   for (const Saved& s : tensors_to_save(model, optimizer, options.dtype != "float32")) {
     require_host(s.tensor->dl, s.name);
-    dtype_of(s.tensor->dl, s.name);
+    dtype_of_state(s.tensor->dl, s.name);
   }
 }
 

@@ -16,7 +16,7 @@
 namespace grpo::train {
 namespace {
 
-TrainerState initial_state(const config::Config& c) {
+TrainerState initial_grpo_state(const config::Config& c) {
   TrainerState state;
   state.stage = "train";
   state.fixed = {{"run.seed", std::to_string(c.run.seed)},
@@ -55,9 +55,11 @@ UpdateOptions update_options(const config::Config& c) {
 }
 
 // What cannot train, or hardly: told before anything is loaded.
-const config::Config& checked(const config::Config& c) {
+const config::Config& checked_for_grpo(const config::Config& c) {
   const auto& a = c.algorithm;
   if (c.data.path.empty()) throw Error(c.where("data.path") + ": not given; name a JSONL file of prompts");
+  check_data_file(c, "data.path", c.data.path);
+  if (!c.evaluation.path.empty()) check_data_file(c, "evaluation.path", c.evaluation.path);
   if (c.sampler.temperature == 0)
     throw Error(c.where("sampler.temperature") +
                 ": 0 is greedy, so all completions of a prompt are equal and there is nothing to learn from them; "
@@ -78,8 +80,8 @@ class GrpoStage {
  public:
   explicit GrpoStage(const StageSettings& settings)
       : settings_(settings),
-        config_(checked(settings.config)),
-        run_(settings, initial_state(config_)),
+        config_(checked_for_grpo(settings.config)),
+        run_(settings, initial_grpo_state(config_)),
         session_(config_, settings.plugin_directories, {.sampler = true, .rewards = true, .optimizer = true},
                  run_.resumed().value_or("")),
         prompts_(session_.text(), config_.data.path, data::PromptOptions::of_training(config_), config_.data,
@@ -238,8 +240,10 @@ class GrpoStage {
     m.set("throughput/rollout_tokens_per_second",
           rate(static_cast<double>(rollout.completion_tokens), rollout.seconds));
     m.set("throughput/update_tokens_per_second", rate(static_cast<double>(update.tokens), update.update_seconds));
-    for (const auto& [name, mean] : session_.services().take_metrics())
-      m.set(name, mean.sum / static_cast<double>(std::max<std::int64_t>(1, mean.count)));
+    if (const auto mfu = model_flops_utilization(config_, session_.model(), static_cast<double>(update.tokens),
+                                                 update.update_seconds))
+      m.set("mfu", *mfu);
+    add_plugin_metrics(session_.services(), m);
   }
 
   void finish_metrics(report::Metrics& m, const Rollout& rollout, double seconds) {
@@ -336,6 +340,9 @@ class GrpoStage {
 
 }  // namespace
 
-StageResult train(const StageSettings& settings) { return GrpoStage(settings).run(); }
+StageResult train(const StageSettings& settings) {
+  GrpoStage stage(settings);
+  return with_its_end_logged([&] { return stage.run(); });
+}
 
 }  // namespace grpo::train

@@ -26,7 +26,7 @@ void flush_to_disk(const fs::path& path, int flags) {
   if (failed) throw Error(path.string() + ": cannot be flushed to the disk: " + std::strerror(why));
 }
 
-kit::Dtype dtype_of(const grpo_dltensor& t, const std::string& name) {
+kit::Dtype dtype_of_weight(const grpo_dltensor& t, const std::string& name) {
   if (t.type == GRPO_TYPE_FLOAT && t.bits == 32) return kit::Dtype::f32;
   if (t.type == GRPO_TYPE_FLOAT && t.bits == 16) return kit::Dtype::f16;
   if (t.type == GRPO_TYPE_BFLOAT && t.bits == 16) return kit::Dtype::bf16;
@@ -45,14 +45,14 @@ void write_weights(plugins::Model& model, const fs::path& file, const std::strin
   std::vector<kit::TensorSpec> specs;
   model.export_weights([&](const std::string& name, const grpo_tensor& t) {
     check_exportable(name, t);
-    dtype_of(t.dl, name);  // one that can be read
+    dtype_of_weight(t.dl, name);  // one that can be read
     specs.push_back({name, wanted, std::vector<std::int64_t>(t.dl.shape, t.dl.shape + t.dl.ndim)});
   });
   kit::SafetensorsWriter writer(file, specs);
   std::vector<float> wide;
   std::vector<std::uint16_t> narrow;
   model.export_weights([&](const std::string& name, const grpo_tensor& t) {
-    const auto own = dtype_of(t.dl, name);
+    const auto own = dtype_of_weight(t.dl, name);
     const auto bytes = static_cast<std::size_t>(plugins::byte_count(t.dl));
     if (own == wanted) {
       writer.write(name, plugins::data_of(t), bytes);

@@ -37,6 +37,14 @@ int usable_cores() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
+void check_data_file(const config::Config& config, const char* key, const std::filesystem::path& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error))
+    throw Error(config.where(key) + ": " + path.string() + " is a directory; name one .jsonl or .json file in it");
+  if (!std::filesystem::exists(path, error))
+    throw Error(config.where(key) + ": " + path.string() + ": " + (error ? error.message() : "there is no such file"));
+}
+
 ModelText ModelText::load(const std::filesystem::path& model_directory, const std::filesystem::path& chat_template) {
   ModelText text{text::Tokenizer::load(model_directory), std::nullopt, {}};
   try {
@@ -82,11 +90,13 @@ Prompt PromptSet::prompt(std::int64_t i) const {
 std::optional<Prompt> PromptSet::build(std::int64_t row) const {
   const data::Record record = dataset_.row(row);
   const auto where = [&] { return dataset_.where(row); };
+  const std::string name = "row " + std::to_string(row);
   data::Prompt built;
   try {
-    built = builder_.build(record, "row " + std::to_string(row));
+    built = builder_.build(record, name);
   } catch (const Error& e) {  // finding the line costs a read of the file: only when it is needed
-    throw Error(where() + ": " + e.what());
+    const std::string what = e.what();
+    throw Error(where() + ": " + (what.starts_with(name + ": ") ? what.substr(name.size() + 2) : what));
   }
   Prompt prompt;
   prompt.row = row;

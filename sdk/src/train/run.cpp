@@ -1,11 +1,9 @@
 #include "run.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "grpo/sdk/error.hpp"
@@ -44,12 +42,8 @@ std::optional<fs::path> checkpoint_to_resume(const config::Config& config, const
 
 Run::Run(const StageSettings& settings, TrainerState state)
     : settings_(settings), directory_(output_dir(settings.config)), state_(std::move(state)) {
-  std::error_code error;
-  fs::create_directories(directory_, error);
-  if (error) throw Error(directory_.string() + ": cannot be made: " + error.message() + " (run.output_dir)");
-  lock_directory();
-  report::log_to_file(directory_ / "run.log");
-  resumed_ = checkpoint_to_resume(settings.config, directory_);
+  report::hold_log();
+  resumed_ = checkpoint_to_resume(settings.config, directory());
   if (resumed_)
     state_ = [&] {
       TrainerState old = read_trainer_state(*resumed_, state_);
@@ -57,17 +51,6 @@ Run::Run(const StageSettings& settings, TrainerState state)
       old.fixed = state_.fixed;
       return old;
     }();
-}
-
-Run::~Run() {
-  if (lock_ >= 0) ::close(lock_);
-}
-
-// Two processes that write the same checkpoints would leave neither's.
-void Run::lock_directory() {
-  lock_ = ::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (lock_ >= 0 && ::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-    throw Error(directory_.string() + ": another process trains into this directory; set another run.output_dir");
 }
 
 void Run::start(Session& session, std::int64_t rows) {
@@ -78,18 +61,20 @@ void Run::start(Session& session, std::int64_t rows) {
                 "; bring it back, or start a new run (run.resume: never, another run.output_dir)");
   const auto& c = settings_.config.checkpoint;
   if (c.every_steps > 0 || c.final) check_can_save(checkpoint_options(session), session.model(), session.optimizer());
-  remove_unfinished_checkpoints(directory_);
+  if (resumed_) restore_optimizer(*resumed_, session.model(), session.optimizer(), state_.optimizer_steps);
+  directory_.keep();
+  report::log_to_file(directory() / "run.log");
+  remove_unfinished_checkpoints(directory());
   if (resumed_) {
-    restore_optimizer(*resumed_, session.model(), session.optimizer(), state_.optimizer_steps);
     last_checkpoint_ = resumed_;
     if (settings_.console)
       settings_.console->line(fmt::format("resumed from {} (step {})", resumed_->string(), state_.step));
-  } else if (const auto aside = set_earlier_run_aside(directory_)) {
-    report::log(report::Level::warning, directory_.string() + " held an earlier run, which is now in " +
+  } else if (const auto aside = set_earlier_run_aside(directory())) {
+    report::log(report::Level::warning, directory().string() + " held an earlier run, which is now in " +
                                             aside->string() + " (run.resume: auto would have gone on with it)");
   }
-  write_file(directory_ / "run.yaml", config::effective_yaml(settings_.config, /*with_origins=*/true));
-  metrics_file_ = std::make_unique<report::MetricsFile>(directory_ / "metrics.jsonl", resumed_ ? state_.step : -1);
+  write_file(directory() / "run.yaml", config::effective_yaml(session.config(), /*with_origins=*/true));
+  metrics_file_ = std::make_unique<report::MetricsFile>(directory() / "metrics.jsonl", resumed_ ? state_.step : -1);
 }
 
 void Run::report(report::Metrics& metrics) {
@@ -103,9 +88,9 @@ void Run::report(report::Metrics& metrics) {
 }
 
 CheckpointOptions Run::checkpoint_options(Session& session) const {
-  const auto& c = settings_.config;
+  const auto& c = session.config();
   CheckpointOptions options;
-  options.output_dir = directory_;
+  options.output_dir = directory();
   options.model_directory = session.model_directory();
   options.dtype = c.checkpoint.dtype.empty() ? "float32" : c.checkpoint.dtype;
   options.optimizer_state = c.checkpoint.optimizer_state;
@@ -132,6 +117,20 @@ void Run::say_end(std::int64_t total_steps, bool stopped) const {
         "stopped after step {} of {}{}", state_.step, total_steps,
         settings_.config.checkpoint.optimizer_state && last_checkpoint_ ? "; run.resume=auto goes on from there" : ""));
   if (last_checkpoint_) settings_.console->line(fmt::format("checkpoint: {}", last_checkpoint_->string()));
+}
+
+std::optional<double> model_flops_utilization(const config::Config& config, const plugins::Model& model, double tokens,
+                                              double seconds) {
+  constexpr double passes = 3;  // the backward pass costs two forwards: inputs' gradients, weights' gradients
+  const double peak = config.report.peak_tflops * 1e12, each = passes * model.info().flops_per_token;
+  if (!(peak > 0) || !(each > 0) || !(seconds > 0)) return std::nullopt;
+  return each * tokens / seconds / peak;
+}
+
+void add_plugin_metrics(plugins::Services& services, report::Metrics& metrics) {
+  for (const auto& [name, mean] : services.take_metrics())
+    metrics.set(name == "plugin/model/memory/device_peak" ? "memory/device_peak" : name,
+                mean.sum / static_cast<double>(std::max<std::int64_t>(1, mean.count)));
 }
 
 algorithm::ScheduleOptions schedule_of(const config::Config& config, double peak) {

@@ -3,6 +3,7 @@
 #define GRPO_SRC_TRAIN_RUN_HPP
 
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <optional>
 
@@ -10,24 +11,25 @@
 #include "grpo/sdk/train/checkpoint.hpp"
 #include "grpo/sdk/train/session.hpp"
 #include "grpo/sdk/train/stage.hpp"
+#include "output_directory.hpp"
 
 namespace grpo::train {
 
 class Run {
  public:
-  // Makes the directory and locks it, opens the log, finds the checkpoint to resume from. state.fixed must be filled
-  // in.
+  // Claims the directory, finds the checkpoint to resume from; nothing is written before start. state.fixed must be
+  // filled in.
   Run(const StageSettings& settings, TrainerState state);
-  ~Run();
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
-  const std::filesystem::path& directory() const { return directory_; }
+  const std::filesystem::path& directory() const { return directory_.path(); }
   // The checkpoint that the run goes on from; its weights are the ones to open.
   const std::optional<std::filesystem::path>& resumed() const { return resumed_; }
   TrainerState& state() { return state_; }
 
-  // After the session is open: restores the optimizer, sets an earlier run aside, opens metrics.jsonl. rows: of the
+  // After the session is open: opens the log, restores the optimizer, sets an earlier run aside, opens metrics.jsonl.
+  // rows: of the
   // training data that can be used. Throws when a resumed run had another number: their order would be another too.
   void start(Session& session, std::int64_t rows);
   // The metrics of a step: machine metrics are added, then file, console callback.
@@ -43,11 +45,9 @@ class Run {
 
  private:
   CheckpointOptions checkpoint_options(Session& session) const;
-  void lock_directory();
 
   const StageSettings& settings_;
-  std::filesystem::path directory_;
-  int lock_ = -1;                  // the directory, held by this process
+  OutputDirectory directory_;
   double checkpoint_seconds_ = 0;  // of the last one, told with the next step
   std::string old_rows_;           // of the run that is resumed
   TrainerState state_;
@@ -64,7 +64,27 @@ class Timer {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+// Share of report.peak_tflops that `tokens`, forward and backward in `seconds`, made use of: 3 times the model's
+// flops_per_token each. Nothing where one of them is not known.
+std::optional<double> model_flops_utilization(const config::Config& config, const plugins::Model& model, double tokens,
+                                              double seconds);
+
 algorithm::ScheduleOptions schedule_of(const config::Config& config, double peak);
+// What plugins reported since the last call, under plugin/<component>/<name>; a model's memory/device_peak under that
+// name.
+void add_plugin_metrics(plugins::Services& services, report::Metrics& metrics);
+
+// Runs the stage; what ends it early is also written to its log, for who was not there to see it.
+template <class Stage>
+StageResult with_its_end_logged(const Stage& stage) {
+  try {
+    return stage();
+  } catch (const std::exception& e) {
+    report::note(report::Level::error, e.what());
+    throw;
+  }
+}
+
 // "2 x 8 completions of up to 64 tokens" and the like, for the table at the start.
 std::vector<std::pair<std::string, std::string>> common_settings(const config::Config& config, Session& session,
                                                                  const PromptSet& prompts, const Run& run);

@@ -1,9 +1,12 @@
 #include "grpo/sdk/train/session.hpp"
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "grpo/sdk/error.hpp"
+#include "grpo/sdk/plugins/call.hpp"
+#include "grpo/sdk/train/option_paths.hpp"
 
 namespace grpo::train {
 namespace {
@@ -36,6 +39,57 @@ nlohmann::json merged(const plugins::ComponentManifest& manifest, const nlohmann
     if (manifest.options.contains(key)) options[key] = value;
   options.update(nlohmann::json::parse(user.json));
   return options;
+}
+
+// Keys of the host that reach a plugin as options of it.
+const std::map<std::string, std::string, std::less<>> known_options = {
+    {"model.options.path", "model.path"},
+    {"model.options.dtype", "model.dtype"},
+    {"model.options.device", "model.device"},
+    {"model.options.init", "model.init"},
+    {"model.options.seed", "run.seed"},
+    {"model.options.threads", "run.threads"},
+    {"optimizer.options.weight_decay", "optimizer.weight_decay"}};
+
+// A plugin's options are checked under their keys: the message begins with one. Puts before it where that was written.
+std::string placed(const config::Config& config, const std::string& message) {
+  const std::string key = message.substr(0, message.find(':'));
+  const auto is_given = [&](const std::string& k) { return config.origin(k).kind != config::Origin::Kind::built_in; };
+  if (is_given(key)) return config.where(key) + message.substr(key.size());
+  if (const auto own = known_options.find(key); own != known_options.end())
+    return config.where(own->second) + message.substr(key.size());
+  const auto options = key.find(".options");  // one that is missing: where the plugin is named
+  const std::string plugin = options == key.npos ? key : key.substr(0, options) + ".plugin";
+  return is_given(plugin) ? config.origin(plugin).text() + ": " + message : message;
+}
+
+// Opens a component; a mistake in its options is told with its place.
+template <class Open>
+auto opened(const config::Config& config, const Open& open) {
+  try {
+    return open();
+  } catch (const plugins::CallError&) {  // the plugin's own
+    throw;
+  } catch (const Error& e) {
+    throw Error(placed(config, e.what()));
+  }
+}
+
+// Before anything is loaded: the directory is there, and the host can read its texts.
+void check_model_directory(const config::Config& config, const std::string& key, const std::filesystem::path& path) {
+  const std::string where = config.where(key) + ": " + path.string();
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(path, ignored))
+    throw Error(where + " is a file; a model is a directory in Hugging Face layout" +
+                (path.extension() == ".gguf" ? " (grpo-host import FILE DIRECTORY makes one of a GGUF file)" : ""));
+  if (!std::filesystem::is_directory(path, ignored))
+    throw Error(where + ": there is no such directory (tools/get-smollm2 makes one; models are not downloaded)");
+  if (std::filesystem::exists(path / "tokenizer.json", ignored)) return;
+  for (const char* other : {"tokenizer.model", "vocab.json", "tekken.json"})
+    if (std::filesystem::exists(path / other, ignored))
+      throw Error(where + " holds " + other + ", but no tokenizer.json; transformers writes one: " +
+                  "AutoTokenizer.from_pretrained(DIRECTORY).save_pretrained(DIRECTORY)");
+  throw Error(where + " holds no tokenizer.json, so it is no model directory in Hugging Face layout");
 }
 
 }  // namespace
@@ -77,10 +131,12 @@ std::vector<WeightedReward> open_rewards(plugins::Registry& registry, const conf
                     "'; give one of them another name");
     reward.weight = entry.weight;
     reward.timeout_seconds = entry.timeout_seconds;
-    reward.reward = std::make_unique<plugins::Reward>(
-        registry, entry.plugin, nlohmann::json::parse(entry.options.json),
-        plugins::OpenSettings{
-            .services = services, .where = key + ".options", .label = reward.name, .progress = nullptr});
+    reward.reward = opened(config, [&] {
+      return std::make_unique<plugins::Reward>(
+          registry, entry.plugin, nlohmann::json::parse(entry.options.json),
+          plugins::OpenSettings{
+              .services = services, .where = key + ".options", .label = reward.name, .progress = nullptr});
+    });
     rewards.push_back(std::move(reward));
   }
   return rewards;
@@ -91,12 +147,17 @@ Session::Session(config::Config config, std::vector<std::filesystem::path> plugi
     : config_(std::move(config)) {
   plugin_directories.insert(plugin_directories.end(), config_.run.plugins.begin(), config_.run.plugins.end());
   registry_ = make_registry(plugin_directories);
+  resolve_option_paths(config_, registry_);
   if (config_.model.path.empty())
     throw Error(config_.where("model.path") +
                 ": not given; name a directory in Hugging Face layout (tools/get-smollm2 makes one)");
   if (needs.rewards && config_.rewards.empty())
     throw Error("rewards: the list is empty; name at least one, such as\n  rewards:\n    - plugin: math");
   model_directory_ = weights.empty() ? config_.model.path : weights;
+  check_model_directory(config_, "model.path", model_directory_);
+  if (!config_.data.chat_template.empty() && !std::filesystem::exists(config_.data.chat_template))
+    throw Error(config_.where("data.chat_template") + ": " + config_.data.chat_template.string() +
+                ": there is no such file");
   text_ = std::make_shared<const ModelText>(ModelText::load(model_directory_, config_.data.chat_template));
   services_ = make_services(text_, static_cast<int>(config_.run.threads));
 
@@ -107,19 +168,19 @@ Session::Session(config::Config config, std::vector<std::filesystem::path> plugi
   if (needs.rewards)
     for (const auto& reward : config_.rewards) registry_.find(GRPO_REWARD_ID, reward.plugin);
 
-  model_ = std::make_unique<plugins::Model>(
-      registry_, config_.model.plugin, model_options(model_directory_, needs.optimizer),
-      plugins::OpenSettings{.services = services_, .where = "model.options", .label = "model", .progress = nullptr});
+  model_ = open_model(model_directory_, needs.optimizer, "model");
   const auto vocabulary = static_cast<std::int64_t>(text_->tokenizer.vocabulary_size());
   if (vocabulary > model_->info().vocabulary)
     throw Error(model_directory_.string() + ": the tokenizer has ids up to " + std::to_string(vocabulary - 1) +
                 ", the model only " + std::to_string(model_->info().vocabulary) + " of them; do they belong together?");
   if (needs.sampler) {
     const auto& manifest = registry_.find(GRPO_SAMPLER_ID, config_.sampler.plugin);
-    sampler_ = std::make_unique<plugins::Sampler>(
-        registry_, config_.sampler.plugin, merged(manifest, nlohmann::json::object(), config_.sampler.options),
-        plugins::OpenSettings{
-            .services = services_, .where = "sampler.options", .label = "sampler", .progress = nullptr});
+    sampler_ = opened(config_, [&] {
+      return std::make_unique<plugins::Sampler>(
+          registry_, config_.sampler.plugin, merged(manifest, nlohmann::json::object(), config_.sampler.options),
+          plugins::OpenSettings{
+              .services = services_, .where = "sampler.options", .label = "sampler", .progress = nullptr});
+    });
     sampler_->bind(*model_);
     sampler_->update_weights(*model_, 0);
     if (text_->tokenizer.eos_ids().empty() && config_.sampler.stop_token_ids.empty() && config_.sampler.stop.empty())
@@ -132,11 +193,13 @@ Session::Session(config::Config config, std::vector<std::filesystem::path> plugi
     if (!model_->can(GRPO_MODEL_TRAIN))
       throw Error(model_->component().label() + ": this model cannot be trained (no backward)");
     const auto& manifest = registry_.find(GRPO_OPTIMIZER_ID, config_.optimizer.plugin);
-    optimizer_ = std::make_unique<plugins::Optimizer>(
-        registry_, config_.optimizer.plugin,
-        merged(manifest, {{"weight_decay", config_.optimizer.weight_decay}}, config_.optimizer.options),
-        plugins::OpenSettings{
-            .services = services_, .where = "optimizer.options", .label = "optimizer", .progress = nullptr});
+    optimizer_ = opened(config_, [&] {
+      return std::make_unique<plugins::Optimizer>(
+          registry_, config_.optimizer.plugin,
+          merged(manifest, {{"weight_decay", config_.optimizer.weight_decay}}, config_.optimizer.options),
+          plugins::OpenSettings{
+              .services = services_, .where = "optimizer.options", .label = "optimizer", .progress = nullptr});
+    });
     // Norms and biases are spared the decay, as in transformers' trainer.
     optimizer_->bind(*model_, [](const grpo_parameter& p) { return p.value->dl.ndim < 2; });
   }
@@ -160,13 +223,21 @@ nlohmann::json Session::model_options(const std::filesystem::path& path, bool tr
   return merged(registry_.find(GRPO_MODEL_ID, m.plugin), known, m.options);
 }
 
+std::unique_ptr<plugins::Model> Session::open_model(const std::filesystem::path& path, bool trained,
+                                                    const char* label) {
+  return opened(config_, [&] {
+    return std::make_unique<plugins::Model>(
+        registry_, config_.model.plugin, model_options(path, trained),
+        plugins::OpenSettings{.services = services_, .where = "model.options", .label = label, .progress = nullptr});
+  });
+}
+
 plugins::Model& Session::reference() {
-  if (!reference_)
-    reference_ = std::make_unique<plugins::Model>(
-        registry_, config_.model.plugin,
-        model_options(config_.reference.path.empty() ? config_.model.path : config_.reference.path, false),
-        plugins::OpenSettings{
-            .services = services_, .where = "model.options", .label = "reference", .progress = nullptr});
+  if (reference_) return *reference_;
+  const auto& path = config_.reference.path;
+  if (!path.empty() && !std::filesystem::is_directory(path))
+    throw Error(config_.where("reference.path") + ": " + path.string() + ": there is no such directory");
+  reference_ = open_model(path.empty() ? config_.model.path : path, false, "reference");
   return *reference_;
 }
 

@@ -14,7 +14,7 @@
 namespace grpo::train {
 namespace {
 
-TrainerState initial_state(const config::Config& c) {
+TrainerState initial_sft_state(const config::Config& c) {
   TrainerState state;
   state.stage = "sft";
   state.fixed = {{"run.seed", std::to_string(c.run.seed)},
@@ -35,17 +35,23 @@ std::string what_is_learnt(const config::Config& c) {
               ": not given, and data.answer_key neither: which column is to be learnt?");
 }
 
+const config::Config& checked_for_sft(const config::Config& c) {
+  if (c.data.path.empty()) throw Error(c.where("data.path") + ": not given; name a JSONL file of prompts and answers");
+  check_data_file(c, "data.path", c.data.path);
+  return c;
+}
+
 class SftStage {
  public:
   explicit SftStage(const StageSettings& settings)
       : settings_(settings),
-        config_(settings.config),
+        config_(checked_for_sft(settings.config)),
         learnt_(what_is_learnt(config_)),
-        run_(settings, initial_state(config_)),
+        run_(settings, initial_sft_state(config_)),
         session_(config_, settings.plugin_directories, {.optimizer = true}, run_.resumed().value_or("")),
         max_length_(config_.sft.max_length > 0 ? std::min(config_.sft.max_length, session_.model().info().max_positions)
                                                : session_.model().info().max_positions),
-        prompts_(session_.text(), required_path(), data::PromptOptions::of_sft(config_), config_.data,
+        prompts_(session_.text(), config_.data.path, data::PromptOptions::of_sft(config_), config_.data,
                  config_.data.max_samples, max_length_ - 1),
         order_(prompts_.size(), static_cast<std::uint64_t>(config_.run.seed), config_.data.shuffle) {
     total_steps_ = config_.sft.max_steps >= 0
@@ -66,6 +72,9 @@ class SftStage {
       const double tokens = step(metrics);
       metrics.set("step_time", timer.seconds());
       metrics.set("throughput/end_to_end_tokens_per_second", tokens / timer.seconds());
+      if (const auto mfu = model_flops_utilization(config_, session_.model(), tokens, metrics.get("step_time")))
+        metrics.set("mfu", *mfu);
+      add_plugin_metrics(session_.services(), metrics);
       const bool last = state.step == total_steps_;
       stopped = run_.stopped();
       run_.report(metrics);
@@ -157,12 +166,6 @@ class SftStage {
                              run_.state().step);
   }
 
-  const std::filesystem::path& required_path() const {
-    if (config_.data.path.empty())
-      throw Error(config_.where("data.path") + ": not given; name a JSONL file of prompts and answers");
-    return config_.data.path;
-  }
-
   const StageSettings& settings_;
   const config::Config& config_;
   std::string learnt_;
@@ -177,6 +180,9 @@ class SftStage {
 
 }  // namespace
 
-StageResult sft(const StageSettings& settings) { return SftStage(settings).run(); }
+StageResult sft(const StageSettings& settings) {
+  SftStage stage(settings);
+  return with_its_end_logged([&] { return stage.run(); });
+}
 
 }  // namespace grpo::train

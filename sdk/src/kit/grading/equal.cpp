@@ -11,8 +11,8 @@ namespace grpo::kit {
 namespace grading {
 namespace {
 
-constexpr std::size_t max_parts = 64;   // lists longer than this are compared as text
-constexpr std::size_t max_text = 4000;  // so are answers longer than this
+constexpr std::size_t max_parts = 64;     // lists longer than this are compared as text
+constexpr std::size_t max_answer = 4000;  // so are answers longer than this
 constexpr int max_nesting = 8;
 
 bool parts_equal(const std::string& gold, const std::string& answer, int nesting);
@@ -367,7 +367,7 @@ bool has_top_level_comma(const std::string& s) {
 
 bool parts_equal(const std::string& gold, const std::string& answer, int nesting) {
   if (texts_equal(gold, answer)) return true;
-  if (gold.size() > max_text || answer.size() > max_text || nesting >= max_nesting) return false;
+  if (gold.size() > max_answer || answer.size() > max_answer || nesting >= max_nesting) return false;
   if (expressions_equal(gold, answer)) return true;
   // x = 1, y = 2: the commas bind looser than the equals signs.
   if (has_top_level_comma(gold) && has_top_level_comma(answer)) {

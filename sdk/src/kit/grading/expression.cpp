@@ -8,7 +8,7 @@
 namespace grpo::kit::grading {
 namespace {
 
-constexpr std::size_t max_text = 2000 + 200;  // a number of max_digits and some
+constexpr std::size_t max_input = 2000 + 200;  // a number of max_digits and some
 constexpr int max_depth = 60;
 constexpr int max_operations = 500;
 
@@ -362,7 +362,7 @@ class Parser {
 }  // namespace
 
 std::optional<Value> evaluate(std::string_view cleaned) {
-  if (cleaned.empty() || cleaned.size() > max_text) return std::nullopt;
+  if (cleaned.empty() || cleaned.size() > max_input) return std::nullopt;
   return Parser(cleaned).all();
 }
 

@@ -43,7 +43,7 @@ Checkpoint::Checkpoint(std::filesystem::path directory) : directory_(std::move(d
   if (!std::filesystem::exists(index_path)) {
     if (!std::filesystem::exists(single))
       throw std::runtime_error(directory_.string() +
-                               ": holds neither model.safetensors nor model.safetensors.index.json");
+                               ": no weights: it holds neither model.safetensors nor model.safetensors.index.json");
     files_.emplace_back(single);
     for (const auto& tensor : files_[0].tensors()) index_.emplace(tensor.name, Place{0, &tensor});
     return;

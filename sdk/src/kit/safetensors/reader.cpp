@@ -24,10 +24,6 @@ using nlohmann::json;
 
 constexpr std::uint64_t largest_header = 100'000'000;  // as the reference implementation has it
 
-[[noreturn]] void fail(const std::filesystem::path& path, const std::string& what) {
-  throw std::runtime_error(path.string() + ": " + what);
-}
-
 std::string the_tensor(const std::string& name) { return "tensor \"" + name + "\""; }
 
 json parse_header(const std::filesystem::path& path, const char* begin, std::size_t size) {

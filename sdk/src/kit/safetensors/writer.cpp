@@ -12,10 +12,6 @@
 namespace grpo::kit {
 namespace {
 
-[[noreturn]] void fail(const std::filesystem::path& path, const std::string& what) {
-  throw std::runtime_error(path.string() + ": " + what);
-}
-
 void write_at(const std::filesystem::path& path, int file, const void* data, std::size_t bytes, std::uint64_t offset) {
   const auto* at = static_cast<const char*>(data);
   while (bytes > 0) {

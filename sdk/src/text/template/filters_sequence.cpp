@@ -66,7 +66,7 @@ Value items(Interpreter& interpreter, const Value& input, Values&) {
   return Value::iterator(iterate(Value::of(Kind::view, std::move(view)), budget), input, budget);
 }
 
-Value join(Interpreter& interpreter, const Value& input, Values& given) {
+Value join_filter(Interpreter& interpreter, const Value& input, Values& given) {
   Budget& budget = interpreter.budget();
   const std::string separator = given[0].is_missing() ? "" : to_text(given[0], budget);
   const auto path = attribute_path(given[1], budget);
@@ -263,7 +263,7 @@ void add_sequence_filters(FilterTable& table) {
   table["last"] = {{}, 0, last, nullptr};
   table["list"] = {{}, 0, list, nullptr};
   table["items"] = {{}, 0, items, nullptr};
-  table["join"] = {{"d", "attribute"}, 0, join, nullptr};
+  table["join"] = {{"d", "attribute"}, 0, join_filter, nullptr};
   table["reverse"] = {{}, 0, reverse, nullptr};
   table["sort"] = {{"reverse", "case_sensitive", "attribute"}, 0, sort, nullptr};
   table["dictsort"] = {{"case_sensitive", "by", "reverse"}, 0, dictsort, nullptr};

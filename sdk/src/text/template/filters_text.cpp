@@ -67,7 +67,7 @@ Value trim(Interpreter& interpreter, const Value& input, Values& given) {
   return Value(std::string(strip(text, true, true, chars)), input.is_markup());
 }
 
-Value replace(Interpreter& interpreter, const Value& input, Values& given) {
+Value replace_filter(Interpreter& interpreter, const Value& input, Values& given) {
   const std::string text = text_of(interpreter, input);
   const Value count = given[2].is_missing() || given[2].is_none() ? Value(-1) : given[2];
   Arguments arguments;
@@ -75,7 +75,7 @@ Value replace(Interpreter& interpreter, const Value& input, Values& given) {
   return interpreter.call(interpreter.attribute(Value(text), "replace"), arguments);
 }
 
-Value string(Interpreter& interpreter, const Value& input, Values&) {
+Value string_filter(Interpreter& interpreter, const Value& input, Values&) {
   return input.is_string() ? input : Value(text_of(interpreter, input));
 }
 
@@ -118,7 +118,7 @@ Value indent(Interpreter& interpreter, const Value& input, Values& given) {
 Value center(Interpreter& interpreter, const Value& input, Values& given) {
   Arguments arguments;
   arguments.positional = {given[0].is_missing() ? Value(80) : given[0]};
-  return interpreter.call(interpreter.attribute(string(interpreter, input, given), "center"), arguments);
+  return interpreter.call(interpreter.attribute(string_filter(interpreter, input, given), "center"), arguments);
 }
 
 Value truncate(Interpreter& interpreter, const Value& input, Values& given) {
@@ -208,8 +208,8 @@ void add_text_filters(FilterTable& table) {
   table["capitalize"] = {{}, 0, capitalize_filter, nullptr};
   table["title"] = {{}, 0, title, nullptr};
   table["trim"] = {{"chars"}, 0, trim, nullptr};
-  table["replace"] = {{"old", "new", "count"}, 2, replace, nullptr};
-  table["string"] = {{}, 0, string, nullptr};
+  table["replace"] = {{"old", "new", "count"}, 2, replace_filter, nullptr};
+  table["string"] = {{}, 0, string_filter, nullptr};
   table["safe"] = {{}, 0, safe, nullptr};
   table["e"] = table["escape"] = {{}, 0, escape_filter, nullptr};
   table["forceescape"] = {{}, 0, force_escape, nullptr};

@@ -151,6 +151,12 @@ Value list_method(const Value& object, const std::string& name) {
 
 }  // namespace
 
+const std::string& text_argument(const Value& given, const char* method) {
+  if (given.is_undefined()) fail_undefined(given);
+  if (!given.is_string()) throw Failure(std::string(method) + "() needs a str, not '" + given.type_name() + "'");
+  return given.text();
+}
+
 Value method(const Value& object, const std::string& name) {
   if (name.size() > 4 && name.compare(0, 2, "__") == 0 && name.compare(name.size() - 2, 2, "__") == 0) {
     // what every Python object has inside

@@ -21,8 +21,12 @@ struct StringMethod {
 };
 using StringMethods = std::unordered_map<std::string_view, StringMethod>;
 
+// The parts of the table, by file.
 void add_search_methods(StringMethods& table);
 void add_change_methods(StringMethods& table);
+
+/// The text of an argument of `method`, which needs one. Throws Failure for anything else.
+const std::string& text_argument(const Value& given, const char* method);
 
 /// text.format(...)
 Value format_braces(Interpreter& interpreter, const Value& text, const Arguments& arguments);

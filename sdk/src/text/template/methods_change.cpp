@@ -11,12 +11,6 @@ namespace {
 
 using Values = std::vector<Value>;
 
-const std::string& text_argument(const Value& given, const char* method) {
-  if (given.is_undefined()) fail_undefined(given);
-  if (!given.is_string()) throw Failure(std::string(method) + "() needs a str, not '" + given.type_name() + "'");
-  return given.text();
-}
-
 /// Markup escapes what is put into it.
 std::string inserted(const Value& self, const Value& given, const char* method) {
   const std::string& text = text_argument(given, method);
@@ -52,7 +46,7 @@ Value strip_method(Interpreter& interpreter, const Value& self, Values& given) {
   return like(self, std::string(strip(self.text(), left, right, chars)), interpreter);
 }
 
-Value replace(Interpreter& interpreter, const Value& self, Values& given) {
+Value replace_method(Interpreter& interpreter, const Value& self, Values& given) {
   const std::string& old = text_argument(given[0], "replace");
   const std::string by = inserted(self, given[1], "replace");
   std::int64_t left = given[2].is_missing() ? -1 : to_integer(given[2], "the count of replace");
@@ -87,7 +81,7 @@ Value replace(Interpreter& interpreter, const Value& self, Values& given) {
   return like(self, std::move(out), interpreter);
 }
 
-Value join(Interpreter& interpreter, const Value& self, Values& given) {
+Value join_method(Interpreter& interpreter, const Value& self, Values& given) {
   Budget& budget = interpreter.budget();
   if (given[0].is_undefined()) return like(self, "", interpreter);
   std::string out;
@@ -180,8 +174,8 @@ void add_change_methods(StringMethods& table) {
   table["strip"] = {{"/chars"}, 0, strip_method<true, true>};
   table["lstrip"] = {{"/chars"}, 0, strip_method<true, false>};
   table["rstrip"] = {{"/chars"}, 0, strip_method<false, true>};
-  table["replace"] = {{"/old", "/new", "/count"}, 2, replace};
-  table["join"] = {{"/iterable"}, 1, join};
+  table["replace"] = {{"/old", "/new", "/count"}, 2, replace_method};
+  table["join"] = {{"/iterable"}, 1, join_method};
   table["ljust"] = {{"/width", "/fillchar"}, 1, justify<-1>};
   table["rjust"] = {{"/width", "/fillchar"}, 1, justify<1>};
   table["center"] = {{"/width", "/fillchar"}, 1, justify<0>};

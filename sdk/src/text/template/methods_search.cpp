@@ -12,12 +12,6 @@ namespace {
 
 using Values = std::vector<Value>;
 
-const std::string& text_argument(const Value& given, const char* method) {
-  if (given.is_undefined()) fail_undefined(given);
-  if (!given.is_string()) throw Failure(std::string(method) + "() needs a str, not '" + given.type_name() + "'");
-  return given.text();
-}
-
 Value strings(std::vector<std::string_view> parts, const Value& self, Interpreter& interpreter) {
   std::vector<Value> values;
   values.reserve(parts.size());
@@ -198,7 +192,7 @@ Value affix(Interpreter&, const Value& self, Values& given) {
 
 // -- kinds of characters
 
-bool is_digit(char32_t c) {
+bool has_digit_value(char32_t c) {
   return is_decimal(c) || c == 0xb2 || c == 0xb3 || c == 0xb9 || c == 0x2070 || (c >= 0x2074 && c <= 0x2079) ||
          (c >= 0x2080 && c <= 0x2089) || (c >= 0x2460 && c <= 0x2468) || (c >= 0x2474 && c <= 0x247c) ||
          (c >= 0x2488 && c <= 0x2490);
@@ -268,7 +262,7 @@ void add_search_methods(StringMethods& table) {
   table["count"] = {{"/sub", "/start", "/end"}, 1, count};
   table["startswith"] = {{"/prefix", "/start", "/end"}, 1, affix<false>};
   table["endswith"] = {{"/suffix", "/start", "/end"}, 1, affix<true>};
-  table["isdigit"] = {{}, 0, all<is_digit, false>};
+  table["isdigit"] = {{}, 0, all<has_digit_value, false>};
   table["isdecimal"] = {{}, 0, all<is_decimal, false>};
   table["isnumeric"] = {{}, 0, all<is_numeric, false>};
   table["isalpha"] = {{}, 0, all<is_letter, false>};

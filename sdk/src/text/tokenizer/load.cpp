@@ -23,7 +23,9 @@ nlohmann::json parse_json(std::string_view text, const std::string& name) {
   try {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& error) {
-    throw Error(name + ": is not JSON, or is cut short: " + error.what());
+    std::string what = error.what();  // "[json.exception...] parse error at line 2, column 1: ..."
+    if (const auto at = what.find("] "); at != what.npos) what.erase(0, at + 2);
+    throw Error(name + ": is not JSON, or is cut short: " + what);
   }
 }
 

@@ -50,7 +50,8 @@ using PathList = std::vector<Path>;
 struct Options {
   std::string json = "{}";                // one JSON object; plain YAML scalars are typed as YAML 1.2 does
   std::map<std::string, Origin> origins;  // by key; nested keys with dots, elements of lists by number: "table.0.name"
-  Path base;  // what relative paths in them are relative to, except those from the command line (see origins)
+  Path base;  // what relative paths in them are relative to, except those from the command line (see origins); which
+              // they are, manifests say: train::resolve_option_paths
 
   bool empty() const { return json == "{}"; }
 };
@@ -100,6 +101,9 @@ struct Source {
 // last adds one) or by name. Throws grpo::Error that lists every mistake found, one a line.
 Config load(const std::optional<Path>& file, const std::vector<std::string>& overrides = {});
 Config load(const Source& source, const std::vector<std::string>& overrides = {});
+
+// A path as a user wrote it: relative to `base`, `~/` is the home directory; empty stays empty.
+Path resolve_path(const Path& base, const std::string& given);
 
 // The whole configuration, paths absolute, as YAML that load reads back to the same; with_origins adds a comment to
 // every key.

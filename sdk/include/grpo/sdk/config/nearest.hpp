@@ -12,7 +12,7 @@ namespace grpo::config {
 int edit_distance(std::string_view a, std::string_view b);
 
 // The candidate with the fewest edits if there is one close enough to be meant (a third of the word's length, at least
-// one edit), else "". Ties: the first.
+// one edit), else the only one that begins with the word, else "". Ties: the first.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
 // " Did you mean `x`?" or "": to append to a message.

@@ -2,7 +2,8 @@
 //
 // The schema: {key: {type, default, minimum, maximum, enum, required, description}} with the types number, integer,
 // boolean, string, list, object. What the user leaves out is filled in from `default`; what has no default and is not
-// required stays absent.
+// required stays absent. {format: "path"} marks a string, or a list of them, that names files: see
+// train::resolve_option_paths.
 #ifndef GRPO_SDK_PLUGINS_OPTIONS_HPP
 #define GRPO_SDK_PLUGINS_OPTIONS_HPP
 

@@ -2,12 +2,17 @@
 //
 // One line a step, in columns under a header that is repeated now and then; a progress bar while rollouts run (only
 // when standard output is a terminal); sample completions with their scores; at the end a learning curve. Everything
-// else, such as warnings, goes to standard error through log().
+// else, such as warnings, goes to standard error through log(): on lines of their own, since both take the bar away
+// first. A terminal that is narrower than the table gets its most important columns; a file gets all of them. Colours
+// follow NO_COLOR; a dumb terminal (TERM) gets neither colours nor the bar.
 #ifndef GRPO_SDK_REPORT_CONSOLE_HPP
 #define GRPO_SDK_REPORT_CONSOLE_HPP
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,6 +22,8 @@
 #include "grpo/sdk/report/metrics.hpp"
 
 namespace grpo::report {
+
+struct Column;  // of the table
 
 // One completion to show.
 struct Sample {
@@ -31,11 +38,16 @@ enum class Progress { automatic, always, never };
 
 class Console {
  public:
-  explicit Console(Progress progress = Progress::automatic);
+  // columns: to fit into; 0: no limit. Not given: those of the terminal at standard output as they are at each line.
+  explicit Console(Progress progress = Progress::automatic, std::optional<std::size_t> columns = std::nullopt);
+  Console(const Console&) = delete;
+  Console& operator=(const Console&) = delete;
+  ~Console();
 
   // A titled two-column table, such as the resolved settings of a run.
   void settings(std::string_view title, std::span<const std::pair<std::string, std::string>> rows);
-  // Starts a stage of `steps` steps; the header will be printed above its first line. `first` is the step it starts at.
+  // Starts a stage of `steps` steps; its title and the header are printed above its first line. `first` is the step it
+  // starts at.
   void stage(std::string_view name, std::int64_t steps, std::int64_t first = 0);
   // The line of a GRPO step. Reads the canonical metrics.
   void step(std::int64_t step, const Metrics& metrics);
@@ -50,13 +62,18 @@ class Console {
   void curve(std::string_view title, std::span<const std::pair<double, double>> points, double y_min, double y_max);
 
  private:
-  void clear_bar();
-  void header(std::string_view text);
+  std::size_t room() const;
+  std::string styled(const char* code, std::string_view text) const;
+  void row(std::span<const Column> columns);
   std::string eta(std::int64_t step) const;
 
-  bool terminal_ = false, bar_ = false, color_ = false;
+  std::optional<std::size_t> columns_;
+  bool bars_ = false, color_ = false;
+  std::string title_;  // of a stage that has no line yet
   std::int64_t steps_ = 0, first_ = 0, lines_ = 0;
-  int width_ = 9;  // of the column "step/steps"
+  std::size_t width_ = 9;         // of the column "step/steps"
+  std::vector<bool> kept_;        // the columns that fit
+  std::size_t laid_out_for_ = 0;  // cells that they fit into
   std::chrono::steady_clock::time_point stage_start_, bar_time_;
 };
 
@@ -64,9 +81,14 @@ class Console {
 std::string duration(double seconds);
 
 enum class Level { debug = 1, info = 2, warning = 3, error = 4 };
-// A line for standard error and, once set, the run's log file. Any thread.
+// A line for standard error and the run's log file. Any thread.
 void log(Level level, std::string_view text);
-// Also write to this file from now on (appends). Any thread.
+// The same for the file alone.
+void note(Level level, std::string_view text);
+// Lines are kept (the last thousand) for a file that log_to_file will name: so it is when the process begins, and, from
+// this call on, for a run that is about to begin.
+void hold_log();
+// Write to this file (append), first what was kept. Throws grpo::Error. Not beside another of these two.
 void log_to_file(const std::filesystem::path& path);
 // What is shown on standard error; the file gets everything. Default: info.
 void set_log_level(Level level);

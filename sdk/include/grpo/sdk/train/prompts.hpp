@@ -32,6 +32,9 @@ struct ModelText {
   static ModelText load(const std::filesystem::path& model_directory, const std::filesystem::path& chat_template);
 };
 
+// Throws grpo::Error, which names the key, where a data file is not there: before anything is loaded.
+void check_data_file(const config::Config& config, const char* key, const std::filesystem::path& path);
+
 // Cores that this process may run on, at least 1.
 int usable_cores();
 

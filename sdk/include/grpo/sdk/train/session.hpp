@@ -56,6 +56,7 @@ class Session {
   const std::filesystem::path& model_directory() const { return model_directory_; }
 
  private:
+  std::unique_ptr<plugins::Model> open_model(const std::filesystem::path& path, bool trained, const char* label);
   nlohmann::json model_options(const std::filesystem::path& path, bool trained) const;
 
   config::Config config_;
