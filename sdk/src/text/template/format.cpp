@@ -42,9 +42,10 @@ std::string pad(const std::string& text, const Layout& layout, char align, std::
 }
 
 std::string in_base(std::uint64_t value, unsigned base, bool upper) {
+  const char* const symbols = upper ? "0123456789ABCDEF" : "0123456789abcdef";
   std::string digits;
   do {
-    digits += (upper ? "0123456789ABCDEF" : "0123456789abcdef")[value % base];
+    digits += symbols[value % base];
     value /= base;
   } while (value > 0);
   std::reverse(digits.begin(), digits.end());
