@@ -14,12 +14,6 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 
-std::vector<std::int32_t> tokens(std::mt19937& random, std::size_t n) {
-  std::vector<std::int32_t> out(n);
-  for (auto& t : out) t = static_cast<std::int32_t>(random() % 128);
-  return out;
-}
-
 json options(const std::string& name, const std::string& kernels) {
   return {{"path", (models() / name).string()}, {"kernels", kernels}};
 }
@@ -45,7 +39,7 @@ TEST_P(Decode, GreedyEqualsTransformers) {
 // Two prompts, forked into groups, sampled, then scored by forward as a forest.
 TEST_P(Decode, LogProbabilitiesEqualForward) {
   std::mt19937 random(1);
-  const std::vector<std::vector<std::int32_t>> prompts{tokens(random, 37), tokens(random, 16)};
+  const std::vector<std::vector<std::int32_t>> prompts{random_tokens(random, 37), random_tokens(random, 16)};
   Session session(model_, 8, 400);
   session.prefill({0, 4}, prompts);
   session.fork(0, {1, 2, 3});
@@ -75,13 +69,13 @@ TEST_P(Decode, LogProbabilitiesEqualForward) {
   EXPECT_NE(rows[0].token, rows[1].token) << "keys differ";
 }
 
-std::string readable(const testing::TestParamInfo<Decode::ParamType>& info) {
+std::string decode_name(const testing::TestParamInfo<Decode::ParamType>& info) {
   return std::get<0>(info.param) + "_" + std::get<1>(info.param);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Decode,
                          testing::Combine(testing::ValuesIn(model_names()), testing::Values("auto", "portable")),
-                         readable);
+                         decode_name);
 
 TEST(DecodeBfloat16, LogProbabilitiesStayNearForward) {
   auto o = options("qwen3", "auto");
@@ -106,7 +100,7 @@ TEST(DecodeBfloat16, LogProbabilitiesStayNearForward) {
 TEST(DecodeExact, DependsOnNothingElse) {
   Model model(options("llama_bias", "auto"));
   std::mt19937 random(2);
-  const auto prompt = tokens(random, 45);
+  const auto prompt = random_tokens(random, 45);
   const auto alone = [&](std::int64_t room, std::size_t chunk) {
     Session session(model, 1, 128);
     for (std::size_t at = 0; at < prompt.size(); at += chunk)
@@ -124,7 +118,7 @@ TEST(DecodeExact, DependsOnNothingElse) {
   }
   // Among 30 others that come and go, and as a fork of a fork.
   Session session(model, 40, 4000);
-  for (std::int64_t i = 0; i < 30; ++i) session.prefill({i}, {tokens(random, 1 + random() % 50)});
+  for (std::int64_t i = 0; i < 30; ++i) session.prefill({i}, {random_tokens(random, 1 + random() % 50)});
   session.prefill({30}, {{prompt.begin(), prompt.begin() + 20}});
   session.fork(30, {31});
   session.prefill({31}, {{prompt.begin() + 20, prompt.end()}});

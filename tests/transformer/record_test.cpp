@@ -9,12 +9,6 @@
 namespace grpo::test {
 namespace {
 
-std::vector<std::int32_t> tokens(std::mt19937& random, std::size_t n) {
-  std::vector<std::int32_t> out(n);
-  for (auto& t : out) t = static_cast<std::int32_t>(random() % 128);
-  return out;
-}
-
 Model open(const std::string& name, double activation_gib) {
   return Model({{"path", (models() / name).string()}, {"activation_gib", activation_gib}});
 }
@@ -27,7 +21,7 @@ struct Rollout {
 
 Rollout sample(Model& model, double temperature, double penalty = 0) {
   std::mt19937 random(4);
-  const std::vector<std::vector<std::int32_t>> prompts{tokens(random, 37), tokens(random, 16)};
+  const std::vector<std::vector<std::int32_t>> prompts{random_tokens(random, 37), random_tokens(random, 16)};
   Session session(model, 8, 400);
   session.prefill({0}, {prompts[0]}, GRPO_PREFILL_TRAIN);
   session.prefill({4}, {{prompts[1].begin(), prompts[1].begin() + 9}}, GRPO_PREFILL_TRAIN);
@@ -140,7 +134,7 @@ TEST(Record, IsPassedOverWhenFull) {
 TEST(Record, IsNotMadeUnasked) {
   Model model = open("qwen3", 0.1), plain = open("qwen3", 0);
   std::mt19937 random(8);
-  const auto prompt = tokens(random, 12);
+  const auto prompt = random_tokens(random, 12);
   Session session(model, 1, 64);
   session.prefill({0}, {prompt});
   session.assign({0}, {1}, sampling(1, 4));

@@ -303,6 +303,12 @@ grpo_sampling sampling(double temperature, std::int32_t max_new) {
   return s;
 }
 
+std::vector<std::int32_t> random_tokens(std::mt19937& random, std::size_t n) {
+  std::vector<std::int32_t> out(n);
+  for (auto& t : out) t = static_cast<std::int32_t>(random() % 128);
+  return out;
+}
+
 std::filesystem::path models() { return std::filesystem::path(GRPO_TEST_DATA) / "models"; }
 
 std::vector<std::string> model_names() {

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -119,6 +120,8 @@ grpo_sampling sampling(double temperature, std::int32_t max_new);  // everything
 std::string open_error(const nlohmann::json& options);
 
 void check(grpo_status status, const Call& call);  // throws "status: text" unless OK
+
+std::vector<std::int32_t> random_tokens(std::mt19937& random, std::size_t n);  // of the tiny models
 
 std::filesystem::path models();          // the folder of tiny models
 std::vector<std::string> model_names();  // of tiny models
