@@ -117,6 +117,26 @@ TEST_F(Update, WithNothingToLearnFromTheWeightsStayAndTheScheduleGoesOn) {
   EXPECT_DOUBLE_EQ(out.report.learning_rate, 0.01);
 }
 
+// The other way, with backward passes, is forced by an entropy term too small to count.
+TEST_F(Update, GroupsWithoutAnAdvantageHaveNoBackwardPassAndChangeNothingElse) {
+  const auto one_silent = [](std::vector<Group>& all) {
+    for (Sample& s : all[0].samples) s.advantage = 0;
+  };
+  UpdateOptions options{.iterations = 2};
+  const Outcome skipped = Fresh().run(options, one_silent);
+  options.objective.entropy_coefficient = 1e-30;
+  const Outcome whole = Fresh().run(options, one_silent);
+  EXPECT_LT(skipped.report.tokens, whole.report.tokens);
+  EXPECT_LT(largest_difference(skipped.weights, whole.weights), 1e-7);
+  const auto values = skipped.report.objective.values(), expected = whole.report.objective.values();
+  ASSERT_EQ(values.size(), expected.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    EXPECT_EQ(values[i].first, expected[i].first);
+    EXPECT_NEAR(values[i].second, expected[i].second, 1e-6) << values[i].first;
+  }
+  EXPECT_NEAR(skipped.report.objective.loss, whole.report.objective.loss, 1e-6);
+}
+
 TEST_F(Update, AGradientThatIsNotFiniteIsNotSteppedOn) {
   const auto before = weights();
   auto* gradient = reinterpret_cast<float*>(plugins::data_of(*model.parameters()[0]->gradient));

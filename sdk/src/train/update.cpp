@@ -2,6 +2,7 @@
 
 #include <grpo/base.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -126,7 +127,8 @@ UpdateReport Updater::update(std::span<Group> groups, StepClock& clock,
   for (Group& group : groups) all.push_back(&group);
   if (options_.minibatches > 1) fill_old_logprobs(all, report);
   if (options_.objective.kl_coefficient != 0) fill_reference_logprobs(all, report);
-  keep_first_logprob_ = options_.minibatches == 1 && options_.iterations > 1;
+  // With one minibatch and several iterations the first pass gives the old log-probabilities.
+  const bool keep_first_logprob = options_.minibatches == 1 && options_.iterations > 1;
 
   const double total = static_cast<double>(options_.iterations * options_.minibatches);
   double done = 0, loss = 0, policy_loss = 0, norm = 0;
@@ -134,47 +136,25 @@ UpdateReport Updater::update(std::span<Group> groups, StepClock& clock,
     for (std::int64_t k = 0; k < options_.minibatches; ++k, ++done) {
       const auto part = part_of(groups, k, options_.minibatches);
       const auto normalizer = normalizer_of(part, options_);
-      const auto batches = cut_into_microbatches(part, options_.max_tokens_per_microbatch);
-      if (batches.empty() || normalizer.tokens == 0) {  // nothing to learn from; the schedule goes on
+      const auto [heard, unheard] = split(part);
+      const auto batches = cut_into_microbatches(heard, options_.max_tokens_per_microbatch);
+      const auto silent = cut_into_microbatches(unheard, options_.max_tokens_per_microbatch);
+      if (batches.size() + silent.size() == 0 ||
+          normalizer.tokens == 0) {  // nothing to learn from; the schedule goes on
         ++clock.done;
         continue;
       }
       {
         const Stopwatch watch(report.update_seconds);
         model_.zero_grad();
-        for (std::size_t b = 0; b < batches.size(); ++b) {
-          const MicroBatch& batch = batches[b];
-          const Columns columns(batch, options_.mask_truncated_completions);
-          const auto n = static_cast<std::size_t>(batch.targets);
-          std::vector<float> logprob(n), entropy(model_.can(GRPO_MODEL_ENTROPY) ? n : 0), dlogprob(n),
-              dentropy(options_.objective.entropy_coefficient != 0 ? n : 0);
-
-          auto ticket = model_.forward(batch.forest(), options_.temperature, logprob, entropy, /*train=*/true);
-          const auto result = algorithm::evaluate<float>(options_.objective,
-                                                         {.start = columns.start,
-                                                          .logprob = logprob,
-                                                          .old_logprob = columns.old_logprob,
-                                                          .reference_logprob = columns.reference_logprob,
-                                                          .sampled_logprob = columns.sampled_logprob,
-                                                          .entropy = entropy,
-                                                          .mask = columns.mask,
-                                                          .advantage = columns.advantage,
-                                                          .token_advantage = {},
-                                                          .policy_weight = {},
-                                                          .importance_ratio = {},
-                                                          .entropy_mask = {}},
-                                                         normalizer, dlogprob, dentropy);
-          model_.backward(std::move(ticket), dlogprob, dentropy);
-
-          if (keep_first_logprob_ && iteration == 0) {
-            const float* at = logprob.data();
-            for (Sample* s : batch.samples()) s->old_logprob.assign(at, at + s->ids.size()), at += s->ids.size();
-          }
-          report.objective.merge(result.metrics);
-          report.tokens += batch.tokens;
-          ++report.microbatches;
-          if (progress) progress(done + static_cast<double>(b + 1) / static_cast<double>(batches.size()), total);
-        }
+        double passed = 0;
+        const auto passes = static_cast<double>(batches.size() + silent.size());
+        const auto run = [&](const MicroBatch& batch, bool train) {
+          pass(batch, normalizer, train, keep_first_logprob && iteration == 0, report);
+          if (progress) progress(done + ++passed / passes, total);
+        };
+        for (const MicroBatch& batch : batches) run(batch, true);
+        for (const MicroBatch& batch : silent) run(batch, false);
       }
       optimizer_step(clock, report);
       loss += report.objective.loss, policy_loss += report.objective.policy_loss, norm += report.grad_norm;
@@ -185,6 +165,53 @@ UpdateReport Updater::update(std::span<Group> groups, StepClock& clock,
   report.objective.policy_loss = policy_loss / steps;
   report.grad_norm = norm / steps;
   return report;
+}
+
+// Groups that push the weights, and those that do not: without an advantage only KL and entropy would. The others stay
+// in the normalizer and in the metrics.
+std::pair<std::vector<Group*>, std::vector<Group*>> Updater::split(const std::vector<Group*>& groups) const {
+  const bool all = options_.objective.kl_coefficient != 0 || options_.objective.entropy_coefficient != 0;
+  std::pair<std::vector<Group*>, std::vector<Group*>> parts;
+  for (Group* group : groups) {
+    const auto pushes = [](const Sample& s) { return s.advantage != 0; };
+    (all || std::any_of(group->samples.begin(), group->samples.end(), pushes) ? parts.first : parts.second)
+        .push_back(group);
+  }
+  return parts;
+}
+
+// Forward, objective and, if it trains, backward of one micro batch.
+void Updater::pass(const MicroBatch& batch, const algorithm::Normalizer& normalizer, bool train, bool keep_logprob,
+                   UpdateReport& report) {
+  const Columns columns(batch, options_.mask_truncated_completions);
+  const auto n = static_cast<std::size_t>(batch.targets);
+  std::vector<float> logprob(n), entropy(model_.can(GRPO_MODEL_ENTROPY) ? n : 0), dlogprob(n),
+      dentropy(options_.objective.entropy_coefficient != 0 ? n : 0);
+
+  auto ticket = model_.forward(batch.forest(), options_.temperature, logprob, entropy, train);
+  const auto result = algorithm::evaluate<float>(options_.objective,
+                                                 {.start = columns.start,
+                                                  .logprob = logprob,
+                                                  .old_logprob = columns.old_logprob,
+                                                  .reference_logprob = columns.reference_logprob,
+                                                  .sampled_logprob = columns.sampled_logprob,
+                                                  .entropy = entropy,
+                                                  .mask = columns.mask,
+                                                  .advantage = columns.advantage,
+                                                  .token_advantage = {},
+                                                  .policy_weight = {},
+                                                  .importance_ratio = {},
+                                                  .entropy_mask = {}},
+                                                 normalizer, dlogprob, dentropy);
+  report.objective.merge(result.metrics);
+  if (keep_logprob) {
+    const float* at = logprob.data();
+    for (Sample* s : batch.samples()) s->old_logprob.assign(at, at + s->ids.size()), at += s->ids.size();
+  }
+  if (!train) return;
+  model_.backward(std::move(ticket), dlogprob, dentropy);
+  report.tokens += batch.tokens;
+  ++report.microbatches;
 }
 
 void Updater::optimizer_step(StepClock& clock, UpdateReport& report) {

@@ -8,7 +8,8 @@
 //       optimizer.step(learning rate, clip); model.commit(version)
 //
 // Old log-probabilities are computed apart only when they can differ from the current ones: with one optimizer step
-// they are the current ones, detached. The reference pass runs only when the KL coefficient is not 0.
+// they are the current ones, detached. The reference pass runs only when the KL coefficient is not 0. A group whose
+// advantages are all 0 has no backward pass, as long as neither KL nor entropy is in the loss.
 #ifndef GRPO_SDK_TRAIN_UPDATE_HPP
 #define GRPO_SDK_TRAIN_UPDATE_HPP
 
@@ -65,14 +66,15 @@ class Updater {
  private:
   void fill_old_logprobs(std::span<Group* const> groups, UpdateReport& report);
   void fill_reference_logprobs(std::span<Group* const> groups, UpdateReport& report);
+  std::pair<std::vector<Group*>, std::vector<Group*>> split(const std::vector<Group*>& groups) const;
+  void pass(const MicroBatch& batch, const algorithm::Normalizer& normalizer, bool train, bool keep_logprob,
+            UpdateReport& report);
   void optimizer_step(StepClock& clock, UpdateReport& report);
 
   plugins::Model& model_;
   plugins::Model* reference_;
   plugins::Optimizer& optimizer_;
   UpdateOptions options_;
-  bool keep_first_logprob_ =
-      false;  // one minibatch, several iterations: the first pass gives the old log-probabilities
 };
 
 // One optimizer step from the gradients that the model holds: norm, clipping, step, commit. Returns the norm before
