@@ -92,7 +92,7 @@ function(grpo_compile_quickly)
   endforeach()
 endfunction()
 
-set(grpo_test_options $<$<CONFIG:Release>:-O0>)
+set(grpo_test_options $<$<CONFIG:Release>:-O0> $<$<CONFIG:Release>:-g0>)
 
 # grpo_test(name SOURCES ... DEPS ... [ENVIRONMENT A=b ...] [TIMEOUT s] [LABELS ...]): a GoogleTest program, one CTest entry.
 # Tests find small committed data through GRPO_TEST_DATA and the big data sets through GRPO_SHARED_DATA.
