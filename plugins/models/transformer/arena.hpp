@@ -8,6 +8,8 @@
 
 #include <vector>
 
+#include "memory.hpp"
+
 namespace grpo::transformer {
 
 class Arena {
@@ -24,7 +26,7 @@ class Arena {
     }
     if (chunk_ == chunks_.size()) {
       chunks_.push_back(
-          at::empty({std::max(bytes, chunk_bytes)}, at::TensorOptions().device(device_).dtype(at::kByte)));
+          fresh_zeros(std::max(bytes, chunk_bytes), at::TensorOptions().device(device_).dtype(at::kByte)));
       used_ = 0;
     }
     const auto piece = chunks_[chunk_].narrow(0, used_, elements * size).view(type).view(shape);
