@@ -36,6 +36,9 @@ class Engine {
   virtual void copy_block(std::int32_t from, std::int32_t to) = 0;
 };
 
+// How the fast engine stores the weights of matrices. automatic: bfloat16 if that loses nothing.
+enum class DecodeType { automatic, float32, bfloat16 };
+
 class Record;
 class Weights;
 class PackedWeights;
@@ -46,7 +49,8 @@ struct EngineModel {
   Weights& weights;
   const std::uint64_t& version;           // changes when the weights do
   std::shared_ptr<PackedWeights> packed;  // of the fast engine; made on first use
-  Record* record = nullptr;               // null: nothing is recorded; only the fast engine can
+  DecodeType decode_type = DecodeType::automatic;
+  Record* record = nullptr;  // null: nothing is recorded; only the fast engine can
 };
 
 // longest: tokens in one sequence.

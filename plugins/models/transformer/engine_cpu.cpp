@@ -15,7 +15,7 @@ namespace grpo::transformer {
 
 class PackedWeights {
  public:
-  explicit PackedWeights(const Weights& weights) : weights_(weights) {
+  PackedWeights(const Weights& weights, DecodeType wanted) : weights_(weights), wanted_(wanted) {
     const auto place = [this](const Range& r) {
       const auto at = size_;
       size_ += simd::packed_size(r.rows, r.columns);
@@ -29,17 +29,12 @@ class PackedWeights {
 
   void refresh(std::uint64_t version) {
     if (packed_ && version == version_) return;
-    const auto pack = [this](const Range& r, std::int64_t at) {
-      simd::pack(weights_.value_data() + r.offset, r.rows, r.columns, buffer_.mutable_data_ptr<float>() + at);
-    };
-    for (std::size_t i = 0; i < layers_.size(); ++i) {
-      const auto& l = weights_.layout().layers[i];
-      pack(l.qkv, layers_[i].qkv);
-      pack(l.o, layers_[i].o);
-      pack(l.gate_up, layers_[i].gate_up);
-      pack(l.down, layers_[i].down);
-    }
-    pack(weights_.layout().head, head_);
+    type_ = wanted_ == DecodeType::float32                       ? simd::PackedType::float32
+            : wanted_ == DecodeType::bfloat16 || fits_bfloat16() ? simd::PackedType::bfloat16
+                                                                 : simd::PackedType::float32;
+    each_matrix([this](const Range& r, std::int64_t at) {
+      simd::pack(weights_.value_data() + r.offset, r.rows, r.columns, type_, address(at));
+    });
     packed_ = true;
     version_ = version;
   }
@@ -49,13 +44,42 @@ class PackedWeights {
   };
   const Layer& layer(std::size_t i) const { return layers_[i]; }
   std::int64_t head() const { return head_; }
-  const float* at(std::int64_t offset) const { return buffer_.const_data_ptr<float>() + offset; }
+  simd::PackedMatrix at(std::int64_t offset) const { return {address(offset), type_}; }
+  simd::PackedType type() const { return type_; }
 
  private:
+  // Most published checkpoints hold bfloat16, and until the first optimizer step so do we.
+  bool fits_bfloat16() const {
+    bool fits = true;
+    each_matrix([&](const Range& r, std::int64_t) {
+      fits = fits && simd::fits_bfloat16(weights_.value_data() + r.offset, r.size());
+    });
+    return fits;
+  }
+
+  template <typename Body>
+  void each_matrix(const Body& body) const {
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      const auto& l = weights_.layout().layers[i];
+      body(l.qkv, layers_[i].qkv);
+      body(l.o, layers_[i].o);
+      body(l.gate_up, layers_[i].gate_up);
+      body(l.down, layers_[i].down);
+    }
+    body(weights_.layout().head, head_);
+  }
+
+  void* address(std::int64_t offset) const {
+    const auto size = type_ == simd::PackedType::float32 ? sizeof(float) : sizeof(std::uint16_t);
+    return reinterpret_cast<char*>(buffer_.mutable_data_ptr<float>()) + offset * static_cast<std::int64_t>(size);
+  }
+
   const Weights& weights_;
   std::vector<Layer> layers_;
   std::int64_t head_ = 0, size_ = 0;
-  at::Tensor buffer_;
+  DecodeType wanted_;
+  simd::PackedType type_ = simd::PackedType::float32;
+  at::Tensor buffer_;  // as for fp32; what is not touched takes no memory
   bool packed_ = false;
   std::uint64_t version_ = 0;
 };
@@ -66,7 +90,7 @@ class CpuEngine final : public Engine {
  public:
   CpuEngine(EngineModel& model, std::int64_t blocks, std::int64_t longest)
       : model_(model), c_(model.config), longest_(longest), block_elements_(c_.kv_size() * block_tokens) {
-    if (!model.packed) model.packed = std::make_shared<PackedWeights>(model.weights);
+    if (!model.packed) model.packed = std::make_shared<PackedWeights>(model.weights, model.decode_type);
     model.packed->refresh(model.version);
     const auto floats = [](std::int64_t n) { return fresh_zeros(n, at::kFloat); };
     keys_ = floats(c_.layers * blocks * block_elements_);

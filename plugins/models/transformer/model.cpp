@@ -21,6 +21,12 @@ at::Device device_of(const Options& o) {
 
 std::int64_t gibibytes(double n) { return static_cast<std::int64_t>(n * (1 << 30)); }
 
+DecodeType decode_type_of(const Options& o) {
+  return o.decode_dtype == "auto"      ? DecodeType::automatic
+         : o.decode_dtype == "float32" ? DecodeType::float32
+                                       : DecodeType::bfloat16;
+}
+
 at::ScalarType type_of(const Options& o) { return o.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat; }
 
 // Threads are set before the first operation, and belong to the calling thread.
@@ -59,6 +65,7 @@ Options read_options(const grpo_options* in) {
   text("device", o.device);
   text("init", o.init);
   text("kernels", o.kernels);
+  text("decode_dtype", o.decode_dtype);
   o.seed = static_cast<std::uint64_t>(grpo_option_integer(in, "seed", 0));
   o.trainable = grpo_option_integer(in, "trainable", 1) != 0;
   o.logits_chunk = grpo_option_integer(in, "logits_chunk", o.logits_chunk);
@@ -77,6 +84,7 @@ Options read_options(const grpo_options* in) {
   one_of("device", o.device, {"cpu", "cuda"});
   one_of("init", o.init, {"checkpoint", "random"});
   one_of("kernels", o.kernels, {"auto", "portable"});
+  one_of("decode_dtype", o.decode_dtype, {"auto", "float32", "bfloat16"});
   require(o.logits_chunk > 0, "option logits_chunk is not above 0");
   require(o.threads >= 0, "option threads is negative");
   require(o.activation_gib >= 0, "option activation_gib is negative");
@@ -88,10 +96,11 @@ Model::Model(const Options& o, const grpo::host& host)
       weights_(make_layout(config_), device_of(o), type_of(o), o.trainable),
       fast_(o.kernels == "auto" && o.device == "cpu" && o.dtype == "float32"),
       network_(config_, weights_, fast_, o.logits_chunk, gibibytes(o.activation_gib)),
-      record_(fast_ && o.trainable && o.activation_gib > 0
+      // Rounded weights give other activations than those of training.
+      record_(fast_ && o.trainable && o.activation_gib > 0 && decode_type_of(o) != DecodeType::bfloat16
                   ? std::make_unique<Record>(config_, gibibytes(o.activation_gib))
                   : nullptr),
-      engine_model_{config_, weights_, version_, nullptr, record_.get()},
+      engine_model_{config_, weights_, version_, nullptr, decode_type_of(o), record_.get()},
       host_(host) {
   if (o.init == "random") {
     weights_.randomize(o.seed, config_.init_std);

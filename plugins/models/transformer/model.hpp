@@ -2,8 +2,8 @@
 #ifndef GRPO_TRANSFORMER_MODEL_HPP
 #define GRPO_TRANSFORMER_MODEL_HPP
 
-#include <grpo/author.hpp>
 #include <grpo/decode.h>
+#include <grpo/author.hpp>
 
 #include <map>
 #include <memory>
@@ -18,7 +18,7 @@ namespace grpo::transformer {
 
 // The component's options; see the manifest.
 struct Options {
-  std::string path, dtype = "float32", device = "cpu", init = "checkpoint", kernels = "auto";
+  std::string path, dtype = "float32", device = "cpu", init = "checkpoint", kernels = "auto", decode_dtype = "auto";
   std::uint64_t seed = 0;
   std::int64_t logits_chunk = 256, threads = 0;
   double activation_gib = 4;

@@ -18,6 +18,7 @@ GRPO_MANIFEST({
       "logits_chunk": {"type": "integer", "default": 256, "minimum": 1, "description": "rows of logits held at once"},
       "threads": {"type": "integer", "default": 0, "minimum": 0, "description": "0: as many as there are cores"},
       "activation_gib": {"type": "number", "default": 4, "minimum": 0, "description": "memory in GiB for activations: for those of the rollout, which training then need not compute again, and for those of one forward pass until its backward; what does not fit is computed twice"},
+      "decode_dtype": {"type": "string", "default": "auto", "enum": ["auto", "float32", "bfloat16"], "description": "how decoding on the CPU stores weights (it computes in fp32): auto: as bfloat16 while that loses nothing, which halves what a token reads of a bfloat16 checkpoint; bfloat16: rounded, then sampling/logp_difference tells the price"},
       "kernels": {"type": "string", "default": "auto", "enum": ["auto", "portable"], "description": "portable: LibTorch operations only, the reference for the others"}
     },
     "offers": ["grpo.decode/1"]

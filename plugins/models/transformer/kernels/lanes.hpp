@@ -24,6 +24,14 @@ using Ints = std::int32_t __attribute__((vector_size(64)));
 INLINE void load(const float* from, Floats& to) { std::memcpy(&to, from, sizeof to); }
 INLINE void store(const Floats& from, float* to) { std::memcpy(to, &from, sizeof from); }
 
+INLINE void load(const std::uint16_t* from, Floats& to) {  // bfloat16: the upper half of an fp32
+  using Halves = std::uint16_t __attribute__((vector_size(32)));
+  Halves halves;
+  std::memcpy(&halves, from, sizeof halves);
+  const Ints bits = __builtin_convertvector(halves, Ints) << 16;
+  std::memcpy(&to, &bits, sizeof to);
+}
+
 // The lanes added in pairs: the same order everywhere.
 INLINE float sum_lanes(const Floats& v) {
   float x[lanes];

@@ -8,7 +8,7 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <vector>
+#include <type_traits>
 
 #include "lanes.hpp"
 #include "simd.hpp"
@@ -21,19 +21,20 @@ constexpr std::int64_t input_block = 96;  // 18 KiB of weights
 constexpr std::int64_t most_rows = 8;     // in a tile
 constexpr std::int64_t line = 64;         // bytes of a cache line
 
-// What one pass of a tile over a block of inputs works on.
+// What one pass of a tile over a block of inputs works on. Weight: float, or std::uint16_t for bfloat16.
+template <typename Weight>
 struct Pass {
   const float* x;  // [inputs, tile height of this machine]
   std::int64_t begin, end;
-  const float* weights;  // [inputs, width] of the group
-  float* sums;           // [height, width]
-  const char* ahead;     // [ahead_lines] cache lines that the next pass will want
+  const Weight* weights;  // [begin, end) x width of the group
+  float* sums;            // [height, width]
+  const char* ahead;      // [ahead_lines] cache lines that the next pass will want
   std::int64_t ahead_lines;
 };
 
 // `Height` rows x `Wide` panels from the panel on. Height * Wide sums and what they are made of fill the registers.
-template <int Highest, int Height, int Wide>
-INLINE void tile(const Pass& p, std::int64_t panel) {
+template <int Highest, int Height, int Wide, typename Weight>
+INLINE void tile(const Pass<Weight>& p, std::int64_t panel) {
   Floats sum[Height][Wide];
   float* sums = p.sums + panel * lanes;
   if (p.begin == 0) {
@@ -43,7 +44,7 @@ INLINE void tile(const Pass& p, std::int64_t panel) {
     for (int r = 0; r < Height; ++r)
       for (int w = 0; w < Wide; ++w) load(sums + r * width + w * lanes, sum[r][w]);
   }
-  const float* weights = p.weights + p.begin * width + panel * lanes;
+  const Weight* weights = p.weights + panel * lanes;
   const std::int64_t fetched = std::min(p.ahead_lines, p.end - p.begin);
   const char* ahead = p.ahead;
   const auto step = [&](std::int64_t k) {
@@ -65,8 +66,8 @@ INLINE void tile(const Pass& p, std::int64_t panel) {
     for (int w = 0; w < Wide; ++w) store(sum[r][w], sums + r * width + w * lanes);
 }
 
-template <int Highest, int Height, int Wide>
-INLINE void all_panels(Pass& p) {
+template <int Highest, int Height, int Wide, typename Weight>
+INLINE void all_panels(Pass<Weight>& p) {
   for (std::int64_t panel = 0; panel < panels; panel += Wide) {
     tile<Highest, Height, Wide>(p, panel);
     p.ahead_lines = 0;
@@ -78,72 +79,105 @@ std::int64_t tiles_of(std::int64_t rows, std::int64_t highest) { return (rows + 
 // The first row of tile t: tiles are of about equal height.
 std::int64_t tile_begin(std::int64_t rows, std::int64_t tiles, std::int64_t t) { return rows * t / tiles; }
 
-// All rows against one group. x: [tiles][inputs][Highest].
-template <int Highest, int Wide>
-INLINE void group_sums(const float* x, std::int64_t rows, const float* weights, std::int64_t inputs, bool last,
-                       float* sums) {
-  const std::int64_t tiles = tiles_of(rows, Highest);
-  const std::int64_t block = tiles == 1 ? inputs : input_block;
-  for (std::int64_t begin = 0; begin < inputs; begin += block) {
-    const std::int64_t end = std::min(inputs, begin + block);
-    const std::int64_t ahead = last && end == inputs ? 0 : (end - begin) * width * std::int64_t{sizeof(float)} / line;
-    const char* next = reinterpret_cast<const char*>(weights + end * width);
-    for (std::int64_t t = 0; t < tiles; ++t) {
-      const std::int64_t r = tile_begin(rows, tiles, t), height = tile_begin(rows, tiles, t + 1) - r;
-      const std::int64_t from = ahead * t / tiles;
-      Pass p{x + t * inputs * Highest,      begin, end, weights, sums + r * width, next + from * line,
-             ahead * (t + 1) / tiles - from};
-      switch (height) {
+// All tiles pass over a block of inputs.
+template <int Highest, int Wide, typename Weight>
+INLINE void block_sums(const float* x, std::int64_t rows, std::int64_t inputs, Pass<Weight> p, float* sums) {
+  const std::int64_t tiles = tiles_of(rows, Highest), lines = p.ahead_lines;
+  const char* next = p.ahead;
+  for (std::int64_t t = 0; t < tiles; ++t) {
+    const std::int64_t r = tile_begin(rows, tiles, t), height = tile_begin(rows, tiles, t + 1) - r;
+    const std::int64_t from = lines * t / tiles;
+    p.x = x + t * inputs * Highest;
+    p.sums = sums + r * width;
+    p.ahead = next + from * line;
+    p.ahead_lines = lines * (t + 1) / tiles - from;
+    switch (height) {
 #define HEIGHT(h)                                                \
   case h:                                                        \
     if constexpr (h <= Highest) all_panels<Highest, h, Wide>(p); \
     break
-        HEIGHT(1);
-        HEIGHT(2);
-        HEIGHT(3);
-        HEIGHT(4);
-        HEIGHT(5);
-        HEIGHT(6);
-        HEIGHT(7);
-        HEIGHT(8);
+      HEIGHT(1);
+      HEIGHT(2);
+      HEIGHT(3);
+      HEIGHT(4);
+      HEIGHT(5);
+      HEIGHT(6);
+      HEIGHT(7);
+      HEIGHT(8);
 #undef HEIGHT
-      }
     }
   }
 }
 
-// One version for each size of register file: 32 of 16 floats, 16 of 8, 16 of 4.
-using GroupSums = void (*)(const float* x, std::int64_t rows, const float* weights, std::int64_t inputs, bool last,
-                           float* sums);
-#if defined(__x86_64__)
-__attribute__((target("arch=x86-64-v4"))) void group_sums_v4(const float* x, std::int64_t rows, const float* weights,
-                                                             std::int64_t inputs, bool last, float* sums) {
-  group_sums<8, 3>(x, rows, weights, inputs, last, sums);
-}
-__attribute__((target("arch=x86-64-v3"))) void group_sums_v3(const float* x, std::int64_t rows, const float* weights,
-                                                             std::int64_t inputs, bool last, float* sums) {
-  group_sums<6, 1>(x, rows, weights, inputs, last, sums);
-}
-#endif
-void group_sums_plain(const float* x, std::int64_t rows, const float* weights, std::int64_t inputs, bool last,
-                      float* sums) {
-  group_sums<2, 1>(x, rows, weights, inputs, last, sums);
+// All rows against one group. x: [tiles][inputs][Highest].
+template <int Highest, int Wide, typename Weight>
+INLINE void group_sums(const float* x, std::int64_t rows, const Weight* weights, std::int64_t inputs, bool last,
+                       float* sums) {
+  constexpr bool narrow = !std::is_same_v<Weight, float>;
+  const bool single = tiles_of(rows, Highest) == 1;
+  const std::int64_t block = single ? inputs : input_block;
+  for (std::int64_t begin = 0; begin < inputs; begin += block) {
+    const std::int64_t end = std::min(inputs, begin + block);
+    const std::int64_t bytes = (end - begin) * width * std::int64_t{sizeof(Weight)};
+    const auto* here = weights + begin * width;
+    const auto* next = reinterpret_cast<const char*>(weights + end * width);
+    const std::int64_t lines = last && end == inputs ? 0 : bytes / line;
+    if constexpr (narrow) {
+      if (!single) {  // widened once for all tiles
+        alignas(64) float wide[input_block * width];
+        for (std::int64_t i = 0; i < (end - begin) * width; i += lanes) {
+          Floats v;
+          load(here + i, v);
+          store(v, wide + i);
+        }
+        block_sums<Highest, Wide, float>(x, rows, inputs, {nullptr, begin, end, wide, nullptr, next, lines}, sums);
+        continue;
+      }
+    }
+    block_sums<Highest, Wide, Weight>(x, rows, inputs, {nullptr, begin, end, here, nullptr, next, lines}, sums);
+  }
 }
 
+// One version for each size of register file: 32 of 16 floats, 16 of 8, 16 of 4.
+template <typename Weight>
+using GroupSums = void (*)(const float* x, std::int64_t rows, const Weight* weights, std::int64_t inputs, bool last,
+                           float* sums);
+#define VERSION(name, attributes, highest, wide)                                                                 \
+  template <typename Weight>                                                                                     \
+  attributes void name(const float* x, std::int64_t rows, const Weight* weights, std::int64_t inputs, bool last, \
+                       float* sums) {                                                                            \
+    group_sums<highest, wide>(x, rows, weights, inputs, last, sums);                                             \
+  }
+#if defined(__x86_64__)
+VERSION(group_sums_v4, __attribute__((target("arch=x86-64-v4"))), 8, 3)
+VERSION(group_sums_v3, __attribute__((target("arch=x86-64-v3"))), 6, 1)
+#endif
+VERSION(group_sums_plain, , 2, 1)
+#undef VERSION
+
 struct Version {
-  GroupSums sums;
+  GroupSums<float> wide;
+  GroupSums<std::uint16_t> narrow;
   std::int64_t highest;
+
+  void sums(const float* x, std::int64_t rows, const PackedMatrix& weight, std::int64_t offset, std::int64_t inputs,
+            bool last, float* to) const {
+    if (weight.type == PackedType::float32)
+      wide(x, rows, static_cast<const float*>(weight.data) + offset, inputs, last, to);
+    else
+      narrow(x, rows, static_cast<const std::uint16_t*>(weight.data) + offset, inputs, last, to);
+  }
 };
 
 Version pick_version() {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    return {group_sums_v4, 8};
+    return {group_sums_v4<float>, group_sums_v4<std::uint16_t>, 8};
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
-    return {group_sums_v3, 6};
+    return {group_sums_v3<float>, group_sums_v3<std::uint16_t>, 6};
 #endif
-  return {group_sums_plain, 2};
+  return {group_sums_plain<float>, group_sums_plain<std::uint16_t>, 2};
 }
 
 // Tile t of x, its rows side by side.
@@ -173,7 +207,16 @@ std::int64_t packed_size(std::int64_t outputs, std::int64_t inputs) {
   return (outputs + width - 1) / width * width * inputs;
 }
 
-void pack(const float* weight, std::int64_t outputs, std::int64_t inputs, float* packed) {
+namespace {
+
+std::uint16_t nearest_bfloat16(float x) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+template <typename Weight, typename Convert>
+void pack_as(const float* weight, std::int64_t outputs, std::int64_t inputs, const Convert& convert, Weight* packed) {
   constexpr std::int64_t block = 16;  // inputs: a cache line of each output
   const std::int64_t groups = (outputs + width - 1) / width;
 #pragma omp parallel for schedule(static)
@@ -182,15 +225,39 @@ void pack(const float* weight, std::int64_t outputs, std::int64_t inputs, float*
       for (std::int64_t o = 0; o < width; ++o) {
         const std::int64_t row = g * width + o;
         for (std::int64_t k = begin; k < std::min(inputs, begin + block); ++k)
-          packed[(g * inputs + k) * width + o] = row < outputs ? weight[row * inputs + k] : 0.0f;
+          packed[(g * inputs + k) * width + o] = row < outputs ? convert(weight[row * inputs + k]) : Weight{0};
       }
+}
+
+}  // namespace
+
+void pack(const float* weight, std::int64_t outputs, std::int64_t inputs, PackedType type, void* packed) {
+  if (type == PackedType::float32)
+    pack_as(
+        weight, outputs, inputs, [](float x) { return x; }, static_cast<float*>(packed));
+  else
+    pack_as(weight, outputs, inputs, nearest_bfloat16, static_cast<std::uint16_t*>(packed));
+}
+
+bool fits_bfloat16(const float* x, std::int64_t n) {
+  constexpr std::int64_t block = 4096;  // stops soon when it does not
+  for (std::int64_t begin = 0; begin < n; begin += block) {
+    std::uint32_t lost = 0;
+    for (std::int64_t i = begin; i < std::min(n, begin + block); ++i) {
+      std::uint32_t bits;
+      std::memcpy(&bits, x + i, sizeof bits);
+      lost |= bits & 0xffff;
+    }
+    if (lost) return false;
+  }
+  return true;
 }
 
 std::int64_t linear_scratch(std::int64_t rows, std::int64_t inputs) {
   return (rows + most_rows) * inputs + omp_get_max_threads() * rows * width;
 }
 
-void linear(const float* x, std::int64_t rows, const float* packed, const float* bias, std::int64_t outputs,
+void linear(const float* x, std::int64_t rows, const PackedMatrix& weight, const float* bias, std::int64_t outputs,
             std::int64_t inputs, const float* residual, float* y, float* scratch) {
   static const Version version = pick_version();
   const std::int64_t groups = (outputs + width - 1) / width, tiles = tiles_of(rows, version.highest);
@@ -203,7 +270,7 @@ void linear(const float* x, std::int64_t rows, const float* packed, const float*
 #pragma omp for schedule(static)
     for (std::int64_t g = 0; g < groups; ++g) {
       float* sums = all_sums + omp_get_thread_num() * rows * width;
-      version.sums(scratch, rows, packed + g * width * inputs, inputs, g == groups - 1, sums);
+      version.sums(scratch, rows, weight, g * width * inputs, inputs, g == groups - 1, sums);
       const std::int64_t n = std::min(width, outputs - g * width);
       for (std::int64_t r = 0; r < rows; ++r)
         finish_row(sums + r * width, bias ? bias + g * width : nullptr,
