@@ -125,10 +125,12 @@ TEST(Record, KnowsThePlainDistributionUnderAPenalty) {
   expect_equal(model, plain, rollout.batch, 1);
 }
 
-TEST(Record, IsPassedOverWhenFull) {
+TEST(Record, IsGivenUpWhenFull) {
   Model model = open("qwen3", 1e-4), plain = open("qwen3", 0);
   const auto rollout = sample(model, 1);
   expect_equal(model, plain, rollout.batch, 0);
+  model.commit();
+  expect_equal(model, plain, sample(model, 1).batch, 0);
 }
 
 TEST(Record, IsNotMadeUnasked) {

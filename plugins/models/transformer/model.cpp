@@ -177,7 +177,7 @@ void Model::forward(const grpo_call* call, const grpo_forward& a) {
     spare_.push_back(std::move(activations));
     throw;
   }
-  if (train && record_) host_.metric("recorded", activations->record ? 1 : 0);
+  if (train && record_) report_record(activations->record != nullptr);
   if (train) {
     *a.ticket = ++last_ticket_;
     tickets_.emplace(last_ticket_, std::move(activations));
@@ -198,6 +198,16 @@ std::vector<std::int64_t> Model::recorded_places(const Forest& forest) const {
     places.push_back(place);
   }
   return places;
+}
+
+void Model::report_record(bool found) {
+  host_.metric("recorded", found ? 1 : 0);
+  if (found || told_ || !record_->overflowed()) return;
+  told_ = true;
+  host_.log(GRPO_LOG_INFO, "a rollout has more tokens than the " + std::to_string(record_->capacity()) +
+                               " that activation_gib has room for, so the update computes it again; with more memory, "
+                               "raise model.options.activation_gib (" +
+                               std::to_string(Record::bytes_per_token(config_) / 1024) + " KiB a token)");
 }
 
 void Model::require_trainable(const char* what) const {

@@ -46,6 +46,7 @@ class Model {
  private:
   void describe();
   void changed();
+  void report_record(bool found);
   std::vector<std::int64_t> recorded_places(const Forest& forest) const;
   void require_trainable(const char* what) const;
   void report_memory() const;
@@ -55,6 +56,7 @@ class Model {
   Weights weights_;
   bool fast_;
   Network network_;
+  bool told_ = false;
   std::uint64_t last_ticket_ = 0, version_ = 0;  // version_ counts commits
   std::unique_ptr<Record> record_;               // null: nothing is recorded
   EngineModel engine_model_;

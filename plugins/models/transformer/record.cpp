@@ -47,6 +47,11 @@ Record::~Record() {
 }
 
 void Record::forget() {
+  if (epochs_off_ > 0) --epochs_off_;
+  clear();
+}
+
+void Record::clear() {
   ++epoch_;
   used_ = 0;
   tree_.clear();
@@ -55,7 +60,15 @@ void Record::forget() {
 }
 
 std::optional<std::int64_t> Record::take(std::int64_t n) {
-  if (used_ + n > capacity_) return std::nullopt;
+  constexpr std::int64_t epochs_off = 8;
+  if (epochs_off_ > 0) return std::nullopt;
+  if (used_ + n > capacity_) {
+    if (memory_) ::madvise(memory_, bytes_, MADV_DONTNEED);
+    clear();
+    epochs_off_ = epochs_off;
+    overflowed_ = true;
+    return std::nullopt;
+  }
   const auto place = used_;
   used_ += n;
   return place;

@@ -46,8 +46,11 @@ class Record {
   void forget();
   std::uint64_t epoch() const { return epoch_; }
 
-  // The first of n places side by side, or nothing when it is full.
+  // The first of n places side by side. Nothing when it is full: then all is forgotten and its memory given back, for a
+  // rollout that is there in part is as good as none; and rollouts being alike, the next ones are not tried.
   std::optional<std::int64_t> take(std::int64_t n);
+  bool overflowed() const { return overflowed_; }  // ever
+  std::int64_t capacity() const { return capacity_; }
   // The token's place: `place`, unless the same path was recorded before.
   std::int32_t link(std::int32_t before, std::int32_t token, std::int64_t place);
   // unknown if it is not there.
@@ -67,11 +70,14 @@ class Record {
   float* last(std::int64_t place) const { return memory_ + (last_ + place * hidden_); }  // the last layer's output
 
  private:
+  void clear();
+
   std::int64_t capacity_, hidden_, qkv_, q_, heads_, ffn_;
   std::int64_t layer_size_, last_;  // in floats
   float* memory_ = nullptr;
   std::size_t bytes_;
-  std::int64_t used_ = 0;
+  std::int64_t used_ = 0, epochs_off_ = 0;  // epochs_off_ > 0: nothing is recorded, this one counted
+  bool overflowed_ = false;
   std::uint64_t epoch_ = 0;
   std::unordered_map<std::uint64_t, std::int32_t> tree_;
 
