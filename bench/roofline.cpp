@@ -100,13 +100,28 @@ Machine machine() {
   return {"128 bits", 4, 12, multiply_add_narrow, add_up_narrow};
 }
 
-// Threads that all do the same at the same time; seconds from the common start until the last has finished.
+std::vector<int> processors() {
+  cpu_set_t set;
+  std::vector<int> list;
+  if (sched_getaffinity(0, sizeof set, &set) == 0)
+    for (int i = 0; i < CPU_SETSIZE; ++i)
+      if (CPU_ISSET(i, &set)) list.push_back(i);
+  return list.empty() ? std::vector<int>{0} : list;
+}
+
+// Threads, each on a processor of its own, that all do the same at the same time; seconds from the common start until
+// the last has finished. Left to the scheduler, threads that live this briefly often share one.
 double together(int threads, const std::function<void(int)>& work) {
+  static const std::vector<int> places = processors();
   std::atomic<int> ready{0};
   std::atomic<bool> go{false};
   std::vector<std::thread> team;
   for (int t = 0; t < threads; ++t)
     team.emplace_back([&, t] {
+      cpu_set_t place;
+      CPU_ZERO(&place);
+      CPU_SET(places[static_cast<std::size_t>(t) % places.size()], &place);
+      sched_setaffinity(0, sizeof place, &place);
       ++ready;
       while (!go) std::this_thread::yield();
       work(t);
@@ -180,15 +195,10 @@ double matmul_gflops(int threads, double seconds) {
 }
 #endif
 
-int processors() {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int threads = argc > 1 && std::atoi(argv[1]) > 0 ? std::atoi(argv[1]) : processors();
+  const int threads = argc > 1 && std::atoi(argv[1]) > 0 ? std::atoi(argv[1]) : static_cast<int>(processors().size());
   const double seconds = argc > 2 ? std::atof(argv[2]) : 0.5;
   const Machine m = machine();
   std::string matmul;
@@ -197,6 +207,7 @@ int main(int argc, char** argv) {
   std::snprintf(text, sizeof text, "\"matmul_gflops\": %.1f, ", matmul_gflops(threads, seconds));
   matmul = text;
 #endif
+  const double fma = fma_gflops(m, threads, seconds), read = read_gbs(m, threads, seconds);
   std::printf("{\"threads\": %d, \"vectors\": \"%s\", \"fma_gflops\": %.1f, %s\"read_gbs\": %.2f}\n", threads, m.name,
-              fma_gflops(m, threads, seconds), matmul.c_str(), read_gbs(m, threads, seconds));
+              fma, matmul.c_str(), read);
 }
