@@ -12,19 +12,26 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 class Load(threading.Thread):
-    """Samples the machine's run queue while something runs: the threads that want a core, ours included."""
+    """Samples the machine's run queue while something runs: the threads that want a core, ours included. Says so when it
+    did not get to run for seconds, as when everything was stopped meanwhile: such a figure is void."""
 
     def __init__(self):
         super().__init__(daemon=True)
         self.samples, self.over = [], threading.Event()
 
     def run(self):
+        last = time.monotonic()
         while not self.over.wait(0.5):
+            now = time.monotonic()
+            if now - last > 3:
+                print(f"all stood still for {now - last:.0f} s (stopped, or the machine was): measure anew", file=sys.stderr)
+            last = now
             self.samples.append(int(pathlib.Path("/proc/loadavg").read_text().split()[3].split("/")[0]) - 1)
 
     def mean(self):
