@@ -108,6 +108,7 @@ class CpuEngine final : public Engine {
     sin_ = floats(rows * c_.head_dim / 2);
     sums_ = floats(simd::linear_scratch(rows, std::max({c_.hidden, c_.ffn, c_.q_size()})));
     scratch_ = floats(simd::cached_attention_scratch(longest, c_.group()));
+    cache_rows_.resize(static_cast<std::size_t>(rows));
     queries_.resize(static_cast<std::size_t>(rows));
     positions_.resize(static_cast<std::size_t>(rows));
   }
@@ -148,7 +149,6 @@ class CpuEngine final : public Engine {
         simd::rms_norm(qkv + c_.q_size(), qkv_size, values + l.k_norm.offset, c_.norm_eps, n, c_.kv_heads, size,
                        qkv + c_.q_size(), qkv_size, nullptr);
       }
-      simd::rope(qkv, qkv_size, n, c_.heads + c_.kv_heads, size, data(cos_), data(sin_), 1.0f);
       attend(row, n, i, qkv, a);
       linear(a.attention, packed.o, l.o, l.o_bias, a.x, a.middle);
       norm(a.middle, l.post_norm);
@@ -192,28 +192,23 @@ class CpuEngine final : public Engine {
     return model_.record->layer(layer, place);
   }
 
-  // Writes the rows' keys and values of a layer into the cache, then lets every row look back.
-  void attend(const EngineRow* row, std::int64_t n, std::size_t layer, const float* qkv, const Record::Layer& a) {
+  // Turns queries and keys, writes keys and values into the cache, then lets every row look back.
+  void attend(const EngineRow* row, std::int64_t n, std::size_t layer, float* qkv, const Record::Layer& a) {
     float* keys = data(keys_) + static_cast<std::int64_t>(layer) * layer_stride_;
     float* values = data(values_) + static_cast<std::int64_t>(layer) * layer_stride_;
     const std::int64_t size = c_.head_dim, window = c_.window[layer];
     for (std::int64_t r = 0; r < n; ++r) {
-      const std::int64_t position = row[r].position, lane = position % block_tokens;
-      const std::int64_t block = row[r].block[position / block_tokens] * block_elements_;
-      const float* k = qkv + r * c_.qkv_size() + c_.q_size();
-      const float* v = k + c_.kv_size();
-      for (std::int64_t h = 0; h < c_.kv_heads; ++h) {
-        const std::int64_t at = block + h * size * block_tokens;
-        for (std::int64_t d = 0; d < size; ++d) keys[at + d * block_tokens + lane] = k[h * size + d];
-        std::memcpy(values + at + lane * size, v + h * size, static_cast<std::size_t>(size) * sizeof(float));
-      }
-      queries_[static_cast<std::size_t>(r)] = {qkv + r * c_.qkv_size(),
+      const std::int64_t position = row[r].position;
+      float* own = qkv + r * c_.qkv_size();
+      cache_rows_[static_cast<std::size_t>(r)] = {own, row[r].block[position / block_tokens], position % block_tokens};
+      queries_[static_cast<std::size_t>(r)] = {own,
                                                row[r].block,
                                                window > 0 ? std::max<std::int64_t>(0, position + 1 - window) : 0,
                                                position + 1,
                                                a.attention + r * c_.q_size(),
                                                a.lse ? a.lse + r * c_.heads : nullptr};
     }
+    simd::write_cache(cache_rows_.data(), n, data(cos_), data(sin_), c_.kv_heads, c_.group(), size, keys, values);
     simd::cached_attention(queries_.data(), n, keys, values, c_.kv_heads, c_.group(), size,
                            static_cast<float>(1 / std::sqrt(static_cast<double>(size))), data(scratch_), longest_);
   }
@@ -224,6 +219,7 @@ class CpuEngine final : public Engine {
   at::Tensor keys_, values_;  // [layers][blocks][kv_heads][size][16] and [..][16][size]
   at::Tensor x_, normed_, qkv_, normed_qkv_, attention_, gate_up_, active_, logits_, cos_, sin_, sums_, scratch_;
   const float* last_ = nullptr;  // [rows, hidden] what the last pass left
+  std::vector<simd::CacheRow> cache_rows_;
   std::vector<simd::CachedQuery> queries_;
   std::vector<std::int32_t> positions_;
 };

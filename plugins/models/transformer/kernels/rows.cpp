@@ -176,6 +176,24 @@ void rope(float* x, std::int64_t stride, std::int64_t rows, std::int64_t heads, 
       rope_head(x + r * stride + h * size, size / 2, cos + r * (size / 2), sin + r * (size / 2), direction);
 }
 
+void write_cache(const CacheRow* rows, std::int64_t n, const float* cos, const float* sin, std::int64_t kv_heads,
+                 std::int64_t group, std::int64_t size, float* keys, float* values) {
+  const std::int64_t half = size / 2, block_elements = kv_heads * size * lanes;
+#pragma omp parallel for schedule(static) if (n * kv_heads * size > 4096)
+  for (std::int64_t i = 0; i < n * kv_heads; ++i) {
+    const CacheRow& row = rows[i / kv_heads];
+    const std::int64_t head = i % kv_heads;
+    const float *c = cos + i / kv_heads * half, *s = sin + i / kv_heads * half;
+    for (std::int64_t g = 0; g < group; ++g) rope_head(row.qkv + (head * group + g) * size, half, c, s, 1.0f);
+    float* k = row.qkv + (kv_heads * group + head) * size;
+    const float* v = k + kv_heads * size;
+    rope_head(k, half, c, s, 1.0f);
+    const std::int64_t at = row.block * block_elements + head * size * lanes;
+    for (std::int64_t d = 0; d < size; ++d) keys[at + d * lanes + row.lane] = k[d];
+    std::copy_n(v, size, values + at + row.lane * size);
+  }
+}
+
 void swiglu(const float* gate_up, std::int64_t rows, std::int64_t size, float* out) {
 #pragma omp parallel for schedule(static) if (rows * size > 16384)
   for (std::int64_t r = 0; r < rows; ++r)

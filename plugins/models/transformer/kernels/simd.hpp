@@ -68,6 +68,15 @@ std::int64_t linear_scratch(std::int64_t rows, std::int64_t inputs);
 void linear(const float* x, std::int64_t rows, const PackedMatrix& weight, const float* bias, std::int64_t outputs,
             std::int64_t inputs, const float* residual, float* y, float* scratch);
 
+// A token on its way into the cache.
+struct CacheRow {
+  float* qkv;                // [(group + 2) * kv_heads, size]: queries, keys, values; the first two are turned in place
+  std::int64_t block, lane;  // its place: block of 16 tokens, token in the block
+};
+// RoPE, then keys and values into their places. cos, sin: [n, size / 2].
+void write_cache(const CacheRow* rows, std::int64_t n, const float* cos, const float* sin, std::int64_t kv_heads,
+                 std::int64_t group, std::int64_t size, float* keys, float* values);
+
 // Attention of one token over a cache in blocks of 16 tokens: keys [kv_heads][size][16], values [kv_heads][16][size].
 struct CachedQuery {
   const float* query;          // [kv_heads * group, size]
