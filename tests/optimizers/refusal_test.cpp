@@ -86,8 +86,9 @@ std::string refusal(grpo_status expected, Change&& change) {
 TEST(Refusal, NamesTheSlice) {
   const auto unsupported = [](auto change) { return refusal(GRPO_STATUS_UNSUPPORTED, change); };
   EXPECT_EQ(refusal(GRPO_STATUS_OK, [](auto&, auto&, auto&) {}), "");
-  EXPECT_THAT(unsupported([](auto&, auto& v, auto&) { v.dl.device_type = GRPO_DEVICE_CUDA; }),
-              AllOf(HasSubstr("layers.3.weight"), HasSubstr("CUDA"), HasSubstr("model.device: cpu")));
+  EXPECT_THAT(
+      unsupported([](auto&, auto& v, auto&) { v.dl.device_type = GRPO_DEVICE_CUDA; }),
+      AllOf(HasSubstr("layers.3.weight"), HasSubstr("CUDA"), HasSubstr("adamw_torch"), HasSubstr("model.device: cpu")));
   EXPECT_THAT(unsupported([](auto&, auto& v, auto&) { v.dl.bits = 64; }),
               AllOf(HasSubstr("layers.3.weight"), HasSubstr("fp64")));
   EXPECT_THAT(unsupported([](auto&, auto&, auto& g) { g.dl.type = GRPO_TYPE_INT; }),

@@ -1,11 +1,10 @@
 #include "model.hpp"
 
 #include <c10/core/CachingDeviceAllocator.h>
-#include <dlfcn.h>
+#include <grpo/host.h>
 #include <time.h>
 
-#include <filesystem>
-
+#include "../../common/torch_cuda.hpp"
 #include "errors.hpp"
 
 namespace grpo::transformer {
@@ -15,7 +14,7 @@ constexpr std::int32_t max_tickets = 8;
 
 at::Device device_of(const Options& o) {
   if (o.device == "cpu") return at::kCPU;
-  open_cuda();
+  if (const auto why = torch_cuda::open(); !why.empty()) throw Refusal(GRPO_STATUS_UNSUPPORTED, "device cuda: " + why);
   return at::Device(at::kCUDA, 0);
 }
 
@@ -287,23 +286,6 @@ void stop_if_asked(const grpo_call* call) {
   clock_gettime(CLOCK_MONOTONIC, &now);
   const bool late = call->deadline_ns != 0 && now.tv_sec * std::int64_t{1000000000} + now.tv_nsec >= call->deadline_ns;
   throw Refusal(late ? GRPO_STATUS_DEADLINE : GRPO_STATUS_CANCELLED, late ? "the deadline has passed" : "cancelled");
-}
-
-// libtorch_cuda.so registers its kernels when it is loaded. That must come before anything asks LibTorch about CUDA:
-// the first answer is kept. It is looked for beside libtorch_cpu.so, and by its own run path.
-void open_cuda() {
-  Dl_info here{};
-  std::string library = "libtorch_cuda.so";
-  if (dladdr(reinterpret_cast<void*>(&at::get_num_threads), &here) && here.dli_fname)
-    library = (std::filesystem::path(here.dli_fname).parent_path() / library).string();
-  if (!dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL))
-    throw Refusal(GRPO_STATUS_UNSUPPORTED,
-                  std::string("device cuda: LibTorch's CUDA library cannot be loaded (it needs NVIDIA's libraries, "
-                              "libcufile, libcusparseLt and libnvshmem_host among them): ") +
-                      dlerror());
-  if (!at::hasCUDA() || at::detail::getCUDAHooks().deviceCount() == 0)
-    throw Refusal(GRPO_STATUS_UNSUPPORTED,
-                  "device cuda: LibTorch's CUDA library is loaded, but sees no GPU (is there a driver?)");
 }
 
 }  // namespace grpo::transformer

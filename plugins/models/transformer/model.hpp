@@ -78,9 +78,6 @@ class Model {
 // Throws Refusal if the call was cancelled or is past its deadline.
 void stop_if_asked(const grpo_call* call);
 
-// Makes LibTorch's CUDA kernels known to this process; throws with the reason when there are none, or no GPU.
-void open_cuda();
-
 }  // namespace grpo::transformer
 
 #endif

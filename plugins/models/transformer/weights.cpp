@@ -105,13 +105,15 @@ void Weights::refresh() {
 }
 
 void Weights::export_to(const grpo_call* call, const grpo_tensor_sink* sink) const {
-  const bool cuda = device().is_cuda();
+  // A copy for each parameter, unless the receiver reads the device: no more than one at a time.
+  const bool direct = device().is_cpu() || (sink->flags & GRPO_SINK_DEVICE), cuda = direct && device().is_cuda();
   for (const auto& p : layout_.parameters) {
     auto shape = p.shape;
     grpo_tensor tensor{};
     tensor.struct_size = sizeof tensor;
     tensor.flags = GRPO_TENSOR_READ_ONLY;
-    tensor.dl = {value_data() + p.offset,
+    const auto host = direct ? at::Tensor() : value_.narrow(0, p.offset, p.size()).cpu();
+    tensor.dl = {direct ? value_data() + p.offset : host.mutable_data_ptr<float>(),
                  cuda ? GRPO_DEVICE_CUDA : GRPO_DEVICE_CPU,
                  cuda ? device().index() : 0,
                  static_cast<std::int32_t>(shape.size()),

@@ -78,7 +78,8 @@ std::span<const grpo_named_tensor* const> Optimizer::state() {
   need_bound("state");
   std::int64_t n = 0;
   const grpo_named_tensor* const* list = table_->state(raw(), &n);
-  return {list, static_cast<std::size_t>(std::max<std::int64_t>(n, 0))};
+  if (n < 0) throw Error(component().label() + ": its state cannot be read; has the device failed?");
+  return {list, static_cast<std::size_t>(n)};
 }
 
 void Optimizer::state_written() {

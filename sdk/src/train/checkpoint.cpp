@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -50,39 +51,92 @@ kit::Dtype dtype_of_state(const grpo_dltensor& t, const std::string& name) {
   throw Error("optimizer state '" + name + "': its type cannot be saved");
 }
 
+bool in_host_memory(const grpo_dltensor& t) {
+  return t.device_type == GRPO_DEVICE_CPU || t.device_type == GRPO_DEVICE_CUDA_HOST;
+}
+
 void require_host(const grpo_dltensor& t, const std::string& name) {
-  if (t.device_type != GRPO_DEVICE_CPU && t.device_type != GRPO_DEVICE_CUDA_HOST)
+  if (!in_host_memory(t))
     throw Error("'" + name +
-                "' lies on a device: state there cannot be saved yet; set checkpoint.optimizer_state: false");
+                "' lies on a device, and an optimizer gives its state in host memory; choose another optimizer, or set "
+                "checkpoint.optimizer_state: false");
   if (!plugins::is_contiguous(t)) throw Error("'" + name + "' has gaps (strides): it cannot be saved");
 }
 
-struct Saved {
-  std::string name;
-  const grpo_tensor* tensor;
+// Everything but the weights that the next step depends on: the optimizer's state and, beside a checkpoint of fewer
+// bits, the parameters' values as the model exports them, which copies them from its device.
+struct Saving {
+  plugins::Model& model;
+  plugins::Optimizer& optimizer;
+  bool values;
 };
 
-// Everything but the weights that the next step depends on.
-std::vector<Saved> tensors_to_save(plugins::Model& model, plugins::Optimizer& optimizer, bool narrow) {
-  std::vector<Saved> all;
-  for (const auto* named : optimizer.state()) all.push_back({named->name, named->tensor});
-  if (narrow)
-    for (const auto* p : model.parameters()) all.push_back({value_prefix + p->name, p->value});
-  return all;
+using Write = std::function<void(const std::string& name, const grpo_tensor& tensor)>;
+
+void for_all(const Saving& s, const Write& take) {
+  for (const auto* named : s.optimizer.state()) take(named->name, *named->tensor);
+  if (s.values)
+    s.model.export_weights(
+        [&](const std::string& name, const grpo_tensor& tensor) { take(value_prefix + name, tensor); });
 }
 
-void write_optimizer(const fs::path& path, const std::vector<Saved>& tensors) {
+std::vector<kit::TensorSpec> specs_of(const Saving& s) {
   std::vector<kit::TensorSpec> specs;
-  for (const Saved& s : tensors) {
-    require_host(s.tensor->dl, s.name);
-    specs.push_back(
-        {s.name, dtype_of_state(s.tensor->dl, s.name), {s.tensor->dl.shape, s.tensor->dl.shape + s.tensor->dl.ndim}});
-  }
-  kit::SafetensorsWriter writer(path, specs);
-  for (const Saved& s : tensors)
-    writer.write(s.name, plugins::data_of(*s.tensor), static_cast<std::size_t>(plugins::byte_count(s.tensor->dl)));
+  for_all(s, [&](const std::string& name, const grpo_tensor& t) {
+    require_host(t.dl, name);
+    specs.push_back({name, dtype_of_state(t.dl, name), {t.dl.shape, t.dl.shape + t.dl.ndim}});
+  });
+  return specs;
+}
+
+void write_optimizer(const fs::path& path, const Saving& s) {
+  kit::SafetensorsWriter writer(path, specs_of(s));
+  for_all(s, [&](const std::string& name, const grpo_tensor& t) {
+    writer.write(name, plugins::data_of(t), static_cast<std::size_t>(plugins::byte_count(t.dl)));
+  });
   writer.finish();
 }
+
+// The parameters' values that such a file holds, by the parameters' names.
+class SavedValues final : public plugins::TensorSource {
+ public:
+  explicit SavedValues(const kit::SafetensorsFile& file) : file_(file) {}
+  std::vector<std::string> names() const override {
+    std::vector<std::string> names;
+    for (const auto& t : file_.tensors())
+      if (t.name.starts_with(value_prefix)) names.push_back(t.name.substr(value_prefix.size()));
+    return names;
+  }
+  const grpo_tensor* get(const std::string& name) override {
+    const auto* t = file_.find(value_prefix + name);
+    if (!t) return nullptr;
+    shape_ = t->shape;
+    const auto [type, bits] = t->dtype == kit::Dtype::f32    ? std::pair{GRPO_TYPE_FLOAT, 32}
+                              : t->dtype == kit::Dtype::bf16 ? std::pair{GRPO_TYPE_BFLOAT, 16}
+                              : t->dtype == kit::Dtype::f16
+                                  ? std::pair{GRPO_TYPE_FLOAT, 16}
+                                  : throw Error(file_.path().string() + ": tensor '" + std::string(t->name) +
+                                                "' is of a type that no parameter has");
+    tensor_ = {};
+    tensor_.struct_size = sizeof tensor_;
+    tensor_.flags = GRPO_TENSOR_READ_ONLY;
+    data_.assign(t->data, t->data + t->bytes);  // in the file it is not aligned
+    tensor_.dl.data = data_.data();
+    tensor_.dl.device_type = GRPO_DEVICE_CPU;
+    tensor_.dl.ndim = static_cast<std::int32_t>(shape_.size());
+    tensor_.dl.type = static_cast<std::uint8_t>(type);
+    tensor_.dl.bits = static_cast<std::uint8_t>(bits);
+    tensor_.dl.lanes = 1;
+    tensor_.dl.shape = shape_.data();
+    return &tensor_;
+  }
+
+ private:
+  const kit::SafetensorsFile& file_;
+  std::vector<std::int64_t> shape_;
+  std::vector<std::byte> data_;
+  grpo_tensor tensor_{};
+};
 
 void read_into(const kit::SafetensorsFile& file, const std::string& name, const grpo_tensor& to) {
   require_host(to.dl, name);
@@ -116,8 +170,7 @@ fs::path save_checkpoint(const CheckpointOptions& options, const TrainerState& s
   AtomicDirectory directory(path);
   write_model_directory(model, options.model_directory, directory.path(), options.dtype);
   if (options.optimizer_state)
-    write_optimizer(directory.path() / "optimizer.safetensors",
-                    tensors_to_save(model, optimizer, options.dtype != "float32"));
+    write_optimizer(directory.path() / "optimizer.safetensors", {model, optimizer, options.dtype != "float32"});
   nlohmann::ordered_json json = {
       {"stage", state.stage},       {"global_step", state.step},      {"optimizer_steps", state.optimizer_steps},
       {"position", state.position}, {"num_tokens", state.num_tokens}, {"resumable", options.optimizer_state},
@@ -131,10 +184,7 @@ fs::path save_checkpoint(const CheckpointOptions& options, const TrainerState& s
 
 void check_can_save(const CheckpointOptions& options, plugins::Model& model, plugins::Optimizer& optimizer) {
   if (!options.optimizer_state) return;
-  for (const Saved& s : tensors_to_save(model, optimizer, options.dtype != "float32")) {
-    require_host(s.tensor->dl, s.name);
-    dtype_of_state(s.tensor->dl, s.name);
-  }
+  specs_of({model, optimizer, options.dtype != "float32"});
 }
 
 void remove_unfinished_checkpoints(const fs::path& output_dir) {
@@ -206,10 +256,16 @@ void restore_optimizer(const fs::path& checkpoint, plugins::Model& model, plugin
                        std::int64_t version) {
   const kit::SafetensorsFile file(checkpoint / "optimizer.safetensors");
   for (const auto* named : optimizer.state()) read_into(file, named->name, *named->tensor);
-  bool wrote = false;
-  for (const auto* p : model.parameters())
-    if (file.find(value_prefix + p->name)) read_into(file, value_prefix + p->name, *p->value), wrote = true;
-  if (wrote) model.commit(version);
+  const auto parameters = model.parameters();
+  if (std::all_of(parameters.begin(), parameters.end(),
+                  [](const grpo_parameter* p) { return in_host_memory(p->value->dl); })) {
+    bool wrote = false;
+    for (const auto* p : parameters)
+      if (file.find(value_prefix + p->name)) read_into(file, value_prefix + p->name, *p->value), wrote = true;
+    if (wrote) model.commit(version);
+  } else if (SavedValues values(file); !values.names().empty()) {
+    model.import_weights(version, values);
+  }
   optimizer.state_written();
 }
 

@@ -164,7 +164,7 @@ Session::Session(config::Config config, std::vector<std::filesystem::path> plugi
   // Names first: a plugin that is not there should not cost the time of loading weights.
   registry_.find(GRPO_MODEL_ID, config_.model.plugin);
   if (needs.sampler) registry_.find(GRPO_SAMPLER_ID, config_.sampler.plugin);
-  if (needs.optimizer) registry_.find(GRPO_OPTIMIZER_ID, config_.optimizer.plugin);
+  if (needs.optimizer) registry_.find(GRPO_OPTIMIZER_ID, optimizer_plugin(GRPO_DEVICE_CPU));
   if (needs.rewards)
     for (const auto& reward : config_.rewards) registry_.find(GRPO_REWARD_ID, reward.plugin);
 
@@ -192,10 +192,11 @@ Session::Session(config::Config config, std::vector<std::filesystem::path> plugi
   if (needs.optimizer) {
     if (!model_->can(GRPO_MODEL_TRAIN))
       throw Error(model_->component().label() + ": this model cannot be trained (no backward)");
-    const auto& manifest = registry_.find(GRPO_OPTIMIZER_ID, config_.optimizer.plugin);
+    const std::string plugin = optimizer_plugin(model_->info().device_type);
+    const auto& manifest = registry_.find(GRPO_OPTIMIZER_ID, plugin);
     optimizer_ = opened(config_, [&] {
       return std::make_unique<plugins::Optimizer>(
-          registry_, config_.optimizer.plugin,
+          registry_, plugin,
           merged(manifest, {{"weight_decay", config_.optimizer.weight_decay}}, config_.optimizer.options),
           plugins::OpenSettings{
               .services = services_, .where = "optimizer.options", .label = "optimizer", .progress = nullptr});
@@ -208,6 +209,12 @@ Session::Session(config::Config config, std::vector<std::filesystem::path> plugi
 Session::~Session() {
   optimizer_.reset();  // they point into the model
   sampler_.reset();
+}
+
+// What the user wrote. Who wrote nothing gets AdamW, on the device where the parameters turned out to be.
+std::string Session::optimizer_plugin(std::int32_t device) const {
+  const bool chosen = config_.origin("optimizer.plugin").kind != config::Origin::Kind::built_in;
+  return chosen || device != GRPO_DEVICE_CUDA ? config_.optimizer.plugin : "adamw_torch";
 }
 
 nlohmann::json Session::model_options(const std::filesystem::path& path, bool trained) const {

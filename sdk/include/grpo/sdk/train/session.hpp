@@ -57,6 +57,7 @@ class Session {
 
  private:
   std::unique_ptr<plugins::Model> open_model(const std::filesystem::path& path, bool trained, const char* label);
+  std::string optimizer_plugin(std::int32_t device) const;
   nlohmann::json model_options(const std::filesystem::path& path, bool trained) const;
 
   config::Config config_;
