@@ -96,6 +96,7 @@ class Session {
               const grpo_sampling& sampling);
   void release(const std::vector<std::int64_t>& slots);
   std::int64_t free_tokens() const { return table_.free_tokens(handle_); }
+  void* handle() const { return handle_; }
 
   struct Row {
     std::vector<std::int32_t> token;

@@ -7,6 +7,7 @@
 #define GRPO_TRANSFORMER_ENGINE_HPP
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "config.hpp"
@@ -21,6 +22,25 @@ struct EngineRow {
   const std::int32_t* block = nullptr;  // the sequence's blocks, position / block_tokens of them and one more
 };
 
+struct Sampling;
+
+// A sequence that goes on by several tokens without the host between them.
+struct AheadRow {
+  const std::int32_t* token = nullptr;  // [length] all so far; the last one is pending
+  std::int64_t length = 0, n_new = 0;   // n_new: since it was assigned
+  std::int64_t remaining = 0;           // it ends by its length after so many tokens
+  const std::int32_t* block = nullptr;  // enough for min(room, remaining) tokens more
+  std::uint64_t key = 0;
+  const Sampling* sampling = nullptr;
+  std::int32_t force = -1;  // the first token; -1: choose
+};
+
+// As in grpo_decode_step: [n][room] and [n]. The last two may be null.
+struct AheadResult {
+  std::int32_t *token, *count, *ended;
+  float *logprob, *logprob_sampled;
+};
+
 // [same thread]. Memory is set aside by the constructor of the implementation.
 class Engine {
  public:
@@ -33,6 +53,12 @@ class Engine {
   virtual void run(const EngineRow* rows, std::int64_t n, std::int64_t place) = 0;
   // Logits after rows [first, first + n) of the last pass: [n, vocabulary] in host memory, valid until the next call.
   virtual const float* logits(std::int64_t first, std::int64_t n) = 0;
+
+  // Whether the engine chooses tokens itself. Up to `room` of them for each row; should it throw, nothing has happened.
+  virtual bool runs_ahead() const { return false; }
+  virtual void run_ahead(const AheadRow*, std::int64_t, std::int64_t, const std::function<void()>&,
+                         const AheadResult&) {}
+
   virtual void copy_block(std::int32_t from, std::int32_t to) = 0;
 };
 
@@ -49,6 +75,7 @@ struct EngineModel {
   Weights& weights;
   const std::uint64_t& version;           // changes when the weights do
   std::shared_ptr<PackedWeights> packed;  // of the fast engine; made on first use
+  bool flash = false;  // attention by flash.hpp
   DecodeType decode_type = DecodeType::automatic;
   Record* record = nullptr;  // null: nothing is recorded; only the fast engine can
 };

@@ -1,10 +1,16 @@
 // The decode engine by LibTorch's operations: any device, any type. The cache is [blocks * 16, kv_heads, size] a layer;
-// a row's keys are gathered by index.
+// what a pass looks at is gathered from it by index.
+//
+// Running ahead. For one call, the keys and values that its rows will see are gathered once, with space for the tokens
+// to come; then `room` passes follow each other, each feeding what the one before chose, all on the device. New keys
+// and values go to both places. Nothing is read back before the end.
 #include <cmath>
 #include <limits>
 #include <vector>
 
+#include "device_sampling.hpp"
 #include "engine.hpp"
+#include "flash.hpp"
 #include "network.hpp"
 #include "weights.hpp"
 
@@ -16,26 +22,89 @@ using at::Tensor;
 class PortableEngine final : public Engine {
  public:
   PortableEngine(EngineModel& model, std::int64_t blocks)
-      : model_(model), c_(model.config), ops_(make_portable_ops()), type_(model.weights.compute_type()) {
-    const auto options = at::TensorOptions().device(model.weights.device()).dtype(type_);
+      : model_(model),
+        c_(model.config),
+        ops_(make_portable_ops()),
+        type_(model.weights.compute_type()),
+        device_(model.weights.device()),
+        blocks_(blocks) {
+    const auto options = at::TensorOptions().device(device_).dtype(type_);
     for (std::int64_t i = 0; i < c_.layers; ++i) {
       keys_.push_back(at::zeros({blocks * block_tokens, c_.kv_heads, c_.head_dim}, options));
       values_.push_back(at::zeros({blocks * block_tokens, c_.kv_heads, c_.head_dim}, options));
     }
+    std::vector<std::int32_t> all(static_cast<std::size_t>(std::min(c_.max_positions, blocks * block_tokens)));
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::int32_t>(i);
+    std::tie(cos_, sin_) = rope_tables(c_, all.data(), static_cast<std::int64_t>(all.size()), device_);
   }
 
-  std::int64_t max_rows() const override { return 256; }
+  std::int64_t max_rows() const override { return device_.is_cpu() ? 256 : 4096; }
   std::int64_t max_logits() const override { return 64; }
 
   void run(const EngineRow* row, std::int64_t n, std::int64_t) override {
-    const auto device = model_.weights.device();
-    const Layout& layout = model_.weights.layout();
-    const std::int64_t heads = c_.heads, kv_heads = c_.kv_heads, size = c_.head_dim;
     read_rows(row, n);
-    const auto [cos, sin] = rope_tables(c_, positions_.data(), n, device);
-    const auto token = token_.to(device), place = place_.to(device), seen = seen_.to(device);
-    const auto distance = (position_.unsqueeze(1) - at::arange(seen_.size(1), at::kLong)).to(device);
+    const auto place = place_.to(device_);
+    const auto write = [&](std::size_t i, const Tensor& k, const Tensor& v) {
+      keys_[i].index_copy_(0, place, k);
+      values_[i].index_copy_(0, place, v);
+    };
+    if (model_.flash) {
+      const auto chunks = read_chunks(row, n);
+      last_ = layers(token_.to(device_), position_.to(device_),
+                     [&](std::size_t i, const Tensor& q, const Tensor& k, const Tensor& v) {
+                       write(i, k, v);
+                       auto s = chunks.sequences;
+                       s.window = c_.window[i];
+                       return flash::forward(s, q, keys_[i].index_select(0, chunks.seen),
+                                             values_[i].index_select(0, chunks.seen))
+                           .out;
+                     });
+      return;
+    }
+    const auto [seen_rows, distances] = read_seen(row, n);
+    const auto seen = seen_rows.to(device_), distance = distances.to(device_);
+    last_ = layers(token_.to(device_), position_.to(device_),
+                   [&](std::size_t i, const Tensor& q, const Tensor& k, const Tensor& v) {
+                     write(i, k, v);
+                     return look_back(q, seen, hidden(distance, c_.window[i]), keys_[i], values_[i]);
+                   });
+  }
 
+  const float* logits(std::int64_t first, std::int64_t n) override {
+    logits_ = logits_of(last_.narrow(0, first, n)).cpu().contiguous();
+    return logits_.const_data_ptr<float>();
+  }
+
+  void copy_block(std::int32_t from, std::int32_t to) override {
+    for (auto* caches : {&keys_, &values_})
+      for (const auto& cache : *caches)
+        cache.narrow(0, to * block_tokens, block_tokens).copy_(cache.narrow(0, from * block_tokens, block_tokens));
+  }
+
+  bool runs_ahead() const override { return true; }
+
+  // As many rows together as the gathered keys have memory for: twice that of the cache.
+  void run_ahead(const AheadRow* row, std::int64_t n, std::int64_t room, const std::function<void()>& stop,
+                 const AheadResult& to) override {
+    std::int64_t longest = 0;
+    for (std::int64_t r = 0; r < n; ++r) longest = std::max(longest, row[r].length + room);
+    const std::int64_t together = std::clamp<std::int64_t>(2 * blocks_ * block_tokens / longest, 1, max_rows());
+    for (std::int64_t r = 0; r < n; r += together) {
+      const std::int64_t at = r * room;
+      run_ahead_together(row + r, std::min(together, n - r), room, longest, stop,
+                         {to.token + at, to.count + r, to.ended + r, to.logprob ? to.logprob + at : nullptr,
+                          to.logprob_sampled ? to.logprob_sampled + at : nullptr});
+    }
+  }
+
+ private:
+  // All layers of a pass: x [n, hidden] after the last. attend(layer, q, k, v), [n, heads, size] each, RoPE applied,
+  // gives [n, heads, size].
+  template <typename Attend>
+  Tensor layers(const Tensor& token, const Tensor& position, const Attend& attend) const {
+    const Layout& layout = model_.weights.layout();
+    const std::int64_t n = token.size(0), heads = c_.heads, kv_heads = c_.kv_heads, size = c_.head_dim;
+    const auto cos = cos_.index_select(0, position), sin = sin_.index_select(0, position);
     auto x = model_.weights.matrix(layout.embedding).index_select(0, token).to(at::kFloat);
     for (std::size_t i = 0; i < layout.layers.size(); ++i) {
       const auto& l = layout.layers[i];
@@ -46,54 +115,132 @@ class PortableEngine final : public Engine {
         ops_->rms_norm(k, model_.weights.norm(l.k_norm), c_.norm_eps, k, {});
       }
       ops_->rope(qkv.narrow(1, 0, heads + kv_heads), cos, sin, false);
-      keys_[i].index_copy_(0, place, k);
-      values_[i].index_copy_(0, place, qkv.narrow(1, heads + kv_heads, kv_heads));
-      auto hidden = distance < 0;
-      if (c_.window[i] > 0) hidden = hidden.logical_or(distance >= c_.window[i]);
-      const auto out = look_back(q, seen, hidden, keys_[i], values_[i]);
-      x = x + linear(out.view({n, c_.q_size()}), l.o, l.o_bias);
+      const Tensor out = attend(i, q, k, qkv.narrow(1, heads + kv_heads, kv_heads));
+      x = x + linear(out.reshape({n, c_.q_size()}), l.o, l.o_bias);
       const auto gate_up = linear(norm(x, l.post_norm), l.gate_up, l.gate_up_bias);
       const auto active = at::empty({n, c_.ffn}, gate_up.options());
       ops_->swiglu(gate_up, active);
       x = x + linear(active, l.down, l.down_bias);
     }
-    last_ = x;
+    return x;
   }
 
-  const float* logits(std::int64_t first, std::int64_t n) override {
+  Tensor logits_of(const Tensor& x) const {  // fp32
     const auto& layout = model_.weights.layout();
-    logits_ =
-        linear(norm(last_.narrow(0, first, n), layout.final_norm), layout.head, {}).to(at::kFloat).cpu().contiguous();
-    return logits_.const_data_ptr<float>();
+    return linear(norm(x, layout.final_norm), layout.head, {}).to(at::kFloat);
   }
 
-  void copy_block(std::int32_t from, std::int32_t to) override {
-    for (auto* caches : {&keys_, &values_})
-      for (const auto& cache : *caches)
-        cache.narrow(0, to * block_tokens, block_tokens).copy_(cache.narrow(0, from * block_tokens, block_tokens));
+  void run_ahead_together(const AheadRow* row, std::int64_t n, std::int64_t room, std::int64_t longest,
+                          const std::function<void()>& stop, const AheadResult& to) {
+    const std::int64_t blocks = (longest + block_tokens - 1) / block_tokens, stride = blocks * block_tokens;
+    std::vector<std::int64_t> table(static_cast<std::size_t>(n * blocks), 0);  // block 0 where there is none: unseen
+    for (std::int64_t r = 0; r < n; ++r) {
+      const std::int64_t end = row[r].length + std::clamp<std::int64_t>(row[r].remaining, 1, room);
+      for (std::int64_t b = 0; b * block_tokens < end; ++b)
+        table[static_cast<std::size_t>(r * blocks + b)] = row[r].block[b];
+    }
+    DeviceSampler sampler(c_.vocabulary, device_);
+    Upload upload;
+    const auto table_at = upload.add(table);
+    sampler.add(upload, row, n, room);
+    upload.send(device_);
+    sampler.begin(upload);
+
+    const auto lanes = at::arange(block_tokens, at::TensorOptions().device(device_).dtype(at::kLong));
+    const auto places = (upload.integers(table_at, {n * blocks, 1}) * block_tokens + lanes).view({n, stride});
+    const auto all = places.view({-1});
+    std::vector<Tensor> keys, values;  // [n * stride, kv_heads, size]
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
+      keys.push_back(keys_[i].index_select(0, all));
+      values.push_back(values_[i].index_select(0, all));
+    }
+    const auto row_begin = at::arange(n, lanes.options()) * stride, column = at::arange(stride, lanes.options());
+    flash::Sequences single;
+    single.q_start = at::arange(n + 1, lanes.options().dtype(at::kInt));
+    single.k_start = single.q_start * stride;
+    single.q_longest = 1;
+    single.k_longest = stride;
+
+    for (std::int64_t k = 0; k < room; ++k) {
+      stop();
+      if (device_.is_cpu() && !sampler.alive().any().item<bool>()) break;  // a device would have to be waited for
+      const auto position = sampler.position();
+      const auto place = places.gather(1, position.unsqueeze(1)).squeeze(1), here = row_begin + position;
+      const auto distance = position.unsqueeze(1) - column;
+      single.k_used = (position + 1).to(at::kInt);
+      const auto x = layers(sampler.pending(), position,
+                            [&](std::size_t i, const Tensor& q, const Tensor& k_new, const Tensor& v_new) {
+                              keys_[i].index_copy_(0, place, k_new);
+                              values_[i].index_copy_(0, place, v_new);
+                              keys[i].index_copy_(0, here, k_new);
+                              values[i].index_copy_(0, here, v_new);
+                              if (!model_.flash) return look_at(q, hidden(distance, c_.window[i]), keys[i], values[i]);
+                              single.window = c_.window[i];
+                              return flash::forward(single, q, keys[i], values[i]).out;
+                            });
+      sampler.choose(logits_of(x));
+    }
+    sampler.finish(to);
   }
 
- private:
-  // Host arrays of a pass: token ids, places in the cache, and for each row the places of its sequence.
+  // Host arrays of a pass: token ids, positions, places in the cache.
+  static std::int64_t place_of(const EngineRow& row, std::int64_t t) {
+    return row.block[t / block_tokens] * block_tokens + t % block_tokens;
+  }
   void read_rows(const EngineRow* row, std::int64_t n) {
+    for (auto* t : {&token_, &place_, &position_}) *t = at::empty({n}, at::kLong);
+    for (std::int64_t r = 0; r < n; ++r) {
+      token_.mutable_data_ptr<std::int64_t>()[r] = row[r].token;
+      position_.mutable_data_ptr<std::int64_t>()[r] = row[r].position;
+      place_.mutable_data_ptr<std::int64_t>()[r] = place_of(row[r], row[r].position);
+    }
+  }
+
+  // [n, longest]: the places of each row's sequence, and how far back each is; below 0: not its.
+  std::pair<Tensor, Tensor> read_seen(const EngineRow* row, std::int64_t n) const {
     std::int64_t longest = 0;
     for (std::int64_t r = 0; r < n; ++r) longest = std::max<std::int64_t>(longest, row[r].position + 1);
-    token_ = at::empty({n}, at::kLong);
-    place_ = at::empty({n}, at::kLong);
-    position_ = at::empty({n}, at::kLong);
-    seen_ = at::zeros({n, longest}, at::kLong);
-    positions_.resize(static_cast<std::size_t>(n));
-    auto* seen = seen_.mutable_data_ptr<std::int64_t>();
+    const auto seen = at::zeros({n, longest}, at::kLong);
+    auto* to = seen.mutable_data_ptr<std::int64_t>();
+    for (std::int64_t r = 0; r < n; ++r)
+      for (std::int64_t t = 0; t <= row[r].position; ++t) to[r * longest + t] = place_of(row[r], t);
+    return {seen, position_.unsqueeze(1) - at::arange(longest, at::kLong)};
+  }
+
+  // Rows of one sequence, one after the other, are its chunk: all places of all sequences, packed.
+  struct Chunks {
+    flash::Sequences sequences;
+    Tensor seen;
+  };
+  Chunks read_chunks(const EngineRow* row, std::int64_t n) const {
+    std::vector<std::int64_t> queries, keys, places;
+    Chunks out;
     for (std::int64_t r = 0; r < n; ++r) {
-      const auto place = [&](std::int64_t t) {
-        return row[r].block[t / block_tokens] * block_tokens + t % block_tokens;
-      };
-      positions_[static_cast<std::size_t>(r)] = row[r].position;
-      position_.mutable_data_ptr<std::int64_t>()[r] = row[r].position;
-      token_.mutable_data_ptr<std::int64_t>()[r] = row[r].token;
-      place_.mutable_data_ptr<std::int64_t>()[r] = place(row[r].position);
-      for (std::int64_t t = 0; t <= row[r].position; ++t) seen[r * longest + t] = place(t);
+      const bool goes_on = r > 0 && row[r].block == row[r - 1].block && row[r].position == row[r - 1].position + 1;
+      if (goes_on) {
+        ++queries.back();
+        ++keys.back();
+      } else {
+        queries.push_back(1);
+        keys.push_back(row[r].position + 1);
+        for (std::int64_t t = 0; t < row[r].position; ++t) places.push_back(place_of(row[r], t));
+      }
+      places.push_back(place_of(row[r], row[r].position));
+      out.sequences.q_longest = std::max(out.sequences.q_longest, queries.back());
+      out.sequences.k_longest = std::max(out.sequences.k_longest, keys.back());
     }
+    out.sequences.q_start = flash::starts(queries, device_);
+    out.sequences.k_start = flash::starts(keys, device_);
+    Upload upload;
+    const auto at = upload.add(places);
+    upload.send(device_);
+    out.seen = upload.integers(at, {static_cast<std::int64_t>(places.size())});
+    return out;
+  }
+
+  static Tensor hidden(const Tensor& distance, std::int64_t window) {
+    const auto ahead = distance < 0;
+    return window > 0 ? ahead.logical_or(distance >= window) : ahead;
   }
 
   Tensor norm(const Tensor& x, const Range& weight) const {
@@ -110,30 +257,39 @@ class PortableEngine final : public Engine {
   // q: [n, heads, size]; seen, hidden: [n, longest]. A few rows at a time, to bound what is gathered.
   Tensor look_back(const Tensor& q, const Tensor& seen, const Tensor& hidden, const Tensor& keys,
                    const Tensor& values) const {
-    const std::int64_t n = q.size(0), longest = seen.size(1), size = c_.head_dim, kv_heads = c_.kv_heads;
-    const std::int64_t piece = std::max<std::int64_t>(1, 16384 / longest);
+    const std::int64_t n = q.size(0), longest = seen.size(1);
+    const std::int64_t piece = std::max<std::int64_t>(1, (device_.is_cpu() ? 16384 : 1 << 20) / longest);
     std::vector<Tensor> out;
     for (std::int64_t r = 0; r < n; r += piece) {
       const std::int64_t m = std::min(piece, n - r);
       const auto index = seen.narrow(0, r, m).reshape({-1});
-      const auto gather = [&](const Tensor& cache) {  // [m, kv_heads, longest, size]
-        return cache.index_select(0, index).view({m, longest, kv_heads, size}).permute({0, 2, 1, 3}).to(at::kFloat);
-      };
-      const auto query = q.narrow(0, r, m).reshape({m, kv_heads, c_.group(), size}).to(at::kFloat);
-      const auto scores = at::matmul(query, gather(keys).transpose(2, 3)).div_(std::sqrt(static_cast<double>(size)));
-      scores.masked_fill_(hidden.narrow(0, r, m).view({m, 1, 1, longest}), -std::numeric_limits<float>::infinity());
-      out.push_back(at::matmul(at::softmax(scores, -1), gather(values)).to(type_).view({m, c_.heads, size}));
+      out.push_back(look_at(q.narrow(0, r, m), hidden.narrow(0, r, m), keys.index_select(0, index),
+                            values.index_select(0, index)));
     }
     return at::cat(out);
+  }
+
+  // q: [n, heads, size], each against its own keys and values: [n * longest, kv_heads, size].
+  Tensor look_at(const Tensor& q, const Tensor& hidden, const Tensor& keys, const Tensor& values) const {
+    const std::int64_t n = q.size(0), longest = hidden.size(1), size = c_.head_dim, kv_heads = c_.kv_heads;
+    const auto by_head = [&](const Tensor& x) {  // [n, kv_heads, longest, size]
+      return x.view({n, longest, kv_heads, size}).permute({0, 2, 1, 3}).to(at::kFloat);
+    };
+    const auto query = q.reshape({n, kv_heads, c_.group(), size}).to(at::kFloat);
+    const auto scores = at::matmul(query, by_head(keys).transpose(2, 3)).div_(std::sqrt(static_cast<double>(size)));
+    scores.masked_fill_(hidden.view({n, 1, 1, longest}), -std::numeric_limits<float>::infinity());
+    return at::matmul(at::softmax(scores, -1), by_head(values)).to(type_).view({n, c_.heads, size});
   }
 
   EngineModel& model_;
   const Config& c_;
   std::unique_ptr<Ops> ops_;
   at::ScalarType type_;
+  at::Device device_;
+  std::int64_t blocks_;
   std::vector<Tensor> keys_, values_;
-  Tensor token_, place_, position_, seen_, last_, logits_;
-  std::vector<std::int32_t> positions_;
+  Tensor cos_, sin_;  // [positions, size / 2]
+  Tensor token_, place_, position_, last_, logits_;
 };
 
 }  // namespace

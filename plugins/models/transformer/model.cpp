@@ -6,6 +6,7 @@
 
 #include "../../common/torch_cuda.hpp"
 #include "errors.hpp"
+#include "flash.hpp"
 
 namespace grpo::transformer {
 namespace {
@@ -51,6 +52,14 @@ grpo_tensor tensor_of(float* data, at::Device device, std::vector<std::int64_t>&
   return t;
 }
 
+// Where it is expected to work and does not, the log says why.
+bool uses_flash(const Config& c, const Weights& w, const grpo::host& host) {
+  if (!w.device().is_cuda() || w.compute_type() == at::kFloat) return false;
+  const auto why = flash::why_not(w.device(), w.compute_type(), c.heads, c.kv_heads, c.head_dim);
+  if (!why.empty()) host.log(GRPO_LOG_WARNING, "flash attention is not used, plain operations take its place: " + why);
+  return why.empty();
+}
+
 }  // namespace
 
 Options read_options(const grpo_options* in) {
@@ -94,12 +103,13 @@ Model::Model(const Options& o, const grpo::host& host)
     : config_(configure(o)),
       weights_(make_layout(config_), device_of(o), type_of(o), o.trainable),
       fast_(o.kernels == "auto" && o.device == "cpu" && o.dtype == "float32"),
-      network_(config_, weights_, fast_, o.logits_chunk, gibibytes(o.activation_gib)),
+      flash_(o.kernels == "auto" && uses_flash(config_, weights_, host)),
+      network_(config_, weights_, fast_, flash_, o.logits_chunk, gibibytes(o.activation_gib)),
       // Rounded weights give other activations than those of training.
       record_(fast_ && o.trainable && o.activation_gib > 0 && decode_type_of(o) != DecodeType::bfloat16
                   ? std::make_unique<Record>(config_, gibibytes(o.activation_gib))
                   : nullptr),
-      engine_model_{config_, weights_, version_, nullptr, decode_type_of(o), record_.get()},
+      engine_model_{config_, weights_, version_, nullptr, flash_, decode_type_of(o), record_.get()},
       host_(host) {
   if (o.init == "random") {
     weights_.randomize(o.seed, config_.init_std);

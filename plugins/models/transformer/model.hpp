@@ -55,6 +55,7 @@ class Model {
   Config config_;
   Weights weights_;
   bool fast_;
+  bool flash_;
   Network network_;
   bool told_ = false;
   std::uint64_t last_ticket_ = 0, version_ = 0;  // version_ counts commits

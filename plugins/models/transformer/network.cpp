@@ -26,11 +26,12 @@ std::pair<Tensor, Tensor> rope_tables(const Config& config, const std::int32_t* 
   return {cos.to(device), sin.to(device)};
 }
 
-Network::Network(const Config& config, Weights& weights, bool fast, std::int64_t logits_chunk,
+Network::Network(const Config& config, Weights& weights, bool fast, bool flash, std::int64_t logits_chunk,
                  std::int64_t activation_bytes)
     : config_(config),
       weights_(weights),
       fast_(fast),
+      flash_(flash),
       logits_chunk_(logits_chunk),
       activation_bytes_(activation_bytes),
       ops_(fast ? make_cpu_ops() : make_portable_ops()),
@@ -91,8 +92,12 @@ LayerActivations Network::layer_activations(std::size_t index, const Tensor& x, 
   }
   ops_->rope(qk, keep.cos, keep.sin, false);
 
-  attention(keep.forest.blocks(config_.window[index]), qk.narrow(1, 0, heads), qk.narrow(1, heads, kv_heads), v, fast_,
-            a.attention, a.lse);
+  const auto blocks = keep.forest.blocks(config_.window[index]);
+  if (flash_) {
+    attention_flash(blocks, qk.narrow(1, 0, heads), qk.narrow(1, heads, kv_heads), v, a.attention, a.lse);
+  } else {
+    attention(blocks, qk.narrow(1, 0, heads), qk.narrow(1, heads, kv_heads), v, fast_, a.attention, a.lse);
+  }
 
   const auto branch = scratch_.take({n, config_.hidden}, type_);
   linear(a.attention.view({n, config_.q_size()}), l.o, l.o_bias, branch);
@@ -322,9 +327,14 @@ void Network::layer_backward(std::size_t index, Activations& keep, const Tensor&
     ops_->rope(qk, keep.cos, keep.sin, false);
   }
   const auto dq = d_by_head.narrow(1, 0, heads), dk = d_by_head.narrow(1, heads, kv_heads);
-  attention_backward(keep.forest.blocks(config_.window[index]), dattention, qk.narrow(1, 0, heads),
-                     qk.narrow(1, heads, kv_heads), by_head.narrow(1, heads + kv_heads, kv_heads), a.attention, a.lse,
-                     fast_, dq, dk, d_by_head.narrow(1, heads + kv_heads, kv_heads));
+  const auto q = qk.narrow(1, 0, heads), k = qk.narrow(1, heads, kv_heads),
+             v = by_head.narrow(1, heads + kv_heads, kv_heads), dv = d_by_head.narrow(1, heads + kv_heads, kv_heads);
+  const auto blocks = keep.forest.blocks(config_.window[index]);
+  if (flash_) {
+    attention_flash_backward(blocks, dattention, q, k, v, a.attention, a.lse, dq, dk, dv);
+  } else {
+    attention_backward(blocks, dattention, q, k, v, a.attention, a.lse, fast_, dq, dk, dv);
+  }
   ops_->rope(d_by_head.narrow(1, 0, heads + kv_heads), keep.cos, keep.sin, true);
   if (config_.qk_norm) {
     ops_->rms_norm_backward(dq, by_head.narrow(1, 0, heads), weights_.norm(l.q_norm), q_rstd, dq, false,

@@ -46,8 +46,10 @@ struct Activations {
 class Network {
  public:
   // fast: single-pass loops and fused attention; needs fp32 in host memory.
+  // flash: attention by flash.hpp.
   // activation_bytes: what one forward may keep for its backward; layers beyond it are computed twice.
-  Network(const Config& config, Weights& weights, bool fast, std::int64_t logits_chunk, std::int64_t activation_bytes);
+  Network(const Config& config, Weights& weights, bool fast, bool flash, std::int64_t logits_chunk,
+          std::int64_t activation_bytes);
 
   // logprob, entropy (may be null): [targets] in the caller's order. With train, `keep` serves one backward. stop is
   // asked before each layer and throws to end the call.
@@ -75,7 +77,7 @@ class Network {
 
   const Config& config_;
   Weights& weights_;
-  bool fast_;
+  bool fast_, flash_;
   std::int64_t logits_chunk_, activation_bytes_;
   std::unique_ptr<Ops> ops_;
   Arena scratch_;

@@ -59,6 +59,13 @@ void attention_backward(const std::vector<Block>& blocks, const at::Tensor& dout
                         const at::Tensor& k, const at::Tensor& v, const at::Tensor& out, const at::Tensor& lse,
                         bool fused, const at::Tensor& dq, const at::Tensor& dk, const at::Tensor& dv);
 
+// The same by flash.hpp: one call for all nodes, one for each shared prompt.
+void attention_flash(const std::vector<Block>& blocks, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                     const at::Tensor& out, const at::Tensor& lse);
+void attention_flash_backward(const std::vector<Block>& blocks, const at::Tensor& dout, const at::Tensor& q,
+                              const at::Tensor& k, const at::Tensor& v, const at::Tensor& out, const at::Tensor& lse,
+                              const at::Tensor& dq, const at::Tensor& dk, const at::Tensor& dv);
+
 }  // namespace grpo::transformer
 
 #endif

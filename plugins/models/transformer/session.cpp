@@ -246,6 +246,7 @@ void Session::step(const grpo_decode_step& a, const std::function<void()>& stop)
     if (a.count) a.count[i] = 0;
     if (a.ended) a.ended[i] = GRPO_FINISH_NONE;
   }
+  if (engine_->runs_ahead() && !peek && !a.logits) return step_ahead(a, stop);
   for (std::int64_t k = 0; k < a.room && !live_.empty(); ++k) {
     stop();
     const auto n = static_cast<std::int64_t>(live_.size());
@@ -264,6 +265,46 @@ void Session::step(const grpo_decode_step& a, const std::function<void()>& stop)
     live_.erase(
         std::remove_if(live_.begin(), live_.end(), [&](std::int64_t i) { return a.ended[i] != GRPO_FINISH_NONE; }),
         live_.end());
+  }
+}
+
+// The engine chooses; the slots learn afterwards what it chose. Blocks for all the room are taken before, and those
+// that were not needed given back.
+void Session::step_ahead(const grpo_decode_step& a, const std::function<void()>& stop) {
+  ahead_.clear();
+  const auto slot_of = [&](std::int64_t i) -> Slot& { return slots_[static_cast<std::size_t>(a.slot[i])]; };
+  try {
+    for (std::int64_t i = 0; i < a.n; ++i) {
+      auto& slot = slot_of(i);
+      const std::int64_t n_new = slot.length() - slot.first_new;
+      std::int64_t remaining = config_.max_positions - slot.length();
+      if (slot.sampling.max_new > 0) remaining = std::min(remaining, slot.sampling.max_new - n_new);
+      const std::int64_t end = slot.length() + std::clamp<std::int64_t>(remaining, 1, a.room);
+      while (static_cast<std::int64_t>(slot.block.size()) * block_tokens < end) slot.block.push_back(pool_.take());
+      ahead_.push_back({slot.token.data(), slot.length(), n_new, remaining, slot.block.data(), slot.key, &slot.sampling,
+                        a.force ? a.force[i] : -1});
+    }
+    engine_->run_ahead(ahead_.data(), a.n, a.room, stop, {a.token, a.count, a.ended, a.logprob, a.logprob_sampled});
+  } catch (...) {
+    for (std::int64_t i = 0; i < a.n; ++i) {
+      cut_blocks(slot_of(i));
+      a.count[i] = 0;
+    }
+    throw;
+  }
+  for (std::int64_t i = 0; i < a.n; ++i) {
+    auto& slot = slot_of(i);
+    slot.token.insert(slot.token.end(), a.token + i * a.room, a.token + i * a.room + a.count[i]);
+    slot.recorded = Record::unknown;
+    cut_blocks(slot);
+  }
+}
+
+// To what the slot's tokens need.
+void Session::cut_blocks(Slot& slot) {
+  while ((static_cast<std::int64_t>(slot.block.size()) - 1) * block_tokens >= slot.length()) {
+    pool_.let_go(slot.block.back());
+    slot.block.pop_back();
   }
 }
 

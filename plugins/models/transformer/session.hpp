@@ -60,6 +60,8 @@ class Session {
   void append(Slot& slot, std::int32_t token);
   void add_row(Slot& slot, std::int64_t position);
   void run_rows(bool slots_stay);
+  void step_ahead(const grpo_decode_step& a, const std::function<void()>& stop);
+  void cut_blocks(Slot& slot);
   void choose_rows(const grpo_decode_step& a, std::int64_t first, std::int64_t n, bool first_token);
 
   const Config& config_;
@@ -71,6 +73,7 @@ class Session {
   Record* record_;
   std::vector<EngineRow> rows_;     // of the next pass
   std::vector<Slot*> row_slot_;     // their slots
+  std::vector<AheadRow> ahead_;
   std::vector<std::int64_t> live_;  // rows of the step that have not ended
   std::vector<Chooser> choosers_;   // one a thread
   std::vector<Choice> choices_;     // of the rows of logits at hand
