@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""TRL's GRPO step on the CPU, to run beside ours.
+"""TRL's GRPO step, on the CPU or one GPU, to run beside ours.
 
 Needs a Python with trl 1.16, transformers 5.23, torch 2.11 and datasets. Nothing is downloaded.
 
@@ -40,6 +40,7 @@ def arguments():
     parser.add_argument("--steps", type=int, default=3, help="measured steps")
     parser.add_argument("--warmup", type=int, default=1, help="steps before them")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="of weights and arithmetic")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--beta", type=float, default=0.0, help="KL coefficient; not 0 adds the reference pass")
     parser.add_argument("--loss-type", default="dapo")
     parser.add_argument("--micro-batch", type=int, default=0, help="completions a forward pass; 0: all")
@@ -73,7 +74,8 @@ def share_of_digits(completions, **_):
 
 def main():
     options = arguments()
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    if options.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     import datasets
     import torch
     import transformers
@@ -118,6 +120,8 @@ def main():
             self.begin = time.perf_counter()
 
         def on_step_end(self, args, state, control, **kwargs):
+            if options.device == "cuda":
+                torch.cuda.synchronize()
             seconds = time.perf_counter() - self.begin
             clock = trainer.clock
             line = {
@@ -133,6 +137,8 @@ def main():
                 "peak_rss_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
                 "loss": clock["loss"],
             }
+            if options.device == "cuda":
+                line["peak_device_gb"] = torch.cuda.max_memory_allocated() / 2**30
             done.append(line)
             print(json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in line.items()}), flush=True)
 
@@ -143,7 +149,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         config = trl.GRPOConfig(
             output_dir=scratch,
-            use_cpu=True,
+            use_cpu=options.device == "cpu",
             bf16=False,  # no autocast: the weights' own type is what is measured
             model_init_kwargs={"dtype": options.dtype},
             per_device_train_batch_size=micro_batch,

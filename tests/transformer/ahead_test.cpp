@@ -100,6 +100,16 @@ TEST_P(Ahead, ChoosesWhatTheHostChooses) {
 
 INSTANTIATE_TEST_SUITE_P(Models, Ahead, testing::ValuesIn(model_names()), [](const auto& info) { return info.param; });
 
+TEST(AheadCuda, ChoosesWhatTheHostChooses) {
+  for (const auto& name : model_names()) {
+    const json options{{"path", (models() / name).string()}, {"device", "cuda"}};
+    if (const auto error = open_error(options); !error.empty()) GTEST_SKIP() << error;
+    Model model(options);
+    const auto expected = run(model, 1, true, 128);
+    for (const std::int64_t room : {1, 7, 64}) expect_same(run(model, room, false, 128), expected);
+  }
+}
+
 // A vocabulary of several blocks, the last one not full.
 TEST(AheadVocabulary, OfSeveralBlocks) {
   namespace fs = std::filesystem;

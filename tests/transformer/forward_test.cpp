@@ -204,5 +204,34 @@ TEST(Bfloat16, StaysNearFloat32) {
   }
 }
 
+// On a GPU in bf16, where flash attention takes over, against plain operations there.
+TEST(ForwardCuda, FlashAttentionEqualsPlain) {
+  for (const auto* name : {"qwen3", "mistral_window", "llama_head_dim"}) {
+    nlohmann::json options{{"path", (models() / name).string()}, {"device", "cuda"}, {"dtype", "bfloat16"}};
+    if (const auto error = open_error(options); !error.empty()) GTEST_SKIP() << error;
+    Batch batch;
+    std::vector<std::int32_t> prompt, completion;
+    for (int i = 0; i < 40; ++i) prompt.push_back(i * 7 % 128);
+    for (int i = 0; i < 30; ++i) completion.push_back(i * 11 % 128);
+    batch.add(-1, prompt);
+    for (int g = 0; g < 3; ++g) {
+      completion[0] = g;
+      const auto node = static_cast<std::size_t>(batch.add(0, completion));
+      const auto begin = batch.node_start[node];
+      batch.score(39, completion[0]);
+      for (std::int64_t i = 1; i < 30; ++i) batch.score(begin + i - 1, completion[static_cast<std::size_t>(i)]);
+    }
+    Scores scores[2];
+    for (const bool plain : {false, true}) {
+      options["kernels"] = plain ? "portable" : "auto";
+      Model model(options);
+      scores[plain] = model.forward(batch, true);
+      model.backward(scores[plain].ticket, std::vector<float>(batch.target_at.size(), 0.1f));
+    }
+    for (std::size_t i = 0; i < scores[0].logprob.size(); ++i)
+      ASSERT_NEAR(scores[0].logprob[i], scores[1].logprob[i], 0.1) << name << " " << i;
+  }
+}
+
 }  // namespace
 }  // namespace grpo::test

@@ -4,6 +4,7 @@
 #include <grpo/plugin.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <stdexcept>
@@ -12,9 +13,15 @@
 namespace grpo::test {
 namespace {
 
+// Folders are known from the build; a program carried to another machine is told by the environment.
+std::string folder(const char* name, const char* built) {
+  const char* told = std::getenv(name);
+  return told ? told : built;
+}
+
 const grpo_model* load() {
   static const grpo_model* const table = [] {
-    const std::string path = std::string(GRPO_PLUGIN_DIR) + "/transformer.so";
+    const std::string path = folder("GRPO_PLUGIN_DIR", GRPO_PLUGIN_DIR) + "/transformer.so";
     void* library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!library) throw std::runtime_error(::dlerror());
     const auto entry = reinterpret_cast<grpo_plugin_entry_fn*>(::dlsym(library, "grpo_plugin_entry"));
@@ -309,7 +316,7 @@ std::vector<std::int32_t> random_tokens(std::mt19937& random, std::size_t n) {
   return out;
 }
 
-std::filesystem::path models() { return std::filesystem::path(GRPO_TEST_DATA) / "models"; }
+std::filesystem::path models() { return std::filesystem::path(folder("GRPO_TEST_DATA", GRPO_TEST_DATA)) / "models"; }
 
 std::vector<std::string> model_names() {
   std::vector<std::string> names;

@@ -2,9 +2,9 @@
 // same formula as optimizers/adamw, the same options, state under the same names: a checkpoint of one resumes in the
 // other.
 #include <c10/core/InferenceMode.h>
-#include <grpo/optimizer.h>
 
-#include "table.hpp"
+#include <grpo/optimizer.hpp>
+
 #include "torch_slices.hpp"
 
 GRPO_MANIFEST({
@@ -24,39 +24,60 @@ GRPO_MANIFEST({
 namespace {
 
 using at::Tensor;
-using optimizers::failure;
 
 constexpr std::int64_t batch_elements = 1 << 26;  // gradients that are scaled at a time: bounds the memory for them
 constexpr double square_is_finite = 1.8e19;
 
 class adamw_torch {
  public:
-  explicit adamw_torch(const grpo_options* options) : slices("optimizer adamw_torch") {
-    const auto option = [&](const char* key, double otherwise, double most) {
-      return optimizers::number(options, "optimizer adamw_torch", key, otherwise, 0, most);
-    };
-    beta1_ = option("beta1", 0.9, 1);
-    beta2_ = option("beta2", 0.999, 1);
-    epsilon_ = option("epsilon", 1e-8, 1e30);
-    weight_decay_ = option("weight_decay", 0, 1e30);
+  explicit adamw_torch(grpo::options o)
+      : beta1_(o.number_below("beta1", 0.9, 0, 1)),
+        beta2_(o.number_below("beta2", 0.999, 0, 1)),
+        epsilon_(o.number_below("epsilon", 1e-8, 0, 1e30)),
+        weight_decay_(o.number_below("weight_decay", 0, 0, 1e30)) {}
+
+  static constexpr bool cut_anywhere = true;
+
+  using scope = c10::InferenceMode;
+  static void translate() {
+    try {
+      throw;
+    } catch (const c10::OutOfMemoryError& e) {
+      throw grpo::failure(GRPO_STATUS_NO_MEMORY, e.what_without_backtrace());
+    } catch (const c10::Error& e) {
+      throw grpo::failure(GRPO_STATUS_FAILED, e.what_without_backtrace());
+    }
   }
 
-  void step(const grpo_optimizer_step& a) {
-    slices.check_gradients(a.gradient_scale, square_is_finite);
-    slices.follow();
+  void bind(grpo::span<const grpo_slice* const> list, const grpo::call&) {
+    slices_.bind(list, {"exp_avg", "exp_avg_sq"});
+  }
+  double squared_norm(const grpo::call&) { return slices_.squared_norm(); }
+
+  void step(const grpo_optimizer_step& a, const grpo::call&) {
+    slices_.check_gradients(a.gradient_scale, square_is_finite);
+    slices_.follow();
     for (const bool decays : {true, false}) {
       batch next;
-      for (const auto& s : slices.all()) {
+      for (const auto& s : slices_.all()) {
         if (s.value.numel() == 0 || decays == bool(s.of->flags & GRPO_SLICE_NO_DECAY)) continue;
         if (next.elements > 0 && next.elements + s.value.numel() > batch_elements) run(next, a, decays);
         next.add(s);
       }
       if (next.elements > 0) run(next, a, decays);
     }
-    slices.narrow();
+    slices_.narrow();
   }
 
-  optimizers::torch_slices slices;
+  grpo::span<const grpo_named_tensor* const> state() noexcept {
+    try {
+      const c10::InferenceMode no_autograd;
+      return slices_.state();
+    } catch (...) {  // the device failed, as the next call will say
+      return {nullptr, -1};
+    }
+  }
+  void state_written(const grpo::call&) { slices_.state_written(); }
 
  private:
   struct batch {
@@ -82,81 +103,9 @@ class adamw_torch {
   }
 
   double beta1_, beta2_, epsilon_, weight_decay_;
+  optimizers::torch_slices slices_;
 };
-
-adamw_torch& self(void* handle) { return *static_cast<adamw_torch*>(handle); }
-
-template <class Body>
-grpo_status guarded(const grpo_call* call, Body&& body) {
-  return optimizers::guarded(call, [&] {
-    const c10::InferenceMode no_autograd;
-    try {
-      body();
-    } catch (const c10::OutOfMemoryError&) {
-      throw std::bad_alloc();
-    } catch (const c10::Error& e) {
-      throw failure{GRPO_STATUS_FAILED, std::string("optimizer adamw_torch: ") + e.what_without_backtrace()};
-    }
-  });
-}
-
-void need_bind(const adamw_torch& o) {
-  if (!o.slices.bound()) throw failure{GRPO_STATUS_INVALID, "optimizer adamw_torch: bind comes before anything else"};
-}
-
-grpo_status open(const grpo_call* call, const grpo_options* options, void** handle) {
-  return guarded(call, [&] { *handle = new adamw_torch(options); });
-}
-void close(void* handle) { delete &self(handle); }
-
-grpo_status bind(void* handle, const grpo_call* call, std::int64_t n, const grpo_slice* const* list) {
-  return guarded(call, [&] { self(handle).slices.bind(n, list, {"exp_avg", "exp_avg_sq"}); });
-}
-
-grpo_status squared_norm(void* handle, const grpo_call* call, double* sum) {
-  return guarded(call, [&] {
-    need_bind(self(handle));
-    *sum = self(handle).slices.squared_norm();
-  });
-}
-
-grpo_status step(void* handle, const grpo_call* call, const grpo_optimizer_step* a) {
-  return guarded(call, [&] {
-    need_bind(self(handle));
-    optimizers::check_step(*a);
-    self(handle).step(*a);
-  });
-}
-
-const grpo_named_tensor* const* state(void* handle, std::int64_t* n) {
-  try {
-    const c10::InferenceMode no_autograd;
-    return self(handle).slices.state(n);
-  } catch (...) {  // the device failed, as the next call will say
-    *n = -1;
-    return nullptr;
-  }
-}
-
-grpo_status state_written(void* handle, const grpo_call* call) {
-  return guarded(call, [&] { self(handle).slices.state_written(); });
-}
-
-constexpr grpo_optimizer make_table() {
-  grpo_optimizer t{};
-  t.struct_size = sizeof t;
-  t.flags = GRPO_OPTIMIZER_ELEMENTWISE;
-  t.open = open;
-  t.close = close;
-  t.bind = bind;
-  t.squared_norm = squared_norm;
-  t.step = step;
-  t.state = state;
-  t.state_written = state_written;
-  return t;
-}
-constexpr grpo_optimizer table = make_table();
 
 }  // namespace
 
-GRPO_PLUGIN_ONE(GRPO_OPTIMIZER_ID, "adamw_torch", &table);
+GRPO_OPTIMIZER(adamw_torch, "adamw_torch");

@@ -6,7 +6,6 @@
 #include <set>
 
 #include "../../common/torch_cuda.hpp"
-#include "slices.hpp"  // failure
 
 namespace optimizers {
 namespace {
@@ -22,23 +21,24 @@ at::ScalarType type_of(const std::string& what, const grpo_dltensor& t) {
   if (t.lanes == 1 && t.type == GRPO_TYPE_FLOAT && t.bits == 32) return at::kFloat;
   if (t.lanes == 1 && t.type == GRPO_TYPE_FLOAT && t.bits == 16) return at::kHalf;
   if (t.lanes == 1 && t.type == GRPO_TYPE_BFLOAT && t.bits == 16) return at::kBFloat16;
-  throw failure{GRPO_STATUS_UNSUPPORTED, what + " is of DLPack type " + std::to_string(t.type) + " with " +
-                                             std::to_string(t.bits) +
-                                             " bits, and this optimizer steps fp32, bf16 and fp16"};
+  throw grpo::failure(GRPO_STATUS_UNSUPPORTED, what + " is of DLPack type " + std::to_string(t.type) + " with " +
+                                                   std::to_string(t.bits) +
+                                                   " bits, and this optimizer steps fp32, bf16 and fp16");
 }
 
 at::Device device_of(const std::string& what, const grpo_tensor& t) {
   const auto& dl = t.dl;
   if (dl.device_type == GRPO_DEVICE_CPU || dl.device_type == GRPO_DEVICE_CUDA_HOST) return at::kCPU;
   if (dl.device_type != GRPO_DEVICE_CUDA)
-    throw failure{GRPO_STATUS_UNSUPPORTED, what + " is on a device of DLPack type " + std::to_string(dl.device_type) +
-                                               ", and this optimizer knows the CPU and CUDA"};
+    throw grpo::failure(GRPO_STATUS_UNSUPPORTED, what + " is on a device of DLPack type " +
+                                                     std::to_string(dl.device_type) +
+                                                     ", and this optimizer knows the CPU and CUDA");
   // LibTorch works on CUDA's legacy stream unless told otherwise; then what is ready there is ready for us.
   if (t.stream > 1)
-    throw failure{GRPO_STATUS_UNSUPPORTED,
-                  what + " is ready on a stream of its own, and this optimizer works on CUDA's legacy stream"};
+    throw grpo::failure(GRPO_STATUS_UNSUPPORTED,
+                        what + " is ready on a stream of its own, and this optimizer works on CUDA's legacy stream");
   if (const auto why = grpo::torch_cuda::open(); !why.empty())
-    throw failure{GRPO_STATUS_UNSUPPORTED, what + " is on a CUDA device: " + why};
+    throw grpo::failure(GRPO_STATUS_UNSUPPORTED, what + " is on a CUDA device: " + why);
   return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(dl.device_id));
 }
 
@@ -47,28 +47,26 @@ Tensor flat(const std::string& what, const grpo_tensor& t) {
   std::int64_t n = 1;
   for (int d = t.dl.ndim; d-- > 0;) {
     if (t.dl.strides && t.dl.shape[d] > 1 && t.dl.strides[d] != n)
-      throw failure{GRPO_STATUS_UNSUPPORTED, what + " has gaps or another order than row-major: make it contiguous"};
+      throw grpo::failure(GRPO_STATUS_UNSUPPORTED,
+                          what + " has gaps or another order than row-major: make it contiguous");
     n *= t.dl.shape[d];
   }
   return at::from_blob(static_cast<char*>(t.dl.data) + t.dl.byte_offset, {n},
                        at::TensorOptions().device(device_of(what, t)).dtype(type_of(what, t.dl)));
 }
 
-torch_slice inspect(const std::string& who, const grpo_slice& s) {
-  const std::string what = who + ": " + title(s);
-  if (!s.value || !s.gradient) throw failure{GRPO_STATUS_INVALID, what + " has no value or no gradient"};
-  torch_slice out{&s,
-                  flat(who + ": the value of " + title(s), *s.value),
-                  flat(who + ": the gradient of " + title(s), *s.gradient),
-                  {},
-                  {}};
+torch_slice inspect(const grpo_slice& s) {
+  const std::string what = title(s);
+  if (!s.value || !s.gradient) throw grpo::failure(GRPO_STATUS_INVALID, what + " has no value or no gradient");
+  torch_slice out{
+      &s, flat("the value of " + title(s), *s.value), flat("the gradient of " + title(s), *s.gradient), {}, {}};
   if (out.value.numel() != out.gradient.numel())
-    throw failure{GRPO_STATUS_INVALID, what + ": value and gradient differ in size"};
+    throw grpo::failure(GRPO_STATUS_INVALID, what + ": value and gradient differ in size");
   if (out.value.device() != out.gradient.device())
-    throw failure{GRPO_STATUS_UNSUPPORTED, what + ": value and gradient are on different devices"};
+    throw grpo::failure(GRPO_STATUS_UNSUPPORTED, what + ": value and gradient are on different devices");
   if (out.gradient.scalar_type() != at::kFloat && out.gradient.scalar_type() != out.value.scalar_type())
-    throw failure{GRPO_STATUS_UNSUPPORTED, what + ": the gradient is neither fp32 nor of the value's type"};
-  if (s.value->flags & GRPO_TENSOR_READ_ONLY) throw failure{GRPO_STATUS_INVALID, what + " is read-only"};
+    throw grpo::failure(GRPO_STATUS_UNSUPPORTED, what + ": the gradient is neither fp32 nor of the value's type");
+  if (s.value->flags & GRPO_TENSOR_READ_ONLY) throw grpo::failure(GRPO_STATUS_INVALID, what + " is read-only");
   return out;
 }
 
@@ -98,21 +96,21 @@ Tensor torch_slices::add_state(const grpo_slice& of, Tensor own, const char* wha
   return own;
 }
 
-void torch_slices::bind(std::int64_t n, const grpo_slice* const* list, const std::vector<const char*>& what) {
-  if (bound_) throw failure{GRPO_STATUS_INVALID, who_ + ": bind was called before"};
+void torch_slices::bind(grpo::span<const grpo_slice* const> list, const std::vector<const char*>& what) {
+  if (bound_) throw grpo::failure(GRPO_STATUS_INVALID, "bind was called before");
   slices_.clear();  // of a bind that failed for lack of memory
   tensors_.clear();
   named_.clear();
   std::set<std::string> names;
   std::int64_t elements = 0, narrow_elements = 0;
   const auto space = [](std::int64_t size) { return (size + align - 1) / align * align; };
-  for (std::int64_t i = 0; i < n; ++i) {
-    const auto& s = slices_.emplace_back(inspect(who_, *list[i]));
-    if (!names.insert(title(*list[i])).second)
-      throw failure{GRPO_STATUS_INVALID, who_ + ": " + title(*list[i]) + " is there twice"};
+  for (const grpo_slice* given : list) {
+    const auto& s = slices_.emplace_back(inspect(*given));
+    if (!names.insert(title(*given)).second)
+      throw grpo::failure(GRPO_STATUS_INVALID, title(*given) + " is there twice");
     if (s.value.device() != slices_.front().value.device())
-      throw failure{GRPO_STATUS_UNSUPPORTED,
-                    who_ + ": " + title(*list[i]) + " is on another device than " + title(*list[0])};
+      throw grpo::failure(GRPO_STATUS_UNSUPPORTED,
+                          title(*given) + " is on another device than " + title(*slices_.front().of));
     elements += space(s.value.numel());
     if (s.value.scalar_type() != at::kFloat) narrow_elements += space(s.value.numel());
   }
@@ -165,10 +163,10 @@ void torch_slices::check_gradients(double scale, double limit) const {
     if (bad.size(0) == 0) continue;
     const auto element = bad[0][0].item<std::int64_t>();
     const auto x = s.gradient[element].item<double>() * scale;
-    throw failure{GRPO_STATUS_FAILED, who_ + ": the gradient of " + s.of->name + " is " + std::to_string(x) +
-                                          " at element " + std::to_string(s.of->offset + element) +
-                                          (std::isfinite(x) ? ", too large to square" : "") +
-                                          ": nothing was changed; skip this step, or look for the loss that made it"};
+    throw grpo::failure(GRPO_STATUS_FAILED,
+                        std::string("the gradient of ") + s.of->name + " is " + std::to_string(x) + " at element " +
+                            std::to_string(s.of->offset + element) + (std::isfinite(x) ? ", too large to square" : "") +
+                            ": nothing was changed; skip this step, or look for the loss that made it");
   }
 }
 
@@ -185,11 +183,10 @@ void torch_slices::narrow() {
     if (!s.master.is_same(s.value)) s.value.copy_(s.master);
 }
 
-const grpo_named_tensor* const* torch_slices::state(std::int64_t* n) {
+grpo::span<const grpo_named_tensor* const> torch_slices::state() {
   if (copied_)
     for (auto& t : tensors_) t.host.copy_(t.own);
-  *n = static_cast<std::int64_t>(named_.size());
-  return named_.data();
+  return named_;
 }
 
 void torch_slices::state_written() {

@@ -7,7 +7,8 @@
 #define ADAMW_TORCH_SLICES_HPP
 
 #include <ATen/ATen.h>
-#include <grpo/optimizer.h>
+
+#include <grpo/optimizer.hpp>
 
 #include <deque>
 #include <string>
@@ -26,23 +27,23 @@ struct torch_slice {
 class torch_slices {
  public:
   // copied: the host gets copies of the state, as it must where state is on a device.
-  explicit torch_slices(std::string who, bool copied = false) : who_(std::move(who)), copied_(copied) {}
+  explicit torch_slices(bool copied = false) : copied_(copied) {}
 
-  // Once. As slices::bind of ../common. Throws failure, and c10::Error.
-  void bind(std::int64_t n, const grpo_slice* const* list, const std::vector<const char*>& what);
-  bool bound() const { return bound_; }
+  // Once. Makes a state tensor "<slice>@<offset>.<what>" for each of `what`, and "master" where values have 16 bits.
+  // Throws grpo::failure, and c10::Error.
+  void bind(grpo::span<const grpo_slice* const> list, const std::vector<const char*>& what);
   const std::deque<torch_slice>& all() const { return slices_; }
 
   // The sum of squares in double of all gradients but duplicates; one synchronisation.
   double squared_norm() const;
-  // Throws failure, naming the parameter, unless |gradient * scale| <= limit everywhere; one synchronisation.
+  // Throws grpo::failure, naming the parameter, unless |gradient * scale| <= limit everywhere; one synchronisation.
   void check_gradients(double scale, double limit) const;
   // Where somebody has written a value of 16 bits, its master follows; and the values become the masters' roundings.
   void follow();
   void narrow();
 
   // Where state is copied: up to date when state returns, taken over by state_written.
-  const grpo_named_tensor* const* state(std::int64_t* n);
+  grpo::span<const grpo_named_tensor* const> state();
   void state_written();
 
  private:
@@ -55,7 +56,6 @@ class torch_slices {
   };
   at::Tensor add_state(const grpo_slice& of, at::Tensor own, const char* what);
 
-  std::string who_;
   bool copied_, bound_ = false;
   std::deque<torch_slice> slices_;
   std::deque<tensor> tensors_;

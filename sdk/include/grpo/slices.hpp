@@ -171,8 +171,8 @@ class slices {
     if (t.device_type != GRPO_DEVICE_CPU && t.device_type != GRPO_DEVICE_CUDA_HOST)
       throw failure(GRPO_STATUS_UNSUPPORTED,
                     what + " is on " + (t.device_type == GRPO_DEVICE_CUDA ? "a CUDA device" : "another device") +
-                        ", and this optimizer works in host memory: choose an optimizer that was built for the "
-                        "device, or model.device: cpu");
+                        ", and this optimizer works in host memory: choose one that works on the device, such as "
+                        "optimizer.plugin: adamw_torch, or model.device: cpu");
     if (t.lanes == 1 && t.type == GRPO_TYPE_FLOAT && t.bits == 32) return element::fp32;
     if (t.lanes == 1 && t.type == GRPO_TYPE_FLOAT && t.bits == 16) return element::fp16;
     if (t.lanes == 1 && t.type == GRPO_TYPE_BFLOAT && t.bits == 16) return element::bf16;
