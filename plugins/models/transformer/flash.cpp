@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <mutex>
 #include <tuple>
 #include <vector>
 
@@ -164,6 +165,8 @@ std::string why_not(at::Device device, at::ScalarType type, std::int64_t heads, 
   if (!device.is_cuda()) return "it is for CUDA";
   if (type != at::kBFloat16 && type != at::kHalf) return "it takes 16-bit types only";
   if (size % 8 != 0 || size > 256) return "it does not take heads of this size";
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
   static std::map<std::tuple<int, at::ScalarType, std::int64_t, std::int64_t, std::int64_t>, std::string> tried;
   const std::tuple key{static_cast<int>(device.index()), type, heads, kv_heads, size};
   if (const auto at = tried.find(key); at != tried.end()) return at->second;

@@ -4,9 +4,9 @@
 #include <grpo/host.h>
 #include <time.h>
 
-#include "../../common/torch_cuda.hpp"
 #include "errors.hpp"
 #include "flash.hpp"
+#include "torch_cuda.hpp"
 
 namespace grpo::transformer {
 namespace {

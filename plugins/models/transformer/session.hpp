@@ -71,8 +71,8 @@ class Session {
   std::vector<Slot> slots_;
   std::vector<char> used_;  // [slots] scratch of require_distinct
   Record* record_;
-  std::vector<EngineRow> rows_;     // of the next pass
-  std::vector<Slot*> row_slot_;     // their slots
+  std::vector<EngineRow> rows_;  // of the next pass
+  std::vector<Slot*> row_slot_;  // their slots
   std::vector<AheadRow> ahead_;
   std::vector<std::int64_t> live_;  // rows of the step that have not ended
   std::vector<Chooser> choosers_;   // one a thread

@@ -5,7 +5,7 @@
 #include <limits>
 #include <set>
 
-#include "../../common/torch_cuda.hpp"
+#include "torch_cuda.hpp"
 
 namespace optimizers {
 namespace {

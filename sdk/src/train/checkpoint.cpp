@@ -256,15 +256,14 @@ void restore_optimizer(const fs::path& checkpoint, plugins::Model& model, plugin
                        std::int64_t version) {
   const kit::SafetensorsFile file(checkpoint / "optimizer.safetensors");
   for (const auto* named : optimizer.state()) read_into(file, named->name, *named->tensor);
-  const auto parameters = model.parameters();
-  if (std::all_of(parameters.begin(), parameters.end(),
-                  [](const grpo_parameter* p) { return in_host_memory(p->value->dl); })) {
-    bool wrote = false;
-    for (const auto* p : parameters)
-      if (file.find(value_prefix + p->name)) read_into(file, value_prefix + p->name, *p->value), wrote = true;
-    if (wrote) model.commit(version);
-  } else if (SavedValues values(file); !values.names().empty()) {
+  SavedValues values(file);
+  const bool saved = !values.names().empty();
+  if (saved && model.can(GRPO_MODEL_IMPORT)) {
     model.import_weights(version, values);
+  } else if (saved) {  // then they are written where they are, in host memory
+    for (const auto* p : model.parameters())
+      if (file.find(value_prefix + p->name)) read_into(file, value_prefix + p->name, *p->value);
+    model.commit(version);
   }
   optimizer.state_written();
 }

@@ -193,6 +193,8 @@ Session::Session(config::Config config, std::vector<std::filesystem::path> plugi
     if (!model_->can(GRPO_MODEL_TRAIN))
       throw Error(model_->component().label() + ": this model cannot be trained (no backward)");
     const std::string plugin = optimizer_plugin(model_->info().device_type);
+    if (plugin != config_.optimizer.plugin)
+      report::log(report::Level::info, "optimizer " + plugin + ", since the parameters are on a GPU");
     const auto& manifest = registry_.find(GRPO_OPTIMIZER_ID, plugin);
     optimizer_ = opened(config_, [&] {
       return std::make_unique<plugins::Optimizer>(
