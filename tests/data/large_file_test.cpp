@@ -11,7 +11,7 @@ using testing::HasSubstr;
 
 namespace {
 
-constexpr std::int64_t rows = 60000;
+constexpr std::int64_t many = 60000;
 
 std::string good_row(std::int64_t i) {
   return "{\"prompt\": \"" + std::string(100, 'x') + "\", \"answer\": " + std::to_string(i) + "}";
@@ -21,7 +21,7 @@ std::string good_row(std::int64_t i) {
 std::string text_of(const std::function<std::string(std::int64_t line, std::string row)>& change,
                     const std::string& ending = "\n") {
   std::string out;
-  for (std::int64_t i = 0; i < rows; ++i) out.append(change(i + 1, good_row(i))).append(ending);
+  for (std::int64_t i = 0; i < many; ++i) out.append(change(i + 1, good_row(i))).append(ending);
   return out;
 }
 
@@ -51,7 +51,7 @@ void expect_bad(const std::string& text, std::int64_t row, const std::string& ex
 TEST(LargeFile, NamesTheBadLine) {
   expect_bad(text_with(50000, "{\"prompt\": \"x\", \"answer\" 3}"), 49999, "rows.jsonl:50000:26: not JSON: ");
   expect_bad(text_with(50000, "{\"prompt\": \"x\", \"answer\" 3}", "\r\n"), 49999, "rows.jsonl:50000:26: not JSON: ");
-  expect_bad(text_with(rows, "{\"prompt\": \"x"), rows - 1, "rows.jsonl:60000:");  // cut off
+  expect_bad(text_with(many, "{\"prompt\": \"x"), many - 1, "rows.jsonl:60000:");  // cut off
   expect_bad(text_with(50001, "[1]"), 50000, "rows.jsonl:50001: a row must be an object");
   expect_bad(text_with(59999, "{\"prompt\": \"x\", \"anwser\": 3}"), 59998,
              "rows.jsonl:59999: has no column `answer`. There are: prompt, anwser. Did you mean `anwser`?");
@@ -67,12 +67,12 @@ TEST(LargeFile, TheFirstBadLineIsTheOneTold) {
 TEST(LargeFile, EmptyLinesCountAsLines) {
   const std::string text =
       text_of([](std::int64_t line, std::string row) { return line % 3 == 0 ? " \n" + row : row; });
-  expect_bad(text + "\n{}\n", rows, "rows.jsonl:" + std::to_string(rows + rows / 3 + 2) + ": has no column `prompt`");
+  expect_bad(text + "\n{}\n", many, "rows.jsonl:" + std::to_string(many + many / 3 + 2) + ": has no column `prompt`");
 }
 
 TEST(LargeFile, BadRowsOfAnArray) {
   std::string text = "[";
-  for (std::int64_t i = 0; i < rows; ++i) text.append(i ? ",\n" : "").append(i == 50000 ? "{\"a\": nul}" : good_row(i));
+  for (std::int64_t i = 0; i < many; ++i) text.append(i ? ",\n" : "").append(i == 50000 ? "{\"a\": nul}" : good_row(i));
   const TemporaryFile file(text + "]", "rows.json");
   const Dataset data = Dataset::open(file.path);
   EXPECT_THAT(after_name(error_of([&] { data.row(50000); })), testing::StartsWith("rows.json:50001:10: not JSON: "));
@@ -90,12 +90,12 @@ TEST(LargeFile, GoodOnesWithAnyEnding) {
         if (cut_last) text.resize(text.size() - ending.size());
         const TemporaryFile file(text);
         const Dataset data = Dataset::open(file.path, {.required = {"prompt", "answer"}});
-        ASSERT_EQ(data.size(), rows);
-        for (const std::int64_t i : {std::int64_t{0}, rows / 2, rows - 1}) {
+        ASSERT_EQ(data.size(), many);
+        for (const std::int64_t i : {std::int64_t{0}, many / 2, many - 1}) {
           ASSERT_EQ(data.text(i), good_row(i));
           ASSERT_THAT(data.where(i), EndsWith(":" + std::to_string(ending == "\n\n" ? 2 * i + 1 : i + 1)));
         }
-        ASSERT_EQ(data.columns().at(1).present, rows);
+        ASSERT_EQ(data.columns().at(1).present, many);
       }
 }
 
@@ -111,6 +111,6 @@ TEST(LargeFile, ColumnTypesAreOfAllRows) {
 }
 
 TEST(LargeFile, MayBeClosedBeforeItIsChecked) {
-  const TemporaryFile file(text_with(rows, "?"));
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(Dataset::open(file.path).size(), rows);
+  const TemporaryFile file(text_with(many, "?"));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Dataset::open(file.path).size(), many);
 }
