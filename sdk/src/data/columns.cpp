@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "quick_scan.hpp"
+
 namespace grpo::data {
 namespace {
 
@@ -80,6 +82,16 @@ Kind kind_of(const ordered_json& value) {
 
 Scan ColumnCensus::scan(std::string_view row) {
   begin_row();
+  if (!quick_scan(row, fields_)) return parse(row);
+  for (std::size_t i = 0; i < fields_.size(); ++i) {
+    // Rows mostly have the same columns in the same order.
+    const bool as_before = i < counts_.size() && counts_[i].name == fields_[i].name;
+    count(as_before ? i : index_of(fields_[i].name), fields_[i].kind, true);
+  }
+  return {};
+}
+
+Scan ColumnCensus::parse(std::string_view row) {
   Handler handler(*this);
   ordered_json::sax_parse(row.begin(), row.end(), &handler);
   return handler.result;
@@ -93,9 +105,9 @@ void ColumnCensus::add(const Record& row) {
   }
 }
 
-std::size_t ColumnCensus::index_of(const std::string& name) {
-  const auto [entry, is_new] = index_.try_emplace(name, counts_.size());
-  if (is_new) counts_.push_back({.name = name});
+std::size_t ColumnCensus::index_of(std::string_view name) {
+  const auto [entry, is_new] = index_.try_emplace(std::string(name), counts_.size());
+  if (is_new) counts_.push_back({.name = std::string(name)});
   return entry->second;
 }
 

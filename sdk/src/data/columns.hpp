@@ -13,6 +13,12 @@ namespace grpo::data {
 
 enum class Kind { null, text, integer, number, other };
 
+// A value at the top level of a row, its name within the row's text.
+struct Field {
+  std::string_view name;
+  Kind kind = Kind::other;
+};
+
 // What a row turned out to be. An error has the byte (from 0) at which the text stops being JSON.
 struct Scan {
   bool is_json = true, is_object = true;
@@ -22,7 +28,8 @@ struct Scan {
 
 class ColumnCensus {
  public:
-  Scan scan(std::string_view row);  // a row as text: is it JSON, and its columns if so
+  // A row as text: is it JSON, and its columns if so. After an error the census is of no more use.
+  Scan scan(std::string_view row);
   void add(const Record& row);
 
   bool last_has(const std::string& column) const;  // the row before
@@ -30,7 +37,7 @@ class ColumnCensus {
   std::vector<Column> columns() const;
 
   void begin_row() { ++rows_; }
-  std::size_t index_of(const std::string& name);
+  std::size_t index_of(std::string_view name);
   void count(std::size_t column, Kind kind, bool exact_in_double);
 
  private:
@@ -39,7 +46,10 @@ class ColumnCensus {
     std::int64_t of[5] = {}, last_row = 0;
     bool exact_in_double = true;  // every integer is
   };
+  Scan parse(std::string_view row);
+
   std::vector<Counts> counts_;
+  std::vector<Field> fields_;  // of the row at hand
   std::unordered_map<std::string, std::size_t> index_;
   std::int64_t rows_ = 0;
 };

@@ -1,104 +1,175 @@
-#include <grpo/sdk/config/nearest.hpp>
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <exception>
 #include <grpo/sdk/data/dataset.hpp>
 #include <grpo/sdk/error.hpp>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <thread>
 
-#include "columns.hpp"
+#include "checker.hpp"
+#include "row_index.hpp"
 #include "rows.hpp"
 
 namespace grpo::data {
 namespace {
 
-constexpr std::size_t rows_between_lines = 64;
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string out;
-  for (const auto& word : words) out.append(out.empty() ? "" : ", ").append(word);
-  return out;
-}
-
-void require_columns(const OpenOptions& options, const ColumnCensus& census, const std::string& where) {
-  for (std::size_t i = 0; i < options.required.size(); ++i) {
-    const std::string& name = options.required[i];
-    if (census.last_has(name)) continue;
-    const auto columns = census.last_columns();
-    std::string text = where + ": has no column `" + name + "`";
-    if (i < options.required_by.size() && !options.required_by[i].empty())
-      text.append(", which is asked for by ").append(options.required_by[i]);
-    throw Error(text + ". There are: " + joined(columns) + "." + config::did_you_mean(name, columns));
-  }
-}
+// What opening itself checks: every row of a file of usual size, in about the time of a breath.
+constexpr std::uint64_t checked_at_open = std::uint64_t{4} << 20;
+constexpr std::uint64_t piece = std::uint64_t{1} << 18;  // of the file, read at once by the pass over the rest
 
 }  // namespace
 
 struct Dataset::State {
-  explicit State(const std::filesystem::path& p) : path(p), file(p), framing(framing_of(file)) {}
+  State(const std::filesystem::path& p, const OpenOptions& o)
+      : path(p), options(o), file(p), framing(framing_of(file)), checker(file.name(), o) {}
+  ~State() { stop.store(true); }  // and then `pass` is joined
+
+  void build_index();
+  void start_pass();
+  void check_rest();
+  void finish(std::exception_ptr error);
+  void wait() const;
+
+  std::string_view trimmed(std::string_view text, std::size_t row) const {
+    return trim_row(text, row + 1 < index.size() ? framing : Framing::lines);
+  }
+  Place place(std::size_t row) const;
 
   std::filesystem::path path;
+  OpenOptions options;
   File file;
   Framing framing;
-  std::vector<std::uint64_t> starts;  // [rows + 1], the last one the end of the last row
-  std::vector<std::int64_t> lines;    // of every 64th row: the others are counted from there
+  RowIndex index;
+
+  // The pass writes these until it is done.
+  RowChecker checker;
   std::vector<Column> columns;
+  std::exception_ptr failure;
+
+  std::atomic<std::size_t> good{0};  // that many rows are known to be good
+  std::atomic<bool> done{false}, stop{false};
+  mutable std::mutex mutex;
+  mutable std::condition_variable changed;
+  std::jthread pass;  // last: it uses all of the above
 };
 
 Dataset Dataset::open(const std::filesystem::path& path, const OpenOptions& options) {
-  auto state = std::make_shared<State>(path);
-  const std::string& name = state->file.name();
-  ColumnCensus census;
+  auto state = std::make_shared<State>(path, options);
+  state->build_index();
+  state->start_pass();
+  return Dataset(std::move(state));
+}
+
+void Dataset::State::build_index() {
   std::uint64_t end = 0;
-  for_each_row(state->file, state->framing, [&](std::string_view text, const Place& place) {
-    const auto rows = state->starts.size();
+  std::size_t checked = 0;
+  for_each_row(file, framing, [&](std::string_view text, const Place& at) {
+    const auto rows = index.size();
     if (options.max_rows >= 0 && rows >= static_cast<std::uint64_t>(options.max_rows)) return false;
-    const Scan scan = census.scan(text);
-    if (!scan.is_json) {
-      Place at = place;
-      at.advance(text.substr(0, std::min(scan.error_at, text.size())));
-      throw Error(at.text(name) + ": not JSON: " + scan.error);
+    if (at.offset < checked_at_open) {
+      checker.check(text, [&] { return at; });
+      ++checked;
     }
-    const std::string where = name + ":" + std::to_string(place.line);
-    if (!scan.is_object) throw Error(where + ": a row must be an object, {\"column\": value, ...}");
-    require_columns(options, census, where);
-    if (rows % rows_between_lines == 0) state->lines.push_back(place.line);
-    state->starts.push_back(place.offset);
-    end = place.offset + text.size();
+    if (!index.add(at))
+      throw Error(file.name() + ":" + std::to_string(at.line) + ": up to here, " + std::to_string(RowIndex::block) +
+                  " rows take more than 4 GiB; keep what is that large in files of its own and name them in the rows");
+    end = at.offset + text.size();
     return true;
   });
-  if (state->starts.empty()) throw Error(name + ": has no rows");
-  state->starts.push_back(end);
-  state->starts.shrink_to_fit();
-  state->columns = census.columns();
-  return Dataset(std::move(state));
+  if (index.size() == 0) throw Error(file.name() + ": has no rows");
+  index.finish(end);
+  good = checked;
+}
+
+void Dataset::State::start_pass() {
+  if (good == index.size()) return finish(nullptr);
+  pass = std::jthread([this] {
+    try {
+      check_rest();
+      finish(nullptr);
+    } catch (...) {
+      finish(std::current_exception());
+    }
+  });
+}
+
+void Dataset::State::check_rest() {
+  std::size_t row = good;
+  std::string text;
+  while (row < index.size() && !stop) {
+    const std::uint64_t begin = index.start(row);
+    std::size_t last = row + 1;
+    while (last < index.size() && index.end(last) - begin <= piece) ++last;
+    file.read(begin, index.end(last - 1), text);
+    for (; row < last; ++row) {
+      const std::string_view own(text.data() + (index.start(row) - begin), index.end(row) - index.start(row));
+      checker.check(trimmed(own, row), [&] { return place(row); });
+    }
+    good = row;
+  }
+}
+
+void Dataset::State::finish(std::exception_ptr error) {
+  {
+    const std::lock_guard lock(mutex);
+    failure = std::move(error);
+    if (!failure) columns = checker.columns();
+    done = true;
+  }
+  changed.notify_all();
+}
+
+void Dataset::State::wait() const {
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [this] { return done.load(); });
+  if (failure) std::rethrow_exception(failure);
+}
+
+Place Dataset::State::place(std::size_t row) const {
+  Place at = index.block_of(row);
+  at.advance(file.read(at.offset, index.start(row)));
+  return at;
 }
 
 Dataset::Dataset(std::shared_ptr<const State> state) : state_(std::move(state)) {}
 
-std::int64_t Dataset::size() const { return static_cast<std::int64_t>(state_->starts.size()) - 1; }
-const std::vector<Column>& Dataset::columns() const { return state_->columns; }
+std::int64_t Dataset::size() const { return static_cast<std::int64_t>(state_->index.size()); }
 const std::filesystem::path& Dataset::path() const { return state_->path; }
+void Dataset::wait_checked() const { state_->wait(); }
+
+const std::vector<Column>& Dataset::columns() const {
+  state_->wait();
+  return state_->columns;
+}
+
+void Dataset::check() const {
+  if (state_->done) state_->wait();
+}
 
 std::string Dataset::text(std::int64_t row) const {
   if (row < 0 || row >= size())
     throw Error(state_->file.name() + ": row " + std::to_string(row) + " of " + std::to_string(size()) +
                 " does not exist");
   const auto i = static_cast<std::size_t>(row);
-  std::string text = state_->file.read(state_->starts[i], state_->starts[i + 1]);
-  text.resize(trim_row(text, row + 1 < size() ? state_->framing : Framing::lines).size());
+  std::string text = state_->file.read(state_->index.start(i), state_->index.end(i));
+  text.resize(state_->trimmed(text, i).size());
   return text;
 }
 
 Record Dataset::row(std::int64_t row) const {
-  Record record = Record::parse(text(row), nullptr, false);
+  const std::string own = text(row);
+  const auto i = static_cast<std::size_t>(row);
+  if (i >= state_->good) RowChecker(state_->file.name(), state_->options).check(own, [&] { return state_->place(i); });
+  Record record = Record::parse(own, nullptr, false);
   if (!record.is_object())
     throw Error(where(row) + ": has changed since it was opened; a dataset must not change in a run");
   return record;
 }
 
 std::string Dataset::where(std::int64_t row) const {
-  const auto i = static_cast<std::size_t>(row), near = i / rows_between_lines * rows_between_lines;
-  Place place{.offset = 0, .line = state_->lines.at(i / rows_between_lines)};
-  place.advance(state_->file.read(state_->starts[near], state_->starts[i]));
-  return state_->file.name() + ":" + std::to_string(place.line);
+  return state_->file.name() + ":" + std::to_string(state_->place(static_cast<std::size_t>(row)).line);
 }
 
 }  // namespace grpo::data

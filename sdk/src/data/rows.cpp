@@ -12,7 +12,7 @@
 namespace grpo::data {
 namespace {
 
-constexpr std::uint64_t chunk_size = std::uint64_t{1} << 20;
+constexpr std::uint64_t chunk_size = std::uint64_t{1} << 18;  // fits into a core's cache
 constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
@@ -136,8 +136,11 @@ std::uint64_t text_start(const File& file) {
 
 template <class Cutter>
 void cut(const File& file, Cutter&& cutter) {
-  for (std::uint64_t at = text_start(file); at < file.size(); at += chunk_size)
-    if (!cutter.take(file.read(at, std::min(at + chunk_size, file.size())))) return;
+  std::string chunk;  // its memory serves the whole file
+  for (std::uint64_t at = text_start(file); at < file.size(); at += chunk_size) {
+    file.read(at, std::min(at + chunk_size, file.size()), chunk);
+    if (!cutter.take(chunk)) return;
+  }
   cutter.finish();
 }
 
@@ -157,7 +160,13 @@ File::File(const std::filesystem::path& path) : name_(path.string()) {
 File::~File() { ::close(descriptor_); }
 
 std::string File::read(std::uint64_t begin, std::uint64_t end) const {
-  std::string out(end - begin, '\0');
+  std::string out;
+  read(begin, end, out);
+  return out;
+}
+
+void File::read(std::uint64_t begin, std::uint64_t end, std::string& out) const {
+  out.resize(end - begin);
   std::size_t done = 0;
   while (done < out.size()) {
     const auto got = ::pread(descriptor_, out.data() + done, out.size() - done, static_cast<off_t>(begin + done));
@@ -166,7 +175,6 @@ std::string File::read(std::uint64_t begin, std::uint64_t end) const {
     if (got == 0) throw Error(name_ + ": has become shorter since it was opened; a dataset must not change in a run");
     done += static_cast<std::size_t>(got);
   }
-  return out;
 }
 
 void Place::advance(std::string_view over) {

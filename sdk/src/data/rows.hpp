@@ -21,6 +21,7 @@ class File {
   std::uint64_t size() const { return size_; }
   // Throws grpo::Error when the file has become shorter.
   std::string read(std::uint64_t begin, std::uint64_t end) const;
+  void read(std::uint64_t begin, std::uint64_t end, std::string& out) const;
   const std::string& name() const { return name_; }
 
  private:

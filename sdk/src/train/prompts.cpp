@@ -1,6 +1,7 @@
 #include "grpo/sdk/train/prompts.hpp"
 
 #include <sched.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <mutex>
@@ -74,6 +75,8 @@ PromptSet::PromptSet(std::shared_ptr<const ModelText> text, const std::filesyste
   find_usable_rows();
 }
 
+PromptSet::~PromptSet() { stop_ = true; }  // and then rest_ is joined
+
 std::int64_t PromptSet::size() const {
   return dropped_ == 0 ? dataset_.size() : static_cast<std::int64_t>(rows_.size());
 }
@@ -81,6 +84,11 @@ std::int64_t PromptSet::size() const {
 std::int64_t PromptSet::dropped() const { return dropped_; }
 
 Prompt PromptSet::prompt(std::int64_t i) const {
+  dataset_.check();
+  if (failed_) {
+    const std::lock_guard lock(mutex_);
+    std::rethrow_exception(failure_);
+  }
   const std::int64_t row = dropped_ == 0 ? i : rows_.at(static_cast<std::size_t>(i));
   auto prompt = build(row);
   if (!prompt) throw Error(dataset_.where(row) + ": this row is no longer usable; has the file changed?");
@@ -136,21 +144,44 @@ bool PromptSet::surely_fits(std::int64_t row) const {
   return static_cast<std::int64_t>(bytes) <= limit_;
 }
 
+// Rows that are looked at before the first step whatever happens to long ones: all of a data set of usual size.
+constexpr std::int64_t rows_at_start = 1 << 14;
+
 void PromptSet::find_usable_rows() {
   const std::int64_t n = dataset_.size();
   build(0);  // tells at once whether template and columns fit
+  if (overlong_ != data::Overlong::drop && n > rows_at_start) {
+    look_at(0, rows_at_start, nullptr);
+    return look_at_rest(rows_at_start);
+  }
+  // Which rows there are decides their order, so all of them are looked at.
   std::vector<std::uint8_t> usable(static_cast<std::size_t>(n));
-  // A million long rows take minutes of one core, so all of them look. The lowest row that fails is the one told.
+  look_at(0, n, &usable);
+  dropped_ = std::count(usable.begin(), usable.end(), 0);
+  if (dropped_ == n)
+    throw Error(dataset_.path().string() + ": every prompt is longer than " + std::to_string(limit_) +
+                " tokens; raise data.max_prompt_length, or set data.overlong_prompts: truncate_left");
+  if (dropped_ == 0) return;
+  for (std::int64_t row = 0; row < n; ++row)
+    if (usable[static_cast<std::size_t>(row)]) rows_.push_back(row);
+  report::log(report::Level::warning, dataset_.path().string() + ": " + std::to_string(dropped_) + " of " +
+                                          std::to_string(n) + " rows are left out: their prompts are longer than " +
+                                          std::to_string(limit_) + " tokens (data.overlong_prompts: drop)");
+}
+
+// On all cores. The lowest row that fails is the one told.
+void PromptSet::look_at(std::int64_t first, std::int64_t last, std::vector<std::uint8_t>* usable) const {
   std::mutex mutex;
   std::exception_ptr failure;
-  std::int64_t failed_row = n;
+  std::int64_t failed_row = last;
   plugins::TaskPool pool(threads_);
   pool.parallel_for(
-      n, 256,
+      last - first, 256,
       [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t row = begin; row < end; ++row) {
+        for (std::int64_t row = first + begin; row < first + end; ++row) {
           try {
-            usable[static_cast<std::size_t>(row)] = surely_fits(row) || build(row);
+            const bool fits = surely_fits(row) || build(row);
+            if (usable) (*usable)[static_cast<std::size_t>(row)] = fits;
           } catch (...) {
             const std::lock_guard lock(mutex);
             if (row < failed_row) failed_row = row, failure = std::current_exception();
@@ -163,17 +194,22 @@ void PromptSet::find_usable_rows() {
         return failure != nullptr;
       });
   if (failure) std::rethrow_exception(failure);
+}
 
-  dropped_ = std::count(usable.begin(), usable.end(), 0);
-  if (dropped_ == n)
-    throw Error(dataset_.path().string() + ": every prompt is longer than " + std::to_string(limit_) +
-                " tokens; raise data.max_prompt_length, or set data.overlong_prompts: truncate_left");
-  if (dropped_ == 0) return;
-  for (std::int64_t row = 0; row < n; ++row)
-    if (usable[static_cast<std::size_t>(row)]) rows_.push_back(row);
-  report::log(report::Level::warning, dataset_.path().string() + ": " + std::to_string(dropped_) + " of " +
-                                          std::to_string(n) + " rows are left out: their prompts are longer than " +
-                                          std::to_string(limit_) + " tokens (data.overlong_prompts: drop)");
+void PromptSet::look_at_rest(std::int64_t begin) {
+  rest_ = std::jthread([this, begin] {
+    // The model computes on every core meanwhile: this thread takes what is left of them.
+    ::setpriority(PRIO_PROCESS, 0, 19);  // on Linux: of the thread
+    try {
+      const std::int64_t n = dataset_.size();
+      for (std::int64_t row = begin; row < n && !stop_; ++row)
+        if (!surely_fits(row)) build(row);
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      failure_ = std::current_exception();
+      failed_ = true;
+    }
+  });
 }
 
 plugins::ColumnTypes PromptSet::column_types() const {

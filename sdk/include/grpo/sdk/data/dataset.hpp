@@ -1,8 +1,11 @@
 // dataset.hpp: rows of a JSON Lines file or of one JSON array of objects, parsed when asked for.
 //
-// Main idea. Opening reads the file once: every row is checked (it is JSON, it is an object, it has the columns that
-// the run needs) and its place is kept, eight bytes a row. Rows are read from the file again when asked for, so memory
-// does not grow with the file, and a bad line 900,000 stops the run before it starts.
+// Main idea. Opening looks for the ends of the rows (four bytes a row are kept) and checks the first few megabytes: a
+// row is JSON, it is an object, it has the columns that the run needs. A thread checks the rest meanwhile. Whoever
+// needs to know about the whole file (columns, wait_checked) waits for it; whoever reads a row that it has not reached
+// yet gets the row checked there. So a million rows open at once, no bad row is ever used, and the message is the same
+// whoever finds it. Rows are read from the file when asked for: memory does not grow with it. Why so:
+// docs/decisions/datasets.md.
 //
 //   const auto train = data::Dataset::open("train.jsonl", {.required = {"question", "answer"}});
 //   train.size();  train.row(7)["question"];  train.where(7);   // "train.jsonl:8"
@@ -47,17 +50,22 @@ struct OpenOptions {
 // [any thread] for all const functions.
 class Dataset {
  public:
-  // Throws grpo::Error: no such file, empty, not JSON (file:line:column), not an object, a column missing (which line,
-  // which columns there are).
+  // Throws grpo::Error: no such file, empty, an array that does not end; and of the rows in the first megabytes: not
+  // JSON (file:line:column), not an object, a column missing (which line, which columns there are).
   static Dataset open(const std::filesystem::path& path, const OpenOptions& options = {});
 
   std::int64_t size() const;
+
+  // These wait until every row has been checked, and throw what is wrong with the first bad one.
+  void wait_checked() const;
   const std::vector<Column>& columns() const;                // in the order they first appear
   std::map<std::string, std::int32_t> column_types() const;  // the same as GRPO_COLUMN_* (reward.h), for RewardBatch
-  const std::filesystem::path& path() const;
 
-  std::string text(std::int64_t row) const;  // the row's JSON as it stands in the file
-  Record row(std::int64_t row) const;
+  void check() const;  // throws what has been found until now; does not wait
+
+  const std::filesystem::path& path() const;
+  std::string text(std::int64_t row) const;   // the row's JSON as it stands in the file
+  Record row(std::int64_t row) const;         // throws what is wrong with it
   std::string where(std::int64_t row) const;  // "train.jsonl:8", the line it starts on
 
  private:
