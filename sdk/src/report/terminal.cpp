@@ -24,7 +24,7 @@ State& state() {
 }
 
 void put(std::FILE* stream, std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stream);
+  if (!text.empty()) std::fwrite(text.data(), 1, text.size(), stream);  // an empty view may point nowhere
   std::fflush(stream);
 }
 

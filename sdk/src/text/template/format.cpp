@@ -42,6 +42,9 @@ std::string pad(const std::string& text, const Layout& layout, char align, std::
 }
 
 std::string in_base(std::uint64_t value, unsigned base, bool upper) {
+  // A pointer first: GCC 12 puts the index of (upper ? "..." : "...")[index] into both branches, and what its check for
+  // a division by zero (-fsanitize=integer-divide-by-zero, nothing else is needed) saves of it is set in the first
+  // alone.
   const char* const symbols = upper ? "0123456789ABCDEF" : "0123456789abcdef";
   std::string digits;
   do {
