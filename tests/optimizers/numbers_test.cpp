@@ -1,6 +1,6 @@
 // Sixteen-bit numbers: every one of them, and the roundings between.
-#include <grpo/numbers.hpp>
 #include <gtest/gtest.h>
+#include <grpo/numbers.hpp>
 
 #include <bit>
 #include <cmath>

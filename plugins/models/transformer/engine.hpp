@@ -75,7 +75,7 @@ struct EngineModel {
   Weights& weights;
   const std::uint64_t& version;           // changes when the weights do
   std::shared_ptr<PackedWeights> packed;  // of the fast engine; made on first use
-  bool flash = false;  // attention by flash.hpp
+  bool flash = false;                     // attention by flash.hpp
   DecodeType decode_type = DecodeType::automatic;
   Record* record = nullptr;  // null: nothing is recorded; only the fast engine can
 };

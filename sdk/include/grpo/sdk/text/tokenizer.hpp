@@ -5,8 +5,8 @@
 // ends. All parts that BPE models in use need are here; a part that is not makes load() fail, naming the file, the
 // field and the type, because a tokenizer that is nearly right trains a model on the wrong numbers.
 // The fields "truncation" and "padding" are not followed (transformers does not either): lengths are the caller's
-// choice. Nor are add_bos_token and add_eos_token of tokenizer_config.json: beside a tokenizer.json, transformers 5 drops
-// them, and the post-processor alone says what is put around a text.
+// choice. Nor are add_bos_token and add_eos_token of tokenizer_config.json: beside a tokenizer.json, transformers 5
+// drops them, and the post-processor alone says what is put around a text.
 //
 //   auto tokenizer = grpo::text::Tokenizer::load("models/SmolLM2-135M-Instruct");
 //   std::vector<int32_t> ids = tokenizer.encode("Hello <|im_end|>", /*add_special_tokens=*/false);
