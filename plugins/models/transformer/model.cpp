@@ -2,7 +2,6 @@
 
 #include <c10/core/CachingDeviceAllocator.h>
 #include <grpo/host.h>
-#include <time.h>
 
 #include "errors.hpp"
 #include "flash.hpp"
@@ -164,7 +163,7 @@ std::unique_ptr<Activations> Model::take_activations() {
   return activations;
 }
 
-void Model::forward(const grpo_call* call, const grpo_forward& a) {
+void Model::forward(const grpo::call& call, const grpo_forward& a) {
   const bool train = a.flags & GRPO_FORWARD_TRAIN;
   if (a.flags & ~static_cast<std::uint32_t>(GRPO_FORWARD_TRAIN))
     throw Refusal(GRPO_STATUS_UNSUPPORTED, "forward has unknown flags");
@@ -181,7 +180,7 @@ void Model::forward(const grpo_call* call, const grpo_forward& a) {
   activations->record = activations->places.empty() ? nullptr : record_.get();
   try {
     network_.forward(
-        *activations, train, [call] { stop_if_asked(call); }, a.logprob, a.entropy);
+        *activations, train, [&call] { call.stop_if_asked(); }, a.logprob, a.entropy);
   } catch (...) {
     spare_.push_back(std::move(activations));
     throw;
@@ -288,14 +287,6 @@ std::unique_ptr<Session> Model::open_session(const grpo_decode_session& wanted) 
       config_, wanted,
       fast_ ? make_cpu_engine(engine_model_, blocks, longest) : make_portable_engine(engine_model_, blocks),
       record_.get());
-}
-
-void stop_if_asked(const grpo_call* call) {
-  if (!call->cancelled || !call->cancelled(call)) return;
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  const bool late = call->deadline_ns != 0 && now.tv_sec * std::int64_t{1000000000} + now.tv_nsec >= call->deadline_ns;
-  throw Refusal(late ? GRPO_STATUS_DEADLINE : GRPO_STATUS_CANCELLED, late ? "the deadline has passed" : "cancelled");
 }
 
 }  // namespace grpo::transformer

@@ -33,7 +33,7 @@ class Model {
   const grpo_model_info* info() const { return &info_; }
   const grpo_parameter* const* parameters(std::int64_t* n) const;
 
-  void forward(const grpo_call* call, const grpo_forward& a);
+  void forward(const grpo::call& call, const grpo_forward& a);
   void backward(const grpo_backward& a);
   void drop(std::uint64_t ticket);
   void zero_grad();
@@ -75,9 +75,6 @@ class Model {
   std::vector<std::unique_ptr<Described>> described_;
   std::vector<const grpo_parameter*> parameters_;
 };
-
-// Throws Refusal if the call was cancelled or is past its deadline.
-void stop_if_asked(const grpo_call* call);
 
 }  // namespace grpo::transformer
 

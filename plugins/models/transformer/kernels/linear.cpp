@@ -2,9 +2,8 @@
 //
 // Main idea. A group of outputs is streamed from memory once, however many rows there are: it is taken in blocks of
 // inputs that fit the first-level cache, and all rows pass over a block, in tiles whose sums stay in registers, before
-// the next one. While rows compute, the next block is fetched: without that, 32 rows take 1.6 times as long. A row's
-// sum runs over the inputs in order, whatever the tile, so it depends neither on the number of rows nor on that of
-// threads.
+// the next one. While rows compute, the next block is fetched, so that neither waits for the other. A row's sum runs
+// over the inputs in order, whatever the tile, so it depends neither on the number of rows nor on that of threads.
 #include <omp.h>
 
 #include <algorithm>

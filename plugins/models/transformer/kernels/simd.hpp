@@ -49,7 +49,7 @@ float maximum(const float* z, std::int64_t size);
 void gather(const float* from, std::int64_t size, const std::int64_t* places, std::int64_t n, float* out);
 
 // A weight [outputs, inputs] in groups of linear_width outputs: [groups][inputs][linear_width], the last group filled
-// with zeros. Stored in bfloat16 it takes half the memory and, with few rows, half the time to read; arithmetic is fp32
+// with zeros. Stored in bfloat16 it is half as many bytes to read; arithmetic is fp32
 // all the same, so a weight whose values bfloat16 holds exactly gives the same bits either way.
 constexpr std::int64_t linear_width = 48;
 enum class PackedType { float32, bfloat16 };
