@@ -46,16 +46,11 @@ Opened::~Opened() { magic_ = 0; }
 Opened* Opened::find(void* handle, Kind kind, const char* function) {
   auto* opened = static_cast<Opened*>(handle);
   if (opened && opened->magic_ == magic && opened->kind_ == kind) return opened;
-  const Run* run = Run::innermost();
-  Violation v{
-      &rule::handle_unknown, "?", "?", function, handle ? "not a handle of this kind" : "the handle is NULL", true, ""};
-  if (run) {
-    v.caller = v.component = run->opened().reporter.component->manifest.name;
-    v.path = run->opened().reporter.component->path;
-    run->opened().reporter.tell(v);
-    run->opened().broken(rule::handle_unknown, run->function(), std::string(function) + " was called with " + v.detail);
+  const std::string what = handle ? "a handle that is none of this kind" : "the handle NULL";
+  if (const Run* run = Run::innermost()) {
+    run->opened().broken(rule::handle_unknown, run->function(), "it called " + std::string(function) + " with " + what);
   } else {
-    tell_standard_error(v);
+    tell_standard_error({&rule::handle_unknown, "?", "?", function, "called with " + what, true, ""});
   }
   return nullptr;
 }
@@ -224,14 +219,21 @@ void Opened::left_behind() {
 // ---- the run
 
 Run::Run(Opened& opened, const char* function, Threads threads, const grpo_call* call, bool has_call)
-    : opened_(opened), function_(function), threads_(threads), outer_(call), above_(innermost_run) {
+    : opened_(opened),
+      function_(function),
+      threads_(threads != Threads::as_declared ? threads
+               : opened.concurrent             ? Threads::any
+                                               : Threads::one_at_a_time),
+      outer_(call),
+      has_call_(has_call),
+      above_(innermost_run) {
   innermost_run = this;
   opened_.running.fetch_add(1);
   if (opened_.closed.load()) wrong(rule::handle_closed, "the handle was closed before");
   if (has_call && !call) wrong(rule::call_null, "the call is NULL");
-  if (threads == Threads::same && std::this_thread::get_id() != opened_.thread)
+  if (threads_ == Threads::same && std::this_thread::get_id() != opened_.thread)
     wrong(rule::thread_same, "called on another thread than open");
-  if (threads == Threads::one_at_a_time && opened_.alone.fetch_add(1) > 0)
+  if (threads_ == Threads::one_at_a_time && opened_.alone.fetch_add(1) > 0)
     wrong(rule::thread_one_at_a_time, "another call on this handle runs");
   if (refused_) return;
   opened_.look_at_rest(function);
@@ -308,9 +310,9 @@ bool Run::check_text(const grpo_str& text, const std::string& what) {
     broken(rule::text_null, what + (text.data ? " has " + std::to_string(text.size) + " bytes" : " is NULL"));
     return false;
   }
-  char here;
-  const auto at = reinterpret_cast<std::uintptr_t>(text.data), top = reinterpret_cast<std::uintptr_t>(&here);
-  constexpr std::uintptr_t reach = 256 * 1024;  // below what runs now: frames that have returned
+  // This object lies in the frame that called the plugin: what is below belonged to frames that have returned.
+  const auto at = reinterpret_cast<std::uintptr_t>(text.data), top = reinterpret_cast<std::uintptr_t>(this);
+  constexpr std::uintptr_t reach = 1024 * 1024;
   if (at < top && top - at < reach) {
     broken(rule::text_stack, what + " lies on the stack");
     return false;

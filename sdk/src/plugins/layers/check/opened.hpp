@@ -37,7 +37,7 @@ struct Reporter {
   void tell(const Violation& violation) const;
 };
 
-enum class Threads { any, one_at_a_time, same };
+enum class Threads { any, one_at_a_time, same, as_declared };  // as_declared: one at a time, unless concurrent
 enum class Kind : std::uint32_t { reward, model, session, sampler, optimizer };
 
 class Run;
@@ -91,6 +91,7 @@ class Opened {
 
   void* inner = nullptr;  // the plugin's handle
   bool is_open = false;   // the plugin's open went well
+  bool concurrent = false;
   CheckedOptions options;
   const Reporter reporter;
   const std::thread::id thread = std::this_thread::get_id();  // of open
@@ -133,10 +134,10 @@ class Run {
   const grpo_call* outer() const { return outer_; }
   Scratch& memory() { return state_->scratch; }
 
-  void broken(const Rule& rule, const std::string& detail) { add(opened_.tell(rule, function_, detail, false)); }
+  void broken(const Rule& rule, const std::string& detail) { tell(rule, detail, false); }
   // The caller's fault: the plugin is not to be called.
   void wrong(const Rule& rule, const std::string& detail) {
-    add(opened_.tell(rule, function_, detail, true));
+    tell(rule, detail, true);
     refused_ = true;
   }
   bool failing() const { return !text_.empty(); }
@@ -162,6 +163,12 @@ class Run {
   }
 
  private:
+  void tell(const Rule& rule, const std::string& detail, bool by_caller) {
+    if (has_call_)
+      add(opened_.tell(rule, function_, detail, by_caller));
+    else  // it has no status of its own
+      opened_.broken(rule, function_, detail, by_caller);
+  }
   void add(const std::string& text) {
     if (text_.empty()) text_ = text;
   }
@@ -169,6 +176,7 @@ class Run {
   const char* function_;
   Threads threads_;
   const grpo_call* outer_;
+  const bool has_call_;
   std::unique_ptr<CallState> state_;
   const Run* above_;  // the run on this thread that this one is inside of
   bool refused_ = false, watching_ = false, looked_ = false;
@@ -261,9 +269,11 @@ void close(void* handle, const char* function, Threads threads, F&& f) noexcept 
     {
       Run run(*found, function, threads, nullptr, false);
       if (found->closed.exchange(true)) return;
-      if (found->running.load() > 1) run.wrong(rule::handle_busy, "closed while a call on it runs");
       try {
-        f(static_cast<Handle&>(*found), run);
+        if (found->running.load() > 1)
+          run.wrong(rule::handle_busy, "closed while a call on it runs; it stays open");
+        else
+          f(static_cast<Handle&>(*found), run);
       } catch (...) {
         run.broken(rule::status_exception, "an exception left the function");
       }

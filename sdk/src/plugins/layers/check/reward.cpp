@@ -14,9 +14,9 @@ namespace {
 
 struct RewardHandle final : Opened {
   static constexpr Kind kind = Kind::reward;
-  RewardHandle(const Reporter& r, const grpo_reward* t) : Opened(r, kind), table(t) { watched = 4; }
-  Threads score_threads() const {
-    return table->flags & GRPO_REWARD_CONCURRENT ? Threads::any : Threads::one_at_a_time;
+  RewardHandle(const Reporter& r, const grpo_reward* t) : Opened(r, kind), table(t) {
+    watched = 4;
+    concurrent = (t->flags & GRPO_REWARD_CONCURRENT) != 0;
   }
   const grpo_reward* table;
 };
@@ -181,36 +181,35 @@ void look_at(Run& run, const grpo_reward_result& r, std::int64_t n, bool complet
 
 grpo_status score(void* handle, const grpo_call* call, const grpo_reward_batch* batch,
                   const grpo_reward_result* result) noexcept {
-  const Opened* known = Opened::find(handle, Kind::reward, "score");
-  const Threads threads = known ? static_cast<const RewardHandle*>(known)->score_threads() : Threads::any;
-  return perform<RewardHandle>(handle, "score", threads, call, [&](RewardHandle& h, Run& run) -> grpo_status {
-    if (const std::string problem = batch_problem(batch, result); !problem.empty()) {
-      run.wrong(rule::reward_arguments, problem);
-      return GRPO_STATUS_INVALID;
-    }
-    Scratch& m = run.memory();
-    const std::int64_t n = batch->n_samples;
-    Result state{run, result, n, {}, {}};
-    grpo_reward_result* r = m.structure(*result);
-    r->host = &state;
-    r->score = m.result(result->score, n, "score");
-    r->status = m.result(result->status, n, "status");
-    r->message = m.result(result->message, n, "message");
-    r->component = [](const grpo_reward_result* table, const char* name) noexcept -> double* {
-      return static_cast<Result*>(table->host)->component(name);
-    };
-    m.lock(r, "the result");
-    const grpo_status status = h.table->score(h.inner, run.call(), copy(m, batch), r);
-    m.copy_out();
-    for (const Result::Column& c : state.columns)
-      for (std::int64_t i = 0; i < n; ++i)
-        if (std::isinf(c.mine[i]))
-          run.broken(rule::reward_component_infinite,
-                     "'" + c.name + "' of sample " + std::to_string(i) + " is infinite");
-    const bool ended_early = status == GRPO_STATUS_CANCELLED || status == GRPO_STATUS_DEADLINE;
-    if (status == GRPO_STATUS_OK || ended_early) look_at(run, *result, n, !ended_early);
-    return status;
-  });
+  return perform<RewardHandle>(
+      handle, "score", Threads::as_declared, call, [&](RewardHandle& h, Run& run) -> grpo_status {
+        if (const std::string problem = batch_problem(batch, result); !problem.empty()) {
+          run.wrong(rule::reward_arguments, problem);
+          return GRPO_STATUS_INVALID;
+        }
+        Scratch& m = run.memory();
+        const std::int64_t n = batch->n_samples;
+        Result state{run, result, n, {}, {}};
+        grpo_reward_result* r = m.structure(*result);
+        r->host = &state;
+        r->score = m.result(result->score, n, "score");
+        r->status = m.result(result->status, n, "status");
+        r->message = m.result(result->message, n, "message");
+        r->component = [](const grpo_reward_result* table, const char* name) noexcept -> double* {
+          return static_cast<Result*>(table->host)->component(name);
+        };
+        m.lock(r, "the result");
+        const grpo_status status = h.table->score(h.inner, run.call(), copy(m, batch), r);
+        m.copy_out();
+        for (const Result::Column& c : state.columns)
+          for (std::int64_t i = 0; i < n; ++i)
+            if (std::isinf(c.mine[i]))
+              run.broken(rule::reward_component_infinite,
+                         "'" + c.name + "' of sample " + std::to_string(i) + " is infinite");
+        const bool ended_early = status == GRPO_STATUS_CANCELLED || status == GRPO_STATUS_DEADLINE;
+        if (status == GRPO_STATUS_OK || ended_early) look_at(run, *result, n, !ended_early);
+        return status;
+      });
 }
 
 const void* query(void* handle, const char* id) noexcept {
