@@ -154,10 +154,13 @@ bool CheckedFeed::is_sound(const grpo_completion& c, const Open& open) {
   return end_is_sound(c, open, which);
 }
 
-void CheckedFeed::retire(Open& open) {
-  if (!open.memory) return;
+// While the host's own request is still there.
+void CheckedFeed::compare(const Open& open) {
   if (const Damage damage = open.memory->damage(); damage.kind != Damage::Kind::none)
     broken(rule::inputs_written, "generate", "it wrote into a request: " + damage.what);
+}
+
+void CheckedFeed::retire(Open& open) {
   open.memory->end();
   resting_.push_back(std::move(open.memory));
 }
@@ -182,6 +185,7 @@ grpo_status CheckedFeed::deliver(const grpo_call* call, const grpo_completion* c
   if (last) {
     done = std::move(at->second);
     open_.erase(at);
+    compare(done);
   }
   lock.unlock();  // the host's callback may take long
   const grpo_status status = inner_->deliver(inner_, call, completion);
@@ -209,7 +213,11 @@ void CheckedFeed::look_at_end(Run& run, grpo_status status) {
 void CheckedFeed::end() {
   live_.store(false);
   std::lock_guard lock(mutex_);
-  for (auto& [id, open] : open_) retire(open);
+  for (auto& [id, open] : open_) {
+    if (!open.memory) continue;
+    compare(open);
+    retire(open);
+  }
   open_.clear();
 }
 

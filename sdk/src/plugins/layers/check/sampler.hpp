@@ -66,6 +66,7 @@ class CheckedFeed {
   }
   bool is_sound(const grpo_completion& c, const Open& open);
   bool end_is_sound(const grpo_completion& c, const Open& open, const std::string& which);
+  void compare(const Open& open);
   void retire(Open& open);
 
   SamplerHandle& owner_;
