@@ -133,7 +133,6 @@ std::vector<Case> decode_cases() {
     EXPECT_EQ(s.step(0), GRPO_STATUS_INVALID);
     s.release(0);
   }));
-  cases.push_back(by_caller("decode.slots.left", [](DrivenSession& s) { s.prefill(0); }));
   return cases;
 }
 

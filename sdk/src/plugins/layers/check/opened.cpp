@@ -279,6 +279,7 @@ grpo_status Run::finish(grpo_status status, bool exception) {
   if (state_) {
     state_->live.store(false);
     said = state_->said();
+    add(opened_.take_pending());
     if (exception) broken(rule::status_exception, "a C++ exception left the function");
     if (status < GRPO_STATUS_OK || status > GRPO_STATUS_NO_MEMORY) {
       if (status != allowed_)
@@ -289,7 +290,7 @@ grpo_status Run::finish(grpo_status status, bool exception) {
       broken(rule::status_unasked,
              std::string("it returned '") + status_name(status) + "', and nobody had asked for it");
     } else if ((status == GRPO_STATUS_FAILED || status == GRPO_STATUS_INVALID || status == GRPO_STATUS_UNSUPPORTED) &&
-               said.empty() && !exception && !refused_) {
+               said.empty() && text_.empty() && status != allowed_) {
       broken(rule::status_no_reason, "it failed without a text");
     }
     look_at_memory();

@@ -131,7 +131,7 @@ struct Result {
 // An error of this sample alone: told, and in its message.
 void spoil(Run& run, const grpo_reward_result& r, std::int64_t i, std::int64_t n, const Rule& rule,
            const std::string& what) {
-  const std::string detail = "sample " + std::to_string(i) + " of " + std::to_string(n) + " " + what;
+  const std::string detail = "sample " + std::to_string(i) + " of " + std::to_string(n) + ": " + what;
   const std::string text =
       run.opened().reporter.component->label() + ": " + run.opened().tell(rule, run.function(), detail, false);
   r.status[i] = GRPO_SAMPLE_ERROR;
@@ -162,9 +162,9 @@ void look_at(Run& run, const grpo_reward_result& r, std::int64_t n, bool complet
       case GRPO_SAMPLE_OK:
         if (std::isfinite(r.score[i])) break;
         if (std::isinf(r.score[i]))
-          spoil(run, r, i, n, rule::reward_infinite, "has an infinite score");
+          spoil(run, r, i, n, rule::reward_infinite, "gave an infinite score");
         else if (complete)
-          spoil(run, r, i, n, rule::reward_nan, "was left the sample without a score (NaN)");
+          spoil(run, r, i, n, rule::reward_nan, "left the sample without a score (NaN)");
         break;
       case GRPO_SAMPLE_ERROR:
         if (r.message[i].size == 0)
@@ -174,7 +174,7 @@ void look_at(Run& run, const grpo_reward_result& r, std::int64_t n, bool complet
       case GRPO_SAMPLE_TIMEOUT:
         break;
       default:
-        spoil(run, r, i, n, rule::reward_status, "has the unknown status " + std::to_string(r.status[i]));
+        spoil(run, r, i, n, rule::reward_status, "gave the sample the unknown status " + std::to_string(r.status[i]));
     }
   }
 }
