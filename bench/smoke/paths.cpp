@@ -111,7 +111,7 @@ Work linear(std::int64_t rows, int times) {
   constexpr std::int64_t inputs = 576, outputs = 1536;
   const auto weight = wave(inputs * outputs, 0.3);
   std::vector<float> packed(static_cast<std::size_t>(simd::packed_size(outputs, inputs)));
-  simd::pack(weight.data(), outputs, inputs, simd::PackedType::float32, packed.data());
+  simd::pack(weight.data(), outputs, inputs, {packed.data(), simd::PackedType::float32});
   return [=, x = wave(rows * inputs, 0.1), y = std::vector<float>(static_cast<std::size_t>(rows * outputs)),
           scratch = std::vector<float>(static_cast<std::size_t>(simd::linear_scratch(rows, inputs)))]() mutable {
     for (int i = 0; i < times; ++i)

@@ -35,9 +35,9 @@ class PackedWeights {
     each_matrix([this](const Range& r, std::int64_t at, bool gated) {
       const float* weight = weights_.value_data() + r.offset;
       if (gated)
-        simd::pack_gated(weight, r.rows / 2, r.columns, type_, address(at));
+        simd::pack_gated(weight, r.rows / 2, r.columns, {address(at), type_});
       else
-        simd::pack(weight, r.rows, r.columns, type_, address(at));
+        simd::pack(weight, r.rows, r.columns, {address(at), type_});
     });
     packed_ = true;
     version_ = version;

@@ -24,6 +24,7 @@ struct Pass {
   float* sums;            // [height, width]
   const char* ahead;      // [ahead_lines] cache lines that the next pass will want
   std::int64_t ahead_lines;
+  float* widened = nullptr;  // where the weights go as floats too, for the tiles to come; null: nowhere
 };
 
 // `Height` rows x `Wide` panels from the panel on. Height * Wide sums and what they are made of fill the registers.
@@ -40,13 +41,18 @@ INLINE void tile(const Pass<Weight>& p, std::int64_t panel) {
   }
   const Weight* weights = p.weights + panel * lanes;
   const std::int64_t steps = p.end - p.begin, lines_a_step = (p.ahead_lines + steps - 1) / steps;
-  const std::int64_t fetching =
-      lines_a_step == 0 ? 0 : p.ahead_lines / lines_a_step;  // the few left over are not worth a loop
+  const std::int64_t fetching = lines_a_step == 0 ? 0 : p.ahead_lines / lines_a_step;  // a few are left over
   const char* ahead = p.ahead;
+  float* widened = p.widened ? p.widened + panel * lanes : nullptr;
   const auto step = [&](std::int64_t k) {
     Floats weight[Wide];
     for (int w = 0; w < Wide; ++w) load(weights + w * lanes, weight[w]);
     weights += width;
+    if constexpr (!std::is_same_v<Weight, float>)
+      if (widened) {
+        for (int w = 0; w < Wide; ++w) store(weight[w], widened + w * lanes);
+        widened += width;
+      }
     for (int r = 0; r < Height; ++r) {
       const float value = p.x[k * Highest + r];
       for (int w = 0; w < Wide; ++w) sum[r][w] += weight[w] * value;
@@ -70,33 +76,22 @@ INLINE void all_panels(Pass<Weight>& p) {
   }
 }
 
-// All tiles pass over a block of inputs.
 template <int Highest, int Wide, typename Weight>
-INLINE void block_sums(const float* x, std::int64_t rows, std::int64_t inputs, Pass<Weight> p, float* sums) {
-  const std::int64_t tiles = tiles_of(rows, Highest), lines = p.ahead_lines;
-  const char* next = p.ahead;
-  for (std::int64_t t = 0; t < tiles; ++t) {
-    const std::int64_t r = tile_begin(rows, tiles, t), height = tile_begin(rows, tiles, t + 1) - r;
-    const std::int64_t from = lines * t / tiles;
-    p.x = x + t * inputs * Highest;
-    p.sums = sums + r * width;
-    p.ahead = next + from * line;
-    p.ahead_lines = lines * (t + 1) / tiles - from;
-    switch (height) {
+INLINE void tile_of_height(std::int64_t height, Pass<Weight>& p) {
+  switch (height) {
 #define HEIGHT(h)                                                \
   case h:                                                        \
     if constexpr (h <= Highest) all_panels<Highest, h, Wide>(p); \
     break
-      HEIGHT(1);
-      HEIGHT(2);
-      HEIGHT(3);
-      HEIGHT(4);
-      HEIGHT(5);
-      HEIGHT(6);
-      HEIGHT(7);
-      HEIGHT(8);
+    HEIGHT(1);
+    HEIGHT(2);
+    HEIGHT(3);
+    HEIGHT(4);
+    HEIGHT(5);
+    HEIGHT(6);
+    HEIGHT(7);
+    HEIGHT(8);
 #undef HEIGHT
-    }
   }
 }
 
@@ -105,27 +100,29 @@ template <int Highest, int Wide, typename Weight>
 INLINE void group_sums(const float* x, std::int64_t rows, const Weight* weights, std::int64_t inputs, bool last,
                        float* sums) {
   constexpr bool narrow = !std::is_same_v<Weight, float>;
-  const bool single = tiles_of(rows, Highest) == 1;
-  const std::int64_t block = single ? inputs : input_block;
+  alignas(64) float widened[narrow ? input_block * width : 1];
+  const std::int64_t tiles = tiles_of(rows, Highest), block = tiles == 1 ? inputs : input_block;
   for (std::int64_t begin = 0; begin < inputs; begin += block) {
     const std::int64_t end = std::min(inputs, begin + block);
-    const std::int64_t bytes = (end - begin) * width * std::int64_t{sizeof(Weight)};
-    const auto* here = weights + begin * width;
     const auto* next = reinterpret_cast<const char*>(weights + end * width);
+    const std::int64_t bytes = (end - begin) * width * std::int64_t{sizeof(Weight)};
     const std::int64_t lines = last && end == inputs ? 0 : bytes / line;
-    if constexpr (narrow) {
-      if (!single) {  // widened once for all tiles
-        alignas(64) float wide[input_block * width];
-        for (std::int64_t i = 0; i < (end - begin) * width; i += lanes) {
-          Floats v;
-          load(here + i, v);
-          store(v, wide + i);
-        }
-        block_sums<Highest, Wide, float>(x, rows, inputs, {nullptr, begin, end, wide, nullptr, next, lines}, sums);
-        continue;
+    for (std::int64_t t = 0; t < tiles; ++t) {
+      const std::int64_t r = tile_begin(rows, tiles, t), height = tile_begin(rows, tiles, t + 1) - r;
+      const std::int64_t from = lines * t / tiles, fetched = lines * (t + 1) / tiles - from;
+      const auto pass = [&](const auto* of) {
+        return Pass<std::remove_cvref_t<decltype(*of)>>{x + t * inputs * Highest, begin,  end, of, sums + r * width,
+                                                        next + from * line,       fetched};
+      };
+      if (narrow && t > 0) {  // the first tile has widened them
+        auto p = pass(widened);
+        tile_of_height<Highest, Wide>(height, p);
+      } else {
+        auto p = pass(weights + begin * width);
+        if (narrow && tiles > 1) p.widened = widened;
+        tile_of_height<Highest, Wide>(height, p);
       }
     }
-    block_sums<Highest, Wide, Weight>(x, rows, inputs, {nullptr, begin, end, here, nullptr, next, lines}, sums);
   }
 }
 
@@ -147,10 +144,12 @@ VERSION(group_sums_plain, , 2, 1)
 
 void GroupSums::operator()(const float* x, std::int64_t rows, const PackedMatrix& weight, std::int64_t offset,
                            std::int64_t inputs, bool last, float* sums) const {
-  if (weight.type == PackedType::float32)
-    wide_(x, rows, static_cast<const float*>(weight.data) + offset, inputs, last, sums);
-  else
-    narrow_(x, rows, static_cast<const std::uint16_t*>(weight.data) + offset, inputs, last, sums);
+  switch (weight.type) {
+    case PackedType::float32:
+      return of_float_(x, rows, static_cast<const float*>(weight.data) + offset, inputs, last, sums);
+    case PackedType::bfloat16:
+      return of_bfloat16_(x, rows, static_cast<const std::uint16_t*>(weight.data) + offset, inputs, last, sums);
+  }
 }
 
 const GroupSums& GroupSums::of_this_machine() {

@@ -29,11 +29,11 @@ class GroupSums {
   template <typename Weight>
   using Loop = void (*)(const float* x, std::int64_t rows, const Weight* weights, std::int64_t inputs, bool last,
                         float* sums);
-  GroupSums(Loop<float> wide, Loop<std::uint16_t> narrow, std::int64_t highest)
-      : wide_(wide), narrow_(narrow), highest_(highest) {}
+  GroupSums(Loop<float> of_float, Loop<std::uint16_t> of_bfloat16, std::int64_t highest)
+      : of_float_(of_float), of_bfloat16_(of_bfloat16), highest_(highest) {}
 
-  Loop<float> wide_;
-  Loop<std::uint16_t> narrow_;  // bfloat16
+  Loop<float> of_float_;
+  Loop<std::uint16_t> of_bfloat16_;
   std::int64_t highest_;
 };
 

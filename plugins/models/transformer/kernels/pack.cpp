@@ -1,4 +1,4 @@
-// Weights in the order in which linear.cpp reads them.
+// Weights in the order in which group_sums.cpp reads them.
 #include <algorithm>
 #include <cstring>
 
@@ -6,14 +6,10 @@
 
 namespace grpo::transformer::simd {
 namespace {
+
 constexpr std::int64_t width = linear_width;
-}
 
-std::int64_t packed_size(std::int64_t outputs, std::int64_t inputs) {
-  return (outputs + width - 1) / width * width * inputs;
-}
-
-namespace {
+std::int64_t groups_of(std::int64_t outputs) { return (outputs + width - 1) / width; }
 
 std::uint16_t nearest_bfloat16(float x) {
   std::uint32_t bits;
@@ -21,44 +17,47 @@ std::uint16_t nearest_bfloat16(float x) {
   return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-// Group g goes to place g * step.
+// One group, outputs [first, last) of the weight.
 template <typename Weight, typename Convert>
-void pack_as(const float* weight, std::int64_t outputs, std::int64_t inputs, std::int64_t step, const Convert& convert,
-             Weight* to) {
+void pack_group(const float* weight, std::int64_t first, std::int64_t last, std::int64_t inputs, const Convert& convert,
+                Weight* packed) {
   constexpr std::int64_t block = 16;  // inputs: a cache line of each output
-  const std::int64_t groups = (outputs + width - 1) / width;
-#pragma omp parallel for schedule(static)
-  for (std::int64_t g = 0; g < groups; ++g) {
-    Weight* packed = to + g * step * inputs * width;
-    for (std::int64_t begin = 0; begin < inputs; begin += block)
-      for (std::int64_t o = 0; o < width; ++o) {
-        const std::int64_t row = g * width + o;
-        for (std::int64_t k = begin; k < std::min(inputs, begin + block); ++k)
-          packed[k * width + o] = row < outputs ? convert(weight[row * inputs + k]) : Weight{0};
-      }
-  }
+  for (std::int64_t begin = 0; begin < inputs; begin += block)
+    for (std::int64_t o = 0; o < width; ++o)
+      for (std::int64_t k = begin; k < std::min(inputs, begin + block); ++k)
+        packed[k * width + o] = first + o < last ? convert(weight[(first + o) * inputs + k]) : Weight{0};
 }
 
-// Every step-th group, from the one of number `first` on.
-void pack_every(const float* weight, std::int64_t outputs, std::int64_t inputs, PackedType type, std::int64_t first,
-                std::int64_t step, void* packed) {
-  const std::int64_t offset = first * inputs * width;
-  if (type == PackedType::float32)
-    pack_as(
-        weight, outputs, inputs, step, [](float x) { return x; }, static_cast<float*>(packed) + offset);
-  else
-    pack_as(weight, outputs, inputs, step, nearest_bfloat16, static_cast<std::uint16_t*>(packed) + offset);
+// Group g goes to place first + g * step.
+void pack_every(const float* weight, std::int64_t outputs, std::int64_t inputs, std::int64_t first, std::int64_t step,
+                const PackedSpace& to) {
+#pragma omp parallel for schedule(static)
+  for (std::int64_t g = 0; g < groups_of(outputs); ++g) {
+    const std::int64_t place = first + g * step, at = place * inputs * width;
+    const std::int64_t begin = g * width, end = std::min(outputs, begin + width);
+    switch (to.type) {
+      case PackedType::float32:
+        pack_group(
+            weight, begin, end, inputs, [](float x) { return x; }, static_cast<float*>(to.data) + at);
+        break;
+      case PackedType::bfloat16:
+        pack_group(weight, begin, end, inputs, nearest_bfloat16, static_cast<std::uint16_t*>(to.data) + at);
+        break;
+    }
+  }
 }
 
 }  // namespace
 
-void pack(const float* weight, std::int64_t outputs, std::int64_t inputs, PackedType type, void* packed) {
-  pack_every(weight, outputs, inputs, type, 0, 1, packed);
+std::int64_t packed_size(std::int64_t outputs, std::int64_t inputs) { return groups_of(outputs) * width * inputs; }
+
+void pack(const float* weight, std::int64_t outputs, std::int64_t inputs, const PackedSpace& packed) {
+  pack_every(weight, outputs, inputs, 0, 1, packed);
 }
 
-void pack_gated(const float* weight, std::int64_t outputs, std::int64_t inputs, PackedType type, void* packed) {
-  pack_every(weight, outputs, inputs, type, 0, 2, packed);
-  pack_every(weight + outputs * inputs, outputs, inputs, type, 1, 2, packed);
+void pack_gated(const float* weight, std::int64_t outputs, std::int64_t inputs, const PackedSpace& packed) {
+  pack_every(weight, outputs, inputs, 0, 2, packed);
+  pack_every(weight + outputs * inputs, outputs, inputs, 1, 2, packed);
 }
 
 bool fits_bfloat16(const float* x, std::int64_t n) {

@@ -51,20 +51,25 @@ float maximum(const float* z, std::int64_t size);
 void gather(const float* from, std::int64_t size, const std::int64_t* places, std::int64_t n, float* out);
 
 // A weight [outputs, inputs] in groups of linear_width outputs: [groups][inputs][linear_width], the last group filled
-// with zeros. Stored in bfloat16 it is half as many bytes to read; arithmetic is fp32
-// all the same, so a weight whose values bfloat16 holds exactly gives the same bits either way.
+// with zeros. Arithmetic is fp32 whatever the type, so a weight whose values bfloat16 holds exactly gives the same bits
+// as in fp32. int8 was tried: without int8 arithmetic it is no faster than bfloat16, for widening costs what reading
+// less saves.
 constexpr std::int64_t linear_width = 48;
 enum class PackedType { float32, bfloat16 };
 struct PackedMatrix {
   const void* data;
   PackedType type;
 };
+struct PackedSpace {  // where a packed matrix goes
+  void* data;
+  PackedType type;
+};
 std::int64_t packed_size(std::int64_t outputs, std::int64_t inputs);  // in elements
 // To bfloat16: the nearest, ties to even.
-void pack(const float* weight, std::int64_t outputs, std::int64_t inputs, PackedType type, void* packed);
+void pack(const float* weight, std::int64_t outputs, std::int64_t inputs, const PackedSpace& packed);
 // [2 outputs, inputs], gate and up: a group of the one, then the same of the other. Of size 2 packed_size(outputs,
 // inputs).
-void pack_gated(const float* weight, std::int64_t outputs, std::int64_t inputs, PackedType type, void* packed);
+void pack_gated(const float* weight, std::int64_t outputs, std::int64_t inputs, const PackedSpace& packed);
 bool fits_bfloat16(const float* x, std::int64_t n);  // without rounding
 
 // Rows of a product's input, [rows, inputs].
