@@ -165,7 +165,8 @@ std::shared_ptr<const Component> Registry::load(const std::string& id, const std
     out->version = manifest->version;
     out->path = manifest->path;
     out->manifest = *component;
-    out->table = table_of(*plugin, *component);
+    out->entry = &entry_of(*plugin, *component);
+    out->table = static_cast<const grpo_table*>(out->entry->table);
     out->header_revision = plugin->header_revision;
     return out;
   } catch (const std::exception& e) {
