@@ -41,6 +41,10 @@ struct Component {
 
   // "plugin 'math' (plugins/math.so)": how every message begins.
   std::string label() const;
+
+  // Before a field that is newer than revision 1 ("grpo_forward.name", new in revision `since`) gets another value than
+  // its default. Throws grpo::Error if the plugin's headers do not have it: it would be ignored without a word.
+  void need_revision(std::uint32_t since, const std::string& field) const;
 };
 
 // A file that was not taken.
