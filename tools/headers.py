@@ -209,7 +209,7 @@ def declaration(text, at, end, comment, path):
     function = re.match(r"(static inline |)(.*?[\s*])(\w+)(\(.*?\)) ?(\{.*|;)$", head)
     if function and not head.startswith("typedef"):
         inline = bool(function[1])
-        kind = re.sub(r"^(GRPO_EXPORT|GRPO_API|extern)\s+", "", function[2]).strip()
+        kind = re.sub(r"^(GRPO_EXPORT|GRPO_\w*API|extern)\s+", "", function[2]).strip()
         return Function(function[3], f"{kind} {function[4]}", comment, inline)
     alias = re.match(r"typedef (.*?[\s*])(\w+)(\(.*\)|);$", head)
     if alias:
@@ -260,7 +260,10 @@ def read_text(text, path):
                     item.comment = plain(trailing[1])
             if item:
                 header.items.append(item)
-                comment = ""
+                if isinstance(item, Enum) and ("[grows]" in comment or "[frozen]" in comment):
+                    item.comment = ""  # it is about the struct that uses the enum, which follows
+                else:
+                    comment = ""
             at = end
 
 
