@@ -4,8 +4,10 @@
 #include "commands.hpp"
 #include "filter.hpp"
 #include "grpo/sdk/error.hpp"
+#include "grpo/sdk/plugins/checked.hpp"
 #include "grpo/sdk/plugins/reward.hpp"
 #include "grpo/sdk/report/console.hpp"
+#include "grpo/sdk/train/components.hpp"
 #include "grpo/sdk/train/session.hpp"
 
 namespace grpo::host {
@@ -43,7 +45,7 @@ int score(const ScoreArguments& a) {
   auto options = nlohmann::json::parse(a.options, nullptr, false);
   if (!options.is_object()) throw Error("--options: not a JSON object: " + a.options);
   plugins::Reward reward(
-      registry, a.reward, options,
+      train::load_component(registry, GRPO_REWARD_ID, a.reward, a.run.check || plugins::check_by_default()), options,
       {.services = train::make_services(nullptr, 1), .where = "--options", .label = a.reward, .progress = nullptr});
   return filter_batches(a.batch, [&](const std::vector<Json>& rows) {
     plugins::RewardBatch batch;
@@ -90,6 +92,7 @@ void add_score(Command program) {
   sub.group(group_filters);
   auto a = std::make_shared<ScoreArguments>();
   a->run.add_plugins(sub);
+  a->run.add_check(sub);
   sub.option("--reward", a->reward, "Name of the reward; see `plugins list`").required();
   sub.option("--options", a->options, "Its options, as JSON");
   sub.option("--prompt-key", a->prompt_key, "Column with the prompt");

@@ -175,7 +175,7 @@ std::shared_ptr<const Component> Registry::load(const std::string& id, const std
     out->entry = &entry_of(*plugin, *component);
     out->table = static_cast<const grpo_table*>(out->entry->table);
     out->header_revision = plugin->header_revision;
-    return out;
+    return state_->settings.layer ? state_->settings.layer(std::move(out)) : out;
   } catch (const std::exception& e) {
     throw Error("plugin '" + name + "' (" + manifest->path + ") is refused: " + e.what());
   }

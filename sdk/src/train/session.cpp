@@ -6,6 +6,7 @@
 
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/plugins/call.hpp"
+#include "grpo/sdk/train/components.hpp"
 #include "grpo/sdk/train/option_paths.hpp"
 
 namespace grpo::train {
@@ -133,7 +134,8 @@ std::vector<WeightedReward> open_rewards(plugins::Registry& registry, const conf
     reward.timeout_seconds = entry.timeout_seconds;
     reward.reward = opened(config, [&] {
       return std::make_unique<plugins::Reward>(
-          registry, entry.plugin, nlohmann::json::parse(entry.options.json),
+          load_component(registry, GRPO_REWARD_ID, entry.plugin, check_plugins(config)),
+          nlohmann::json::parse(entry.options.json),
           plugins::OpenSettings{
               .services = services, .where = key + ".options", .label = reward.name, .progress = nullptr});
     });
@@ -177,7 +179,8 @@ Session::Session(config::Config config, std::vector<std::filesystem::path> plugi
     const auto& manifest = registry_.find(GRPO_SAMPLER_ID, config_.sampler.plugin);
     sampler_ = opened(config_, [&] {
       return std::make_unique<plugins::Sampler>(
-          registry_, config_.sampler.plugin, merged(manifest, nlohmann::json::object(), config_.sampler.options),
+          load_component(registry_, GRPO_SAMPLER_ID, config_.sampler.plugin, check_plugins(config_)),
+          merged(manifest, nlohmann::json::object(), config_.sampler.options),
           plugins::OpenSettings{
               .services = services_, .where = "sampler.options", .label = "sampler", .progress = nullptr});
     });
@@ -198,7 +201,7 @@ Session::Session(config::Config config, std::vector<std::filesystem::path> plugi
     const auto& manifest = registry_.find(GRPO_OPTIMIZER_ID, plugin);
     optimizer_ = opened(config_, [&] {
       return std::make_unique<plugins::Optimizer>(
-          registry_, plugin,
+          load_component(registry_, GRPO_OPTIMIZER_ID, plugin, check_plugins(config_)),
           merged(manifest, {{"weight_decay", config_.optimizer.weight_decay}}, config_.optimizer.options),
           plugins::OpenSettings{
               .services = services_, .where = "optimizer.options", .label = "optimizer", .progress = nullptr});
@@ -236,7 +239,8 @@ std::unique_ptr<plugins::Model> Session::open_model(const std::filesystem::path&
                                                     const char* label) {
   return opened(config_, [&] {
     return std::make_unique<plugins::Model>(
-        registry_, config_.model.plugin, model_options(path, trained),
+        load_component(registry_, GRPO_MODEL_ID, config_.model.plugin, check_plugins(config_)),
+        model_options(path, trained),
         plugins::OpenSettings{.services = services_, .where = "model.options", .label = label, .progress = nullptr});
   });
 }

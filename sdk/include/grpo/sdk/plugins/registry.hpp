@@ -21,6 +21,7 @@
 #include <grpo/plugin.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -63,6 +64,8 @@ struct RegistrySettings {
   bool isolate_first_load = true;                   // load a file not seen before in a child process first
   double probe_seconds = 60;                        // how long the child may take
   std::string probe_cache = default_probe_cache();  // empty: remember nothing between runs
+  // What load puts in front of each component, such as its checks (checked.hpp); null: nothing.
+  std::function<std::shared_ptr<const Component>(std::shared_ptr<const Component>)> layer = {};
 };
 
 class Registry {
