@@ -243,7 +243,7 @@ class GrpoStage {
     if (const auto mfu = model_flops_utilization(config_, session_.model(), static_cast<double>(update.tokens),
                                                  update.update_seconds))
       m.set("mfu", *mfu);
-    add_plugin_metrics(session_.services(), m);
+    add_plugin_metrics(session_, m);
   }
 
   void finish_metrics(report::Metrics& m, const Rollout& rollout, double seconds) {

@@ -127,10 +127,11 @@ std::optional<double> model_flops_utilization(const config::Config& config, cons
   return each * tokens / seconds / peak;
 }
 
-void add_plugin_metrics(plugins::Services& services, report::Metrics& metrics) {
-  for (const auto& [name, mean] : services.take_metrics())
-    metrics.set(name == "plugin/model/memory/device_peak" ? "memory/device_peak" : name,
-                mean.sum / static_cast<double>(std::max<std::int64_t>(1, mean.count)));
+void add_plugin_metrics(Session& session, report::Metrics& metrics) {
+  for (const auto& [name, mean] : session.services().take_metrics())
+    metrics.set(name, mean.sum / static_cast<double>(std::max<std::int64_t>(1, mean.count)));
+  if (const auto peak = session.model().device_peak_bytes())
+    metrics.set("memory/device_peak", static_cast<double>(peak));
 }
 
 algorithm::ScheduleOptions schedule_of(const config::Config& config, double peak) {

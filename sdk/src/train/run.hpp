@@ -70,9 +70,9 @@ std::optional<double> model_flops_utilization(const config::Config& config, cons
                                               double seconds);
 
 algorithm::ScheduleOptions schedule_of(const config::Config& config, double peak);
-// What plugins reported since the last call, under plugin/<component>/<name>; a model's memory/device_peak under that
-// name.
-void add_plugin_metrics(plugins::Services& services, report::Metrics& metrics);
+// What plugins reported since the last call, under plugin/<component>/<name>, and memory/device_peak if the model tells
+// it.
+void add_plugin_metrics(Session& session, report::Metrics& metrics);
 
 // Runs the stage; what ends it early is also written to its log, for who was not there to see it.
 template <class Stage>
