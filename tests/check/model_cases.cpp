@@ -56,7 +56,10 @@ struct DrivenModel : Driven<grpo_model> {
   grpo_status import_weights() {
     grpo_tensor_source source{};
     source.struct_size = sizeof source;
-    source.get = [](const grpo_tensor_source*, const grpo_call*, const char*) -> const grpo_tensor* { return nullptr; };
+    source.get = [](const grpo_tensor_source*, const grpo_call*, const char*, const grpo_tensor** tensor) {
+      *tensor = nullptr;
+      return grpo_status{GRPO_STATUS_OK};
+    };
     return table->import_weights(handle, call, 1, &source);
   }
   // All of it, once.
@@ -64,7 +67,8 @@ struct DrivenModel : Driven<grpo_model> {
     if (opened != GRPO_STATUS_OK) return;
     std::int64_t n = 0;
     table->describe(handle);
-    table->parameters(handle, &n);
+    const grpo_parameter* const* list = nullptr;
+    table->parameters(handle, call, &n, &list);
     table->query(handle, GRPO_DECODE_ID);
     table->query(handle, GRPO_DECODE_ID);
     table->zero_grad(handle, call);

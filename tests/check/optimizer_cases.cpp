@@ -38,7 +38,8 @@ struct DrivenOptimizer : Driven<grpo_optimizer> {
     bind();
     table->squared_norm(handle, call, &norm);
     step();
-    table->state(handle, &n);
+    const grpo_named_tensor* const* all = nullptr;
+    table->state(handle, call, &n, &all);
     table->state_written(handle, call);
   }
   std::int64_t shape[1] = {3};

@@ -74,10 +74,13 @@ static const grpo_model_info* broken_describe(void* handle) {
   self->other_info = self->info;
   return HOW("struct.changed") && self->asked++ > 0 ? &self->other_info : &self->info;
 }
-static const grpo_parameter* const* broken_parameters(void* handle, int64_t* n) {
+static grpo_status broken_parameters(void* handle, const grpo_call* call, int64_t* n,
+                                     const grpo_parameter* const** list) {
   broken* self = handle;
+  (void)call;
   *n = HOW("name.repeated") ? 2 : 1;
-  return self->parameters;
+  *list = self->parameters;
+  return GRPO_STATUS_OK;
 }
 
 static void* reduce(void* context) {
@@ -145,7 +148,8 @@ static grpo_status broken_export(void* handle, const grpo_call* call, const grpo
 }
 static void* get(void* context) {
   stream* s = context;
-  s->source->get(s->source, s->call, "w");
+  const grpo_tensor* tensor;
+  s->source->get(s->source, s->call, "w", &tensor);
   return NULL;
 }
 static grpo_status broken_import(void* handle, const grpo_call* call, int64_t version,
@@ -153,7 +157,8 @@ static grpo_status broken_import(void* handle, const grpo_call* call, int64_t ve
   broken* self = handle;
   stream s = {self, call, source};
   (void)version;
-  if (HOW("source.name")) source->get(source, call, NULL);
+  const grpo_tensor* tensor;
+  if (HOW("source.name")) source->get(source, call, NULL, &tensor);
   if (HOW("source.thread")) in_a_thread(get, &s);
   return GRPO_STATUS_OK;
 }

@@ -66,10 +66,13 @@ static grpo_status broken_step(void* handle, const grpo_call* call, const grpo_o
   if (HOW("optimizer.failed.changed")) return grpo_fail(call, GRPO_STATUS_FAILED, "changed its mind");
   return GRPO_STATUS_OK;
 }
-static const grpo_named_tensor* const* broken_state(void* handle, int64_t* n) {
+static grpo_status broken_state(void* handle, const grpo_call* call, int64_t* n,
+                                const grpo_named_tensor* const** list) {
   broken* self = handle;
+  (void)call;
   *n = HOW("optimizer.state") ? 2 : 1;
-  return self->state;
+  *list = self->state;
+  return GRPO_STATUS_OK;
 }
 static grpo_status broken_state_written(void* handle, const grpo_call* call) {
   (void)handle, (void)call;

@@ -19,7 +19,8 @@ const grpo_model_info* ModelHandle::look_at_info(Run& run) {
   if (!run.check_struct(now, "grpo_model_info")) return nullptr;
   grpo_model_info copy;
   std::memcpy(&copy, now, sizeof copy);
-  copy.stream = 0;  // the only field that may change
+  copy.stream = 0;  // these two may change
+  copy.device_peak_bytes = 0;
   if (!info) {
     info = now;
     said = copy;
@@ -32,16 +33,18 @@ const grpo_model_info* ModelHandle::look_at_info(Run& run) {
   return now;
 }
 
-const grpo_parameter* const* ModelHandle::look_at_parameters(Run& run, std::int64_t* n) {
+grpo_status ModelHandle::look_at_parameters(Run& run, std::int64_t* n, const grpo_parameter* const** out) {
   std::int64_t count = -1;
-  const grpo_parameter* const* now = table->parameters(inner, &count);
-  *n = count;
+  const grpo_parameter* const* now = nullptr;
+  const grpo_status status = table->parameters(inner, run.call(), &count, &now);
+  if (status != GRPO_STATUS_OK) return status;
   if (count < 0 || (count > 0 && !now)) {
     run.broken(rule::struct_size,
                "parameters gave " + std::to_string(count) + " of them, and " + (now ? "a list" : "no list"));
-    *n = 0;
-    return now;
+    return status;
   }
+  *n = count;
+  *out = now;
   std::vector<grpo_parameter> copy;
   std::set<std::string> names;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -68,14 +71,14 @@ const grpo_parameter* const* ModelHandle::look_at_parameters(Run& run, std::int6
   const auto differs = [](const grpo_parameter& a, const grpo_parameter& b) {
     return a.name != b.name || a.value != b.value || a.gradient != b.gradient || a.flags != b.flags;
   };
-  if (!list) {
-    list = now;
+  if (!first_list) {
+    first_list = now;
     parameters = std::move(copy);
-  } else if (now != list || !std::equal(copy.begin(), copy.end(), parameters.begin(), parameters.end(),
-                                        [&](const auto& a, const auto& b) { return !differs(a, b); })) {
+  } else if (now != first_list || !std::equal(copy.begin(), copy.end(), parameters.begin(), parameters.end(),
+                                              [&](const auto& a, const auto& b) { return !differs(a, b); })) {
     run.broken(rule::struct_changed, "the list of parameters changed");
   }
-  return now;
+  return status;
 }
 
 std::uint64_t ModelHandle::values() const {
@@ -105,14 +108,14 @@ const grpo_model_info* describe(void* handle) noexcept {
                             [](ModelHandle& h, Run& run) { return h.look_at_info(run); });
 }
 
-const grpo_parameter* const* parameters(void* handle, std::int64_t* n) noexcept {
-  if (n) *n = 0;
-  return visit<ModelHandle>(handle, "parameters", Threads::same, static_cast<const grpo_parameter* const*>(nullptr),
-                            [n](ModelHandle& h, Run& run) -> const grpo_parameter* const* {
-                              if (n) return h.look_at_parameters(run, n);
-                              run.wrong(rule::call_null, "parameters without a place for their number");
-                              return nullptr;
-                            });
+grpo_status parameters(void* handle, const grpo_call* call, std::int64_t* n,
+                       const grpo_parameter* const** list) noexcept {
+  return perform<ModelHandle>(handle, "parameters", Threads::same, call,
+                              [n, list](ModelHandle& h, Run& run) -> grpo_status {
+                                if (n && list) return h.look_at_parameters(run, n, list);
+                                run.wrong(rule::call_null, "parameters without a place for them");
+                                return GRPO_STATUS_INVALID;
+                              });
 }
 
 const void* query(void* handle, const char* id) noexcept {
@@ -272,7 +275,8 @@ grpo_status commit(void* handle, const grpo_call* call, std::int64_t version) no
             without_writing_values(h, run, [&] { return h.table->commit(h.inner, run.call(), version); });
         h.look_at_info(run);
         std::int64_t n;
-        h.look_at_parameters(run, &n);
+        const grpo_parameter* const* list;
+        if (status == GRPO_STATUS_OK) h.look_at_parameters(run, &n, &list);
         return status;
       });
 }
@@ -340,7 +344,8 @@ class CheckModel final : public LayerOf<grpo_model> {
     ModelHandle& h = *opened;
     return check::open(std::move(opened), inner().table, call, options, handle, [&h](Run& run) {
       std::int64_t n;
-      if (h.look_at_info(run)) h.look_at_parameters(run, &n);
+      const grpo_parameter* const* list;
+      if (h.look_at_info(run)) h.look_at_parameters(run, &n, &list);
     });
   }
 

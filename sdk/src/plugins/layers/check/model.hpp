@@ -21,7 +21,7 @@ struct ModelHandle final : Opened {
 
   // What the plugin says of itself now; compared with what it said before.
   const grpo_model_info* look_at_info(Run& run);
-  const grpo_parameter* const* look_at_parameters(Run& run, std::int64_t* n);
+  grpo_status look_at_parameters(Run& run, std::int64_t* n, const grpo_parameter* const** list);
   std::uint64_t values() const;  // a fingerprint
   bool gradients(bool (*test)(const grpo_tensor&, std::int64_t stride), std::string& which) const;
 
@@ -32,7 +32,7 @@ struct ModelHandle final : Opened {
   const grpo_model_info* info = nullptr;
   grpo_model_info said{};                  // at first
   std::vector<grpo_parameter> parameters;  // at first
-  const grpo_parameter* const* list = nullptr;
+  const grpo_parameter* const* first_list = nullptr;
   std::map<std::uint64_t, std::int64_t> tickets;  // open ones, with their targets
   std::set<Session*> sessions;
 };

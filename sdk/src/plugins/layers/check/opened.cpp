@@ -147,6 +147,7 @@ const grpo_options* CheckedOptions::begin(Opened& of, const grpo_options* option
   table.struct_size = sizeof table;
   table.host = this;
   table.json = options->json;
+  if (GRPO_HAS(options, component)) table.component = options->component;
   const auto usable = [](const grpo_options* o, const char* key) {
     auto& self = *static_cast<CheckedOptions*>(o->host);
     if (!self.live.load())

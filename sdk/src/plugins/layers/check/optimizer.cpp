@@ -151,27 +151,25 @@ grpo_status step(void* handle, const grpo_call* call, const grpo_optimizer_step*
       });
 }
 
-const grpo_named_tensor* const* look_at_state(OptimizerHandle& h, Run& run, std::int64_t* n) {
-  std::int64_t count = -2;
-  const grpo_named_tensor* const* list = h.table->state(h.inner, &count);
-  *n = count < -1 ? 0 : count;
-  if (count == -1) return list;  // it cannot be read now
+grpo_status look_at_state(OptimizerHandle& h, Run& run, std::int64_t* n, const grpo_named_tensor* const** out) {
+  std::int64_t count = -1;
+  const grpo_named_tensor* const* list = nullptr;
+  const grpo_status status = h.table->state(h.inner, run.call(), &count, &list);
+  if (status != GRPO_STATUS_OK) return status;
   if (count < 0 || (count > 0 && !list)) {
-    run.broken(rule::optimizer_state,
-               count == -2 ? "the number was not written" : std::to_string(count) + " tensors, and no list");
-    *n = 0;
-    return list;
+    run.broken(rule::optimizer_state, std::to_string(count) + " tensors, and " + (list ? "a list" : "no list"));
+    return status;
   }
   std::vector<OptimizerHandle::Named> now;
   std::set<std::string> names;
   for (std::int64_t i = 0; i < count; ++i) {
     const std::string which = "tensor " + std::to_string(i) + " of state";
     if (!run.check_struct(list[i], which.c_str()) || !run.check_name(list[i]->name, "the name of " + which))
-      return list;
+      return status;
     const std::string name = list[i]->name;
     if (const auto problem = tensor_problem(list[i]->tensor); !problem.empty()) {
       run.broken(rule::tensor_invalid, "'" + name + "' of state " + problem);
-      return list;
+      return status;
     }
     if (!names.insert(name).second) run.broken(rule::optimizer_state, "two tensors are called '" + name + "'");
     if (list[i]->tensor->dl.device_type == GRPO_DEVICE_CUDA)
@@ -185,18 +183,20 @@ const grpo_named_tensor* const* look_at_state(OptimizerHandle& h, Run& run, std:
     run.broken(rule::optimizer_state, "the list is another one than before");
   h.has_state = true;
   h.state = std::move(now);
-  return list;
+  *n = count;
+  *out = list;
+  return status;
 }
 
-const grpo_named_tensor* const* state(void* handle, std::int64_t* n) noexcept {
-  if (n) *n = 0;
-  return visit<OptimizerHandle>(handle, "state", Threads::same, static_cast<const grpo_named_tensor* const*>(nullptr),
-                                [n](OptimizerHandle& h, Run& run) -> const grpo_named_tensor* const* {
-                                  if (!is_bound(h, run)) return nullptr;
-                                  if (n) return look_at_state(h, run, n);
-                                  run.wrong(rule::optimizer_arguments, "no place for the number");
-                                  return nullptr;
-                                });
+grpo_status state(void* handle, const grpo_call* call, std::int64_t* n,
+                  const grpo_named_tensor* const** list) noexcept {
+  return perform<OptimizerHandle>(handle, "state", Threads::same, call,
+                                  [n, list](OptimizerHandle& h, Run& run) -> grpo_status {
+                                    if (!is_bound(h, run)) return GRPO_STATUS_INVALID;
+                                    if (n && list) return look_at_state(h, run, n, list);
+                                    run.wrong(rule::optimizer_arguments, "no place for the list or its number");
+                                    return GRPO_STATUS_INVALID;
+                                  });
 }
 
 grpo_status state_written(void* handle, const grpo_call* call) noexcept {

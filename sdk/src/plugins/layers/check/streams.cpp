@@ -59,17 +59,17 @@ CheckedSource::CheckedSource(Opened& o, const grpo_tensor_source& s) : owner(o),
   table.owner = this;
   table.n = inner.n;
   table.names = inner.names;
-  table.get = [](const grpo_tensor_source* source, const grpo_call* call,
-                 const char* name) noexcept -> const grpo_tensor* {
+  table.get = [](const grpo_tensor_source* source, const grpo_call* call, const char* name,
+                 const grpo_tensor** tensor) noexcept -> grpo_status {
     auto& self = *static_cast<CheckedSource*>(source->owner);
     const auto broken = [&self](const Rule& rule, const char* what) {
       self.owner.broken(rule, "import_weights", what);
-      return nullptr;
+      return GRPO_STATUS_INVALID;
     };
     if (!self.live.load()) return broken(rule::sink_stale, "get after import_weights had returned");
     if (std::this_thread::get_id() != self.owner.thread) return broken(rule::source_thread, "get on another thread");
-    if (!name) return broken(rule::source_name, "get without a name");
-    return self.inner.get(&self.inner, call, name);
+    if (!call || !name || !tensor) return broken(rule::source_name, "get without a name, a call, or a place");
+    return self.inner.get(&self.inner, call, name, tensor);
   };
 }
 
