@@ -18,7 +18,7 @@ void write(grpo_embed_error* error, std::string_view text) noexcept {
   auto n = std::min(text.size(), static_cast<std::size_t>(error->room - 1));
   if (n < text.size())
     while (n > 0 && (static_cast<unsigned char>(text[n]) & 0xC0) == 0x80) --n;  // no half characters
-  std::memcpy(error->text, text.data(), n);
+  if (n > 0) std::memcpy(error->text, text.data(), n);
   error->text[n] = 0;
 }
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 import grpo
@@ -58,22 +59,28 @@ class Finding(Scratch):
 
 class Threads(Scratch):
     def test_another_thread_runs_while_a_reward_scores(self):
-        """The reward spins until its deadline, in one call; if it held the interpreter's lock, nothing could count."""
-        counted, done = 0, threading.Event()
-        result = []
-        reward = moody()
+        """The interpreter takes its lock from nobody here (the switch interval), so this thread goes on only when another
+        one gives the lock up. If the call kept it, this thread would find the call over whenever it came to look."""
+        reward, interval = moody(), sys.getswitchinterval()
+        self.addCleanup(sys.setswitchinterval, interval)
+        sys.setswitchinterval(1000)
+        for seconds in (0.2, 1, 5):  # the reward spins until its deadline; more than once, for a busy machine
+            state = {"called": False, "result": None}
 
-        def score():
-            result.append(reward.score(["slow"], timeout=0.5))
-            done.set()
+            def score():
+                state["called"] = True
+                state["result"] = reward.score(["slow"], timeout=seconds)
 
-        thread = threading.Thread(target=score)
-        thread.start()
-        while not done.is_set():
-            counted += 1
-        thread.join()
-        self.assertEqual(result[0].status, ["timeout"])
-        self.assertGreater(counted, 1000)
+            thread = threading.Thread(target=score)
+            thread.start()
+            while not state["called"]:
+                time.sleep(0)
+            ran_meanwhile = state["result"] is None
+            thread.join()
+            self.assertEqual(state["result"].status, ["timeout"])
+            if ran_meanwhile:
+                return
+        self.fail("no other thread ran while a reward scored")
 
     def test_errors_belong_to_their_thread(self):
         seen = {}
