@@ -5,7 +5,7 @@ import ctypes
 import json
 import math
 from array import array
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Mapping, Optional, Sequence, Tuple
 
 from ._library import Column, Texts
 from ._pack import address, encoded, pack_texts
@@ -23,8 +23,22 @@ def plain(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} is no JSON value")
 
 
-def json_text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=plain)
+def _finite(value: Any) -> Any:
+    """NaN and infinities, which JSON has not, as null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return value if isinstance(value, (str, int, type(None))) else _finite(plain(value))
+
+
+def json_text(value: Any, default: Callable[[Any], Any] = plain) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, default=default, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, default=default)
 
 
 def text_of(value: Any) -> str:
@@ -57,7 +71,8 @@ def completion_text(completion: Any) -> str:
 def prompt_texts(prompt: Any) -> Tuple[str, str]:
     """The prompt as text, and as a conversation in JSON ("" where it is none)."""
     if is_conversation(prompt):
-        return "\n".join(content_of(m) for m in prompt), json_text(list(prompt))
+        # Images and the like are null in it.
+        return "\n".join(content_of(m) for m in prompt), json_text(list(prompt), default=lambda value: None)
     return text_of(prompt), ""
 
 

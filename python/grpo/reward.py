@@ -19,9 +19,9 @@ from ctypes import byref, c_void_p
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
-from ._columns import completion_text, is_conversation, optional_texts, prompt_texts, text_of, typed_column
+from ._columns import completion_text, optional_texts, prompt_texts, text_of, typed_column
 from ._library import Batch, Column, Components, Error, Handle, RewardWanted, ScoreArrays, Texts, asked, call, library
-from ._pack import address, encoded, pack_ids, pack_texts, unpack_texts, zeros
+from ._pack import address, encoded, pack_ids, unpack_texts, zeros
 from .plugins import Places, Plugins, shared
 from .text import Tokenizer
 
@@ -205,12 +205,13 @@ class Reward:
         return next((name for name in TRUTH_COLUMNS if name in columns), None)
 
     def _can_take(self, name: str, values: Sequence[Any]) -> bool:
-        try:
-            typed_column(name, values[:1])
+        if all(isinstance(v, (str, int, float, type(None))) for v in values):
             return True
-        except (TypeError, ValueError):  # images and the like
-            warnings.warn(f"{self.__name__}: the column {name!r} does not reach the reward: a {type(values[0]).__name__} "
-                          "is no JSON value", stacklevel=4)
+        try:
+            typed_column(name, values)
+            return True
+        except TypeError as e:  # images and the like
+            warnings.warn(f"{self.__name__}: the column {name!r} does not reach the reward: {e}", stacklevel=4)
             return False
 
     def _report(self, scores: Scores, log: Optional[Callable[[str, float], Any]]) -> None:

@@ -118,8 +118,14 @@ class AsTrlCallsIt(Scratch):
     def test_columns_that_are_no_json_are_left_out_aloud(self):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            self.assertEqual(moody()(prompts=["p"], completions=["abc"], completion_ids=None, image=[object()]), [3])
+            self.assertEqual(moody()(prompts=["p"] * 2, completions=["abc"] * 2, completion_ids=None,
+                                     image=[None, object()]), [3, 3])
         self.assertIn("'image' does not reach the reward", str(caught[0].message))
+
+    def test_numbers_that_json_has_not(self):
+        self.assertEqual(moody()(prompts=[[{"role": "user", "content": [{"type": "image", "image": object()}]}]],
+                                 completions=["abc"], completion_ids=None, nested=[{"a": [math.nan, 1]}],
+                                 large=[2**70]), [3])
 
 
 class AsVerlCallsIt(Scratch):

@@ -56,6 +56,16 @@ class Trainer(Scratch):
                 trainer.step()
             self.assertIsNone(trainer.step())
 
+    def test_the_transformer(self):
+        """The model that ships, of which this library knows nothing: a few random weights, three steps."""
+        if not any(c["name"] == "transformer" for c in grpo.components(kind="model")):
+            self.skipTest("the plugin transformer is not built (GRPO_WITH_LIBTORCH)")
+        config = {**self.config, "model": {"plugin": "transformer", "path": str(DEMO_MODEL), "init": "random"}}
+        with self.open(config) as trainer:
+            losses = [(m["loss"], m["grad_norm"]) for m in trainer]
+        self.assertEqual(len(losses), 3)
+        self.assertTrue(any(norm > 0 for _, norm in losses))
+
     def test_mistakes(self):
         with self.refused(grpo.Error, "max_steps"):
             self.open({**self.config, "run": {"max_step": 1}})

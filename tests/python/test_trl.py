@@ -1,11 +1,12 @@
 """The real TRL: two steps of a GRPOTrainer on a tiny random model with our reward, and TRL's numbers beside ours."""
+import json
 import os
-import sys
+import runpy
 import unittest
 
 import grpo
 import torch
-from support import DEMO_MODEL, Scratch
+from support import DEMO_MODEL, SOURCE, Scratch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from datasets import Dataset  # noqa: E402
@@ -41,20 +42,27 @@ class Watched(GRPOTrainer):
         return loss
 
 
+SMALL = dict(max_steps=2, per_device_train_batch_size=2 * GROUP, num_generations=GROUP, max_completion_length=6,
+             learning_rate=1e-2, use_cpu=True, save_strategy="no", logging_steps=1, disable_tqdm=True, bf16=False,
+             dataloader_pin_memory=False)
+
+
+def tiny(template=None):
+    """A random model of a few thousand weights and its tokenizer."""
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(DEMO_MODEL / "tokenizer.json"), eos_token="<|end|>",
+                                        pad_token="<|end|>")
+    tokenizer.chat_template = template
+    torch.manual_seed(0)
+    return LlamaForCausalLM(LlamaConfig(vocab_size=16, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+                                        num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=64,
+                                        eos_token_id=14, pad_token_id=14, bos_token_id=None)), tokenizer
+
+
 class TwoSteps(Scratch):
     def train(self, prompts, reward, template=None):
-        tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(DEMO_MODEL / "tokenizer.json"), eos_token="<|end|>",
-                                            pad_token="<|end|>")
-        tokenizer.chat_template = template
-        torch.manual_seed(0)
-        model = LlamaForCausalLM(LlamaConfig(vocab_size=16, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
-                                             num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=64,
-                                             eos_token_id=14, pad_token_id=14, bos_token_id=None))
+        model, tokenizer = tiny(template)
         before = [p.detach().clone() for p in model.parameters()]
-        arguments = GRPOConfig(output_dir=str(self.scratch), max_steps=2, per_device_train_batch_size=2 * GROUP,
-                               num_generations=GROUP, max_completion_length=6, learning_rate=1e-2, report_to=[],
-                               use_cpu=True, save_strategy="no", logging_steps=1, disable_tqdm=True, bf16=False,
-                               gradient_checkpointing=False, dataloader_pin_memory=False)
+        arguments = GRPOConfig(output_dir=str(self.scratch), report_to=[], **SMALL)
         data = Dataset.from_list([{"prompt": p, "answer": "1"} for p in prompts])
         trainer = Watched(model=model, reward_funcs=[reward], args=arguments, train_dataset=data,
                           processing_class=tokenizer)
@@ -95,6 +103,16 @@ class TwoSteps(Scratch):
             self.assertAlmostEqual(ours.loss, loss, places=5)
             self.assertTrue(torch.allclose(ours.dlogprob, gradient, atol=1e-6))
             self.assertGreater(gradient.abs().max().item(), 0)
+
+    def test_the_example(self):
+        for part in tiny():
+            part.save_pretrained(self.scratch / "model")
+        data = self.scratch / "data.jsonl"
+        data.write_text("".join(json.dumps({"prompt": f"{i}+1=", "answer": str(i + 1)}) + "\n" for i in range(4)))
+        main = runpy.run_path(str(SOURCE / "examples/python/trl_train.py"))["main"]
+        trainer = main(str(self.scratch / "model"), str(data), str(self.scratch / "out"), **SMALL)
+        logged = [row for row in trainer.state.log_history if "rewards/math/mean" in row]
+        self.assertEqual([row["rewards/short/std"] >= 0 for row in logged], [True, True])
 
     def test_conversations(self):
         template = ("{% for m in messages %}{{ m.content }}{% endfor %}")
