@@ -24,15 +24,19 @@ static int32_t on_step(void* user, int64_t step, const char* metrics) {
   return step == s->end_after;
 }
 
-static void write_data(const char* scratch) {
+static void write_data(const char* scratch, const char* name, int with_answers) {
   char path[1024];
-  snprintf(path, sizeof path, "%s/data.jsonl", scratch);
+  snprintf(path, sizeof path, "%s/%s", scratch, name);
   FILE* file = fopen(path, "w");
   if (!file) {
     perror(path);
     exit(1);
   }
-  for (int i = 0; i < 8; ++i) fprintf(file, "{\"prompt\": \"%d+1=\", \"answer\": \"%d\"}\n", i, i + 1);
+  for (int i = 0; i < 8; ++i) {
+    fprintf(file, "{\"prompt\": \"%d+1=\", \"answer\": \"", i);
+    if (with_answers) fprintf(file, "%d", i + 1);
+    fprintf(file, "\"}\n");
+  }
   fclose(file);
 }
 
@@ -119,6 +123,22 @@ static void test_mistakes(grpo_embed_trainer_wanted wanted) {
   FAILS(grpo_embed_trainer_open(&wanted, &trainer, &error), GRPO_STATUS_INVALID, "both given");
 }
 
+/* A run that ends in a step: no reward applies to a record without an answer. */
+static void test_failing_run(grpo_embed_trainer_wanted wanted) {
+  char data[1100], directory[1100];
+  snprintf(data, sizeof data, "data.path=%s/none.jsonl", wanted.config_base);
+  snprintf(directory, sizeof directory, "run.output_dir=%s/failing", wanted.config_base);
+  const char* overrides[] = {wanted.overrides[0], "rewards=[math]", data, directory};
+  grpo_embed_trainer* trainer;
+  wanted.overrides = overrides;
+  wanted.n_overrides = 4;
+  NEED(grpo_embed_trainer_open(&wanted, &trainer, &error));
+  FAILS(grpo_embed_trainer_step(trainer, NULL, &error), GRPO_STATUS_FAILED, "no completion got a reward");
+  FAILS(grpo_embed_trainer_step(trainer, NULL, &error), GRPO_STATUS_FAILED, "has failed before");
+  FAILS(grpo_embed_trainer_save(trainer, NULL, &error), GRPO_STATUS_FAILED, "run.resume: auto");
+  grpo_embed_trainer_close(trainer);
+}
+
 static void test_supervised(grpo_embed_trainer_wanted wanted) {
   char directory[1100];
   snprintf(directory, sizeof directory, "run.output_dir=%s/sft", wanted.config_base);
@@ -139,7 +159,8 @@ void test_trainer(const char* plugins, const char* fake_model, const char* model
   const char* overrides[] = {path};
   double losses[3] = {0, 0, 0};
   snprintf(path, sizeof path, "model.path=%s", model);
-  write_data(scratch);
+  write_data(scratch, "data.jsonl", 1);
+  write_data(scratch, "none.jsonl", 0);
   grpo_embed_trainer_wanted wanted = {0};
   wanted.struct_size = sizeof wanted;
   wanted.config_text = config;
@@ -152,5 +173,6 @@ void test_trainer(const char* plugins, const char* fake_model, const char* model
   test_run(wanted, losses);
   test_resume(wanted, scratch, losses);
   test_early_end(wanted);
+  test_failing_run(wanted);
   test_supervised(wanted);
 }

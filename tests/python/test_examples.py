@@ -7,7 +7,6 @@ import runpy
 import sys
 import unittest
 
-import grpo
 from support import DEMO_MODEL, FAKE_MODEL, SOURCE, Scratch
 
 EXAMPLES = SOURCE / "examples/python"

@@ -149,13 +149,14 @@ enum {
                                  the answer. Alone, and form is not written */
 };
 
-enum { /* how an answer was found */
-       GRPO_EMBED_FORM_NONE = -1,
-       GRPO_EMBED_FORM_BOXED = 0,
-       GRPO_EMBED_FORM_TAG = 1,
-       GRPO_EMBED_FORM_HASHES = 2,
-       GRPO_EMBED_FORM_PHRASE = 3,
-       GRPO_EMBED_FORM_LAST_NUMBER = 4
+/* How an answer was found. */
+enum {
+  GRPO_EMBED_FORM_NONE = -1,
+  GRPO_EMBED_FORM_BOXED = 0,      /* \boxed{...} */
+  GRPO_EMBED_FORM_TAG = 1,        /* <answer>...</answer> */
+  GRPO_EMBED_FORM_HASHES = 2,     /* #### ... */
+  GRPO_EMBED_FORM_PHRASE = 3,     /* the answer is ... */
+  GRPO_EMBED_FORM_LAST_NUMBER = 4 /* if asked for */
 };
 
 /* [any thread] The final answers. form [texts->n] may be NULL; a text without an answer gives NONE and an empty one. */
@@ -260,9 +261,10 @@ typedef struct grpo_embed_objective grpo_embed_objective;
 GRPO_EMBED_API grpo_status grpo_embed_objective_open(const char* options, grpo_embed_objective** objective,
                                                      grpo_embed_error* error);
 
+enum { GRPO_EMBED_DOUBLE = 1 };
+
 /* [grows] The caller's, [call]. Rows of tokens, ragged or padded: row i is the tokens [start[i], start[i + 1]). [token]
  * arrays hold fp32, or fp64 where flags say so; what may be NULL says so. */
-enum { GRPO_EMBED_DOUBLE = 1 };
 typedef struct grpo_embed_tokens {
   uint32_t struct_size, flags; /* GRPO_EMBED_DOUBLE */
   int64_t n_rows;
