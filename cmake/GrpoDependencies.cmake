@@ -20,20 +20,13 @@ grpo_static_library(pcre2 HEADER pcre2.h NAME pcre2-8)
 set_target_properties(grpo_dep::pcre2 PROPERTIES INTERFACE_COMPILE_DEFINITIONS PCRE2_CODE_UNIT_WIDTH=8)
 grpo_static_library(utf8proc HEADER utf8proc.h NAME utf8proc)
 set_target_properties(grpo_dep::utf8proc PROPERTIES INTERFACE_COMPILE_DEFINITIONS UTF8PROC_STATIC)
-grpo_static_library(yaml_archive HEADER yaml-cpp/yaml.h NAME yaml-cpp)
-# Debian's archive of yaml-cpp is not position-independent, so a shared library of ours (libgrpo.so) links the shared one.
-find_library(GRPO_yaml_shared_LIBRARY NAMES yaml-cpp)
-add_library(grpo_dep_yaml INTERFACE)
-add_library(grpo_dep::yaml ALIAS grpo_dep_yaml)
-target_include_directories(grpo_dep_yaml SYSTEM INTERFACE ${GRPO_yaml_archive_INCLUDE})
-target_link_libraries(grpo_dep_yaml INTERFACE
-  $<IF:$<STREQUAL:$<TARGET_PROPERTY:TYPE>,SHARED_LIBRARY>,${GRPO_yaml_shared_LIBRARY},${GRPO_yaml_archive_LIBRARY}>)
+grpo_static_library(yaml HEADER yaml-cpp/yaml.h NAME yaml-cpp)
 
 # Boost.DLL as headers, over std::filesystem: no library of Boost is linked.
 find_path(GRPO_boost_dll_INCLUDE boost/dll.hpp REQUIRED)
 add_library(grpo_dep_boost_dll INTERFACE)
 add_library(grpo_dep::boost_dll ALIAS grpo_dep_boost_dll)
-target_include_directories(grpo_dep_boost_dll SYSTEM INTERFACE ${GRPO_boost_dll_INCLUDE})
+target_include_directories(grpo_dep_boost_dll SYSTEM INTERFACE $<BUILD_INTERFACE:${GRPO_boost_dll_INCLUDE}>)
 target_compile_definitions(grpo_dep_boost_dll INTERFACE BOOST_DLL_USE_STD_FS)
 
 # spdlog and fmt as headers: nothing to carry.

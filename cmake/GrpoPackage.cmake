@@ -37,7 +37,7 @@ grpo_debian_package(grpo-host COMPONENTS runtime SECTION science SHLIBDEPS
 grpo_debian_package(libgrpo-dev COMPONENTS author SECTION libdevel
   SUMMARY "Headers and build files to write plugins for grpo-host")
 grpo_debian_package(libgrpo-host-dev COMPONENTS host SECTION libdevel DEPENDS "libgrpo-dev (= ${PROJECT_VERSION}), nlohmann-json3-dev, \
-libboost-filesystem-dev, libyaml-cpp-dev, libpcre2-dev, libutf8proc-dev, libspdlog-dev, libfmt-dev"
+libyaml-cpp-dev, libpcre2-dev, libutf8proc-dev, libspdlog-dev, libfmt-dev"
   SUMMARY "Headers and static libraries to write hosts for plugins of grpo in C++")
 if(GRPO_WITH_LIBTORCH)
   grpo_debian_package(grpo-plugins-torch COMPONENTS torch SECTION science DEPENDS "grpo-host (= ${PROJECT_VERSION})"

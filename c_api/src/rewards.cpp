@@ -2,7 +2,9 @@
 #include <nlohmann/json.hpp>
 
 #include "boundary.hpp"
+#include "grpo/sdk/config/config.hpp"
 #include "grpo/sdk/plugins/reward.hpp"
+#include "grpo/sdk/train/option_paths.hpp"
 #include "grpo/sdk/train/session.hpp"
 #include "plugins.hpp"
 
@@ -12,14 +14,49 @@ using embed::Invalid;
 using embed::needed;
 
 struct grpo_embed_reward {
-  plugins::Reward reward;
+  std::unique_ptr<plugins::Reward> reward;
+  std::chrono::nanoseconds timeout{0};  // where a batch names none
 };
 
 namespace {
 
-std::shared_ptr<const plugins::Component> load(grpo_embed_plugins& plugins, const char* name) {
+// The reward as an entry of a run's configuration. So its keys, its checks and all that can stand in front of a reward
+// are those of a run.
+config::Config config_of(const grpo_embed_reward_wanted& w) {
+  nlohmann::json entry = embed::object_of(w.settings, "wanted.settings"), run = nlohmann::json::object();
+  if (entry.contains("check_plugins")) {
+    run["check_plugins"] = entry["check_plugins"];
+    entry.erase("check_plugins");
+  }
+  for (const char* key : {"plugin", "options"})
+    if (entry.contains(key)) throw Invalid(std::string("wanted.settings has a key ") + key + ", which is a field beside it");
+  entry["plugin"] = &needed(w.name, "wanted.name");
+  entry["options"] = embed::object_of(w.options, "wanted.options");
+  const nlohmann::json sections = {{"run", run}, {"rewards", nlohmann::json::array({entry})}};
+  return config::load(config::Source{"reward", sections.dump(), {}});
+}
+
+// A mistake in the entry, told under the reward's name in place of a file's line and the number in a list.
+std::string under_name(std::string text, const std::string& name) {
+  const auto replace = [&text](std::string_view what, const std::string& by) {
+    for (auto at = text.find(what); at != text.npos; at = text.find(what, at + by.size())) text.replace(at, what.size(), by);
+  };
+  replace("reward:1: ", "");
+  replace("rewards.0.", name + ".");
+  return text;
+}
+
+std::unique_ptr<grpo_embed_reward> opened(grpo_embed_plugins& plugins, const grpo_embed_reward_wanted& w) {
+  config::Config config = config_of(w);
+  std::shared_ptr<train::ModelText> text;
+  if (w.tokenizer) text.reset(new train::ModelText{w.tokenizer->tokenizer, std::nullopt, {}});
+  auto reward = std::make_unique<grpo_embed_reward>();
+  if (config.origin("rewards.0.timeout_seconds").kind != config::Origin::Kind::built_in)
+    reward->timeout = std::chrono::nanoseconds(static_cast<std::int64_t>(config.rewards[0].timeout_seconds * 1e9));
   const std::lock_guard lock(plugins.mutex);
-  return plugins.registry.load(GRPO_REWARD_ID, name);
+  train::resolve_option_paths(config, plugins.registry);
+  reward->reward = std::move(train::open_rewards(plugins.registry, config, train::make_services(text, 1))[0].reward);
+  return reward;
 }
 
 // A column as the values that RewardBatch takes.
@@ -170,16 +207,18 @@ grpo_status grpo_embed_reward_open(grpo_embed_plugins* plugins, const grpo_embed
                                    grpo_embed_reward** reward, grpo_embed_error* error) {
   return guarded(error, [&]() -> grpo_status {
     needed(reward, "reward") = nullptr;
-    const auto w = GRPO_EMBED_TAKEN(grpo_embed_reward_wanted, wanted, tokenizer);
+    const auto w = GRPO_EMBED_TAKEN(grpo_embed_reward_wanted, wanted, settings);
     embed::check_flags(w.flags, 0, "grpo_embed_reward_open");
-    const std::string name = &needed(w.name, "wanted.name");
-    const auto options = embed::object_of(w.options, "wanted.options");
-    std::shared_ptr<train::ModelText> text;
-    if (w.tokenizer) text.reset(new train::ModelText{w.tokenizer->tokenizer, std::nullopt, {}});
-    *reward = new grpo_embed_reward{
-        {load(needed(plugins, "plugins"), name.c_str()),
-         options,
-         {.services = train::make_services(text, 1), .where = name + ".options", .label = name, .progress = nullptr}}};
+    auto& from = needed(plugins, "plugins");
+    try {
+      *reward = opened(from, w).release();
+    } catch (const plugins::CallError&) {  // the plugin's own
+      throw;
+    } catch (const Invalid&) {
+      throw;
+    } catch (const Error& e) {
+      throw Error(under_name(e.what(), &needed(w.name, "wanted.name")));
+    }
     return GRPO_STATUS_OK;
   });
 }
@@ -187,7 +226,7 @@ grpo_status grpo_embed_reward_open(grpo_embed_plugins* plugins, const grpo_embed
 grpo_status grpo_embed_reward_describe(const grpo_embed_reward* reward, grpo_embed_text* json, grpo_embed_error* error) {
   embed::clear(json);
   return guarded(error, [&]() -> grpo_status {
-    const auto& r = needed(reward, "reward").reward;
+    const auto& r = *needed(reward, "reward").reward;
     const auto& c = r.component();
     embed::give(&needed(json, "json"), nlohmann::json{{"name", r.name()},
                                                       {"plugin", c.plugin},
@@ -209,10 +248,11 @@ grpo_status grpo_embed_reward_score(grpo_embed_reward* reward, const grpo_embed_
     embed::clear(to.components);
     embed::check_flags(to.flags, 0, "scores");
     const auto b = GRPO_EMBED_TAKEN(grpo_embed_batch, batch, timeout_ns);
-    auto& r = needed(reward, "reward").reward;
+    auto& r = *needed(reward, "reward").reward;
     const plugins::RewardBatch samples = batch_of(b);
     if (b.n_samples > 0) needed(to.score, "scores.score");
-    plugins::RewardScores out = r.score(samples, {.timeout = std::chrono::nanoseconds(b.timeout_ns), .cancel = nullptr});
+    const auto timeout = b.timeout_ns > 0 ? std::chrono::nanoseconds(b.timeout_ns) : reward->timeout;
+    plugins::RewardScores out = r.score(samples, {.timeout = timeout, .cancel = nullptr});
     embed::give(to.message, out.message);
     give(to.components, std::move(out.components));
     std::copy(out.score.begin(), out.score.end(), to.score);

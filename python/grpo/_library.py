@@ -52,7 +52,7 @@ class _Growing(Structure):
 
 class RewardWanted(_Growing):
     _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("name", c_char_p), ("options", c_char_p),
-                ("tokenizer", c_void_p)]
+                ("tokenizer", c_void_p), ("settings", c_char_p)]
 
 
 class Column(_Growing):

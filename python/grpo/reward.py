@@ -60,6 +60,7 @@ class Reward:
     timeout:   seconds that scoring a batch may take; None: no limit
     tokenizer: a grpo.Tokenizer, for rewards that ask for one
     label:     what trainers call it in their metrics; None: the name
+    settings:  further keys that an entry of `rewards` in a configuration has (docs/configuration.md), and check_plugins
 
     Any thread may score, several at a time where the plugin allows it; meanwhile other Python threads run. An object can
     be pickled: the plugin is opened again on the other side.
@@ -67,16 +68,19 @@ class Reward:
 
     def __init__(self, name: str, options: Optional[Mapping[str, Any]] = None, plugins: Union[Places, Plugins] = None, *,
                  truth: Optional[str] = None, on_error: str = "warn", missing: Optional[float] = None,
-                 timeout: Optional[float] = None, tokenizer: Optional[Tokenizer] = None, label: Optional[str] = None):
+                 timeout: Optional[float] = None, tokenizer: Optional[Tokenizer] = None, label: Optional[str] = None,
+                 settings: Optional[Mapping[str, Any]] = None):
         if on_error not in ("warn", "raise"):
             raise ValueError(f"on_error is {on_error!r}; it is \"warn\" or \"raise\"")
         self._arguments = dict(name=name, options=dict(options or {}), truth=truth, on_error=on_error, missing=missing,
-                               timeout=timeout, tokenizer=tokenizer, label=label)
+                               timeout=timeout, tokenizer=tokenizer, label=label,
+                               settings=dict(settings or {}))
         self._plugins = shared(plugins)
         self.name, self.truth, self.on_error, self.missing, self.timeout = name, truth, on_error, missing, timeout
         self.__name__ = self.__qualname__ = label or name  # TRL names metrics by it
         wanted = RewardWanted(name=encoded(name), options=json.dumps(self._arguments["options"]).encode(),
-                              tokenizer=tokenizer._handle.need() if tokenizer else None)
+                              tokenizer=tokenizer._handle.need() if tokenizer else None,
+                              settings=json.dumps(self._arguments["settings"]).encode())
         handle = c_void_p()
         call("reward_open", self._plugins._handle.need(), byref(wanted), byref(handle))
         self._handle = Handle(handle, "reward_close")

@@ -28,6 +28,7 @@ class Scoring(Scratch):
     def test_a_timeout_is_told(self):
         scores = moody().score(["four", "slow"], timeout=0.001)
         self.assertEqual((scores.scores, scores.status), ([4, None], ["ok", "timeout"]))
+        self.assertEqual(moody(settings={"timeout": 0.001}).score(["slow"]).status, ["timeout"])
 
     def test_groups_ids_and_lengths(self):
         whole = grpo.Reward("whole", plugins=[MOODY])
@@ -49,6 +50,8 @@ class Scoring(Scratch):
             grpo.Reward("maths")
         with self.refused(grpo.Error, "wrong", "wron"):
             grpo.Reward("math", {"wron": 1})
+        with self.refused(grpo.Error, "timeout_second", "timeout_seconds"):
+            grpo.Reward("math", settings={"timeout_second": 1})
         with self.refused(grpo.Error, "/no/such/folder"):
             grpo.Reward("math", plugins="/no/such/folder")
         with self.refused(ValueError, "rows has 1 elements for 2"):

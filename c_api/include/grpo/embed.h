@@ -19,7 +19,7 @@
  *     grpo_embed_free takes back. On failure owner is NULL;
  *   - handles, which their own close ends.
  * Errors: a function that can fail returns a grpo_status and writes its text into the caller's grpo_embed_error, so
- * threads never see each other's. Nothing is printed, but what a trainer logs (grpo_embed_set_log_level).
+ * threads never see each other's. Nothing is printed but what plugins and trainers log (grpo_embed_set_log_level).
  *
  * Every pointer to a result may be NULL where it says so; no other pointer may be. Names, paths and JSON are texts that
  * end with a 0; everything else has a size. Arrays that go in are read during the call and not kept. */
@@ -177,6 +177,8 @@ typedef struct grpo_embed_reward_wanted {
   const char* name;                      /* "math" */
   const char* options;                   /* a JSON object, checked against the manifest; NULL: all defaults */
   const grpo_embed_tokenizer* tokenizer; /* offered to the plugin (grpo.tokenizer/1); NULL: none. May be closed earlier */
+  const char* settings;                  /* a JSON object with further keys that an entry of the configuration's `rewards`
+                                            has, and check_plugins of its `run`; NULL: none */
 } grpo_embed_reward_wanted;
 
 /* [grows] The caller's, [call]. A column of the data set. The one that `type` names is set. */
@@ -205,7 +207,7 @@ typedef struct grpo_embed_batch {
   int64_t n_columns;
   const grpo_embed_column* const* columns; /* [n_columns] by row */
   int64_t step;                            /* of training, from 1; 0 outside */
-  int64_t timeout_ns;                      /* 0: none */
+  int64_t timeout_ns;                      /* 0: as the reward's settings say, else none */
 } grpo_embed_batch;
 
 /* [frozen] The parts of scores that a reward reported: value[c][i] of sample i, NaN where it said nothing. */
