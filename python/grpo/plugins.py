@@ -20,7 +20,7 @@ def plugin_directories() -> List[str]:
     if given:
         return [place for place in given.split(os.pathsep) if place]
     folder = os.path.dirname(library_path())
-    for place in ("../plugins", "grpo/plugins", "plugins"):
+    for place in ("../plugins", "grpo/plugins", "../grpo/plugins", "plugins"):
         path = os.path.normpath(os.path.join(folder, place))
         if os.path.isdir(path):
             return [path]
