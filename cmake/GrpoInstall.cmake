@@ -2,6 +2,7 @@
 #   author   headers, version script, the package for find_package(grpo COMPONENTS author), and grpo.pc. Needs no build.
 #   runtime  grpo-host, its helpers, its plugins
 #   torch    the plugins that link LibTorch
+#   embed    libgrpo.so; embed_dev: its headers and grpo-embed.pc (c_api/CMakeLists.txt)
 #   host     for hosts of your own in C++: the host side's headers and libraries, find_package(grpo COMPONENTS host)
 # Debian packages of them: GrpoPackage.cmake.
 include(CMakePackageConfigHelpers)

@@ -1,9 +1,9 @@
 # Debian packages: `cpack` in the build folder makes
 #   grpo-host            the program, its helpers and its plugins
-#   libgrpo-dev          headers, the CMake package, grpo.pc: all that a plugin needs
+#   libgrpo-dev          headers, the CMake package, grpo.pc: all that a plugin needs; and what programs on libgrpo.so need
 #   libgrpo-host-dev     the host side's headers and static libraries, for hosts of your own
 #   grpo-plugins-torch   the plugins that link LibTorch, if they were built. LibTorch itself is no package of Debian's
-#   libgrpo              libgrpo.so, if it was built (component embed)
+#   libgrpo              libgrpo.so and its helper
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME grpo)
 set(CPACK_PACKAGE_VENDOR grpo)
@@ -34,10 +34,10 @@ endmacro()
 
 grpo_debian_package(grpo-host COMPONENTS runtime SECTION science SHLIBDEPS
   SUMMARY "Trains language models with GRPO. Models, samplers, rewards and optimizers are plugins")
-grpo_debian_package(libgrpo-dev COMPONENTS author SECTION libdevel
-  SUMMARY "Headers and build files to write plugins for grpo-host")
+grpo_debian_package(libgrpo-dev COMPONENTS author embed_dev SECTION libdevel DEPENDS "libgrpo (= ${PROJECT_VERSION})"
+  SUMMARY "Headers and build files to write plugins for grpo-host, and programs on libgrpo.so")
 grpo_debian_package(libgrpo-host-dev COMPONENTS host SECTION libdevel DEPENDS "libgrpo-dev (= ${PROJECT_VERSION}), nlohmann-json3-dev, \
-libboost-filesystem-dev, libyaml-cpp-dev, libpcre2-dev, libutf8proc-dev, libspdlog-dev, libfmt-dev"
+libyaml-cpp-dev, libpcre2-dev, libutf8proc-dev, libspdlog-dev, libfmt-dev"
   SUMMARY "Headers and static libraries to write hosts for plugins of grpo in C++")
 if(GRPO_WITH_LIBTORCH)
   grpo_debian_package(grpo-plugins-torch COMPONENTS torch SECTION science DEPENDS "grpo-host (= ${PROJECT_VERSION})"
@@ -45,7 +45,5 @@ if(GRPO_WITH_LIBTORCH)
   # Where this machine keeps LibTorch is nobody else's business.
   set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/GrpoPackageRunPaths.cmake)
 endif()
-if(TARGET grpo_embed)
-  grpo_debian_package(libgrpo COMPONENTS embed SECTION libs SHLIBDEPS SUMMARY "The grpo SDK as a C library")
-endif()
+grpo_debian_package(libgrpo COMPONENTS embed SECTION libs SHLIBDEPS SUMMARY "The grpo SDK as a C library")
 include(CPack)

@@ -36,6 +36,8 @@ class Run {
   void report(report::Metrics& metrics);
   // Whether StageSettings::stop asks for an early end.
   bool stopped() const { return settings_.stop && settings_.stop(); }
+  // Asks StageSettings::next; false: the run is to end here.
+  bool go_on(Session& session, bool more);
   // Writes a checkpoint if checkpoint.every_steps says so, if this was the last step and checkpoint.final is on, or if
   // the run is to end early.
   void maybe_save(Session& session, bool last, bool stopped);
@@ -45,6 +47,7 @@ class Run {
 
  private:
   CheckpointOptions checkpoint_options(Session& session) const;
+  void save(Session& session);
 
   const StageSettings& settings_;
   OutputDirectory directory_;

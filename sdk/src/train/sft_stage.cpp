@@ -66,7 +66,7 @@ class SftStage {
     order_.seek(state.position);
     announce();
     bool stopped = run_.stopped();
-    while (state.step < total_steps_ && !stopped) {
+    while (!stopped && run_.go_on(session_, state.step < total_steps_) && state.step < total_steps_) {
       const Timer timer;
       report::Metrics metrics;
       const double tokens = step(metrics);
