@@ -70,12 +70,15 @@ std::string Opened::tell(const Rule& rule, const char* function, const std::stri
 void Opened::broken(const Rule& rule, const char* function, const std::string& detail, bool by_caller) {
   const std::string text = tell(rule, function, detail, by_caller);
   std::lock_guard lock(mutex_);
-  if (pending_.empty() && !text.empty()) pending_ = std::string(function) + ": " + text;
+  if (!pending_.empty() || text.empty()) return;
+  pending_ = text;
+  pending_of_ = function;
 }
 
-std::string Opened::take_pending() {
+std::string Opened::take_pending(const std::string& function) {
   std::lock_guard lock(mutex_);
-  return std::exchange(pending_, {});
+  const std::string text = std::exchange(pending_, {});
+  return text.empty() || pending_of_ == function ? text : pending_of_ + ": " + text;
 }
 
 const void* Opened::service(const void* service, const char* id) {
@@ -280,7 +283,7 @@ grpo_status Run::finish(grpo_status status, bool exception) {
   if (state_) {
     state_->live.store(false);
     said = state_->said();
-    add(opened_.take_pending());
+    add(opened_.take_pending(function_));
     if (exception) broken(rule::status_exception, "a C++ exception left the function");
     if (status < GRPO_STATUS_OK || status > GRPO_STATUS_NO_MEMORY) {
       if (status != allowed_)
@@ -297,7 +300,7 @@ grpo_status Run::finish(grpo_status status, bool exception) {
     look_at_memory();
     opened_.look_at_rest(function_);
   }
-  add(opened_.take_pending());
+  add(opened_.take_pending(function_));
   if (text_.empty() && said.empty()) return status;
   if (text_.empty()) return outer_->fail(outer_, status, said.data(), static_cast<std::int64_t>(said.size()));
   if (!said.empty()) text_ += "; it said: " + said;

@@ -74,7 +74,7 @@ class Opened {
   std::string tell(const Rule& rule, const char* function, const std::string& detail, bool by_caller) const;
   // [any thread] The same, and a violation fails the call that now runs, or the next that can fail.
   void broken(const Rule& rule, const char* function, const std::string& detail, bool by_caller = false);
-  std::string take_pending();
+  std::string take_pending(const std::string& function);  // function: of the call that takes it
 
   // The host's service, checked; nullptr of nullptr.
   const void* service(const void* inner, const char* id);
@@ -108,7 +108,7 @@ class Opened {
   std::uint64_t magic_;
   Kind kind_;
   std::mutex mutex_;
-  std::string pending_;
+  std::string pending_, pending_of_;  // text, and the function that it is about
   std::deque<std::unique_ptr<CallState>> resting_;
   std::unique_ptr<CheckedServices> services_;
   std::deque<std::unique_ptr<CheckedSink>> sinks_;  // the latest
