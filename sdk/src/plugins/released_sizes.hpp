@@ -19,6 +19,13 @@ struct grpo_decode_info;
 struct grpo_decode_prefill;
 struct grpo_decode_session;
 struct grpo_decode_step;
+struct grpo_embed_batch;
+struct grpo_embed_column;
+struct grpo_embed_gradient;
+struct grpo_embed_reward_wanted;
+struct grpo_embed_scores;
+struct grpo_embed_tokens;
+struct grpo_embed_trainer_wanted;
 struct grpo_feed;
 struct grpo_forest;
 struct grpo_forward;
@@ -81,6 +88,20 @@ template <>
 inline constexpr std::size_t released_size<grpo_decode_session> = 24;
 template <>
 inline constexpr std::size_t released_size<grpo_decode_step> = 88;
+template <>
+inline constexpr std::size_t released_size<grpo_embed_batch> = 128;
+template <>
+inline constexpr std::size_t released_size<grpo_embed_column> = 48;
+template <>
+inline constexpr std::size_t released_size<grpo_embed_gradient> = 40;
+template <>
+inline constexpr std::size_t released_size<grpo_embed_reward_wanted> = 40;
+template <>
+inline constexpr std::size_t released_size<grpo_embed_scores> = 40;
+template <>
+inline constexpr std::size_t released_size<grpo_embed_tokens> = 120;
+template <>
+inline constexpr std::size_t released_size<grpo_embed_trainer_wanted> = 88;
 template <>
 inline constexpr std::size_t released_size<grpo_feed> = 32;
 template <>
