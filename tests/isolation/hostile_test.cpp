@@ -1,6 +1,7 @@
 // Plugins that do what they should not: the host lives, the samples of that call say why, the next call succeeds.
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -168,6 +169,55 @@ TEST_F(Hostile, LeavesNobodyBehind) {
   std::filesystem::remove(marker);
   ASSERT_GT(orphan, 1);
   EXPECT_NE(::kill(orphan, 0), 0) << "process " << orphan << " has survived";
+}
+
+pid_t parent_of(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with("PPid:")) return std::stoi(line.substr(5));
+  return 0;
+}
+bool gone_soon(pid_t pid) {
+  for (int i = 0; i < 1000; ++i) {
+    if (::kill(pid, 0) != 0) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
+
+// A host that is killed takes its plugins' processes along.
+TEST_F(Hostile, NothingSurvivesTheHost) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const pid_t host = ::fork();
+  if (host == 0) {
+    Reward alone(isolated(registry_, GRPO_REWARD_ID, "hostile_alone", quick()), nullptr);
+    const double pid = alone.score(batch_of({"a"})).score[0];
+    [[maybe_unused]] const ssize_t n = ::write(ends[1], &pid, sizeof pid);
+    ::pause();
+    ::_exit(0);
+  }
+  double number = 0;
+  ASSERT_EQ(::read(ends[0], &number, sizeof number), static_cast<ssize_t>(sizeof number));
+  const auto worker = static_cast<pid_t>(number), supervisor = parent_of(worker);
+  ASSERT_GT(worker, 1);
+  ASSERT_GT(supervisor, 1);
+  EXPECT_EQ(::kill(worker, 0), 0);
+  ::kill(host, SIGKILL);
+  ::waitpid(host, nullptr, 0);
+  EXPECT_TRUE(gone_soon(worker));
+  EXPECT_TRUE(gone_soon(supervisor));
+  for (const int end : ends) ::close(end);
+}
+
+TEST_F(Hostile, TheSupervisorIsKilled) {
+  Reward alone(isolated(registry_, GRPO_REWARD_ID, "hostile_alone", quick()), nullptr);
+  const auto worker = static_cast<pid_t>(alone.score(batch_of({"a"})).score[0]);
+  ::kill(parent_of(worker), SIGKILL);
+  EXPECT_TRUE(gone_soon(worker)) << "the plugin's process has outlived the one that watched it";
+  const RewardScores s = alone.score(batch_of({"a"}));
+  EXPECT_EQ(s.count(GRPO_SAMPLE_OK), 1) << s.message[0];
+  EXPECT_NE(s.score[0], static_cast<double>(worker));
 }
 
 TEST_F(Hostile, WritesGarbageToTheSocket) {
