@@ -63,7 +63,7 @@ TEST_F(Hostile, Exits) { EXPECT_THAT(lost("exit"), HasSubstr("called exit(7)"));
 
 TEST_F(Hostile, NeverComesBack) {
   const auto reward = open();
-  const RewardScores s = score(*reward, {"fine", "spin", "fine"}, 0.2);
+  const RewardScores s = score(*reward, {"fine", "spin", "fine"}, 1);
   // What had its score before the deadline keeps it.
   EXPECT_EQ(s.status, (std::vector<std::int32_t>{GRPO_SAMPLE_OK, GRPO_SAMPLE_TIMEOUT, GRPO_SAMPLE_TIMEOUT}));
   EXPECT_EQ(s.score[0], 4);
@@ -75,7 +75,7 @@ TEST_F(Hostile, NeverComesBack) {
 
 TEST_F(Hostile, KeepsToItsDeadline) {
   const auto reward = open();
-  const RewardScores s = score(*reward, {"fine", "until cancelled", "fine"}, 0.1);
+  const RewardScores s = score(*reward, {"fine", "until cancelled", "fine"}, 1);
   EXPECT_EQ(s.status, (std::vector<std::int32_t>{GRPO_SAMPLE_OK, GRPO_SAMPLE_OK, GRPO_SAMPLE_TIMEOUT}));
   EXPECT_THAT(s.message[2], HasSubstr("not reached in time"));
   EXPECT_EQ(log_.text(), "") << "a plugin that keeps to its deadline loses no process";
@@ -242,20 +242,20 @@ TEST_F(Hostile, DiesBetweenTwoCalls) {
 TEST_F(Hostile, DiesInOpen) {
   const auto at_open = [this](const char* deed) {
     IsolateSettings settings = quick();
-    settings.open_seconds = 1;
+    settings.open_seconds = std::string(deed) == "spin" ? 2 : 30;
     return error_of([&] { open(settings, {{"at_open", deed}}); });
   };
   EXPECT_THAT(at_open("segv"),
               AllOf(HasSubstr("plugin 'hostile' ("), HasSubstr("open: its process was killed by SIGSEGV")));
   EXPECT_THAT(at_open("exit"), HasSubstr("open: its process called exit(3)"));
   EXPECT_THAT(at_open("throw"), HasSubstr("open: the judge is out (failed)"));
-  EXPECT_THAT(at_open("spin"), HasSubstr("did not come back within 1 s; its process was killed"));
+  EXPECT_THAT(at_open("spin"), HasSubstr("did not come back within 2 s; its process was killed"));
 }
 
 TEST_F(Hostile, DiesInClose) {
   for (const auto& [deed, word] : {std::pair("segv", "close: its process was killed by SIGSEGV"),
                                    std::pair("exit", "close: its process called exit(3)"),
-                                   std::pair("spin", "did not come back from close within 1 s")}) {
+                                   std::pair("spin", "did not come back from close within 2 s")}) {
     auto reward = open(quick(), {{"at_close", deed}});
     expect_good(*reward);
     reward.reset();

@@ -26,7 +26,7 @@ inline Registry isolation_registry() {
 inline IsolateSettings quick() {
   IsolateSettings settings;
   settings.grace_seconds = 0.3;
-  settings.close_seconds = 1;
+  settings.close_seconds = 2;
   settings.backoff_seconds = 0.01;
   return settings;
 }
