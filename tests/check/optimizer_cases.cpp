@@ -2,6 +2,8 @@
 #include <grpo/optimizer.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "support.hpp"
 
 namespace grpo::plugins {

@@ -1,5 +1,8 @@
 #include "opened.hpp"
 
+#include <pthread.h>
+
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
@@ -17,6 +20,20 @@ constexpr std::uint64_t magic = 0x6772706f63686563;  // what is at the start of 
 constexpr std::size_t most_resting = 4, most_buried = 64;
 constexpr std::size_t longest_name = 4096;
 thread_local const Run* innermost_run = nullptr;
+
+// Of this thread. What lies between it and a Run belonged to frames that the plugin has left.
+const char* lowest_of_stack() {
+  thread_local const char* lowest = nullptr;
+  if (lowest) return lowest;
+  pthread_attr_t attributes;
+  void* address = nullptr;
+  std::size_t size = 0;
+  if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+    pthread_attr_getstack(&attributes, &address, &size);
+    pthread_attr_destroy(&attributes);
+  }
+  return lowest = address ? static_cast<const char*>(address) : reinterpret_cast<const char*>(UINTPTR_MAX);
+}
 
 void tell_standard_error(const Violation& v) {
   static std::mutex mutex;
@@ -245,7 +262,7 @@ Run::Run(Opened& opened, const char* function, Threads threads, const grpo_call*
     state_ = opened_.take_state();
     state_->begin(call, function);
   }
-  watching_ = opened_.watched.fetch_sub(1) > 0;
+  watching_ = opened_.watched.load() > 0 && opened_.watched.fetch_sub(1) > 0;
   if (watching_) before_ = Belongings::now();
 }
 
@@ -315,10 +332,7 @@ bool Run::check_text(const grpo_str& text, const std::string& what) {
     broken(rule::text_null, what + (text.data ? " has " + std::to_string(text.size) + " bytes" : " is NULL"));
     return false;
   }
-  // This object lies in the frame that called the plugin: what is below belonged to frames that have returned.
-  const auto at = reinterpret_cast<std::uintptr_t>(text.data), top = reinterpret_cast<std::uintptr_t>(this);
-  constexpr std::uintptr_t reach = 1024 * 1024;
-  if (at < top && top - at < reach) {
+  if (text.data < reinterpret_cast<const char*>(this) && text.data >= lowest_of_stack()) {
     broken(rule::text_stack, what + " lies on the stack");
     return false;
   }
