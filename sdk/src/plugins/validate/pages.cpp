@@ -18,7 +18,8 @@ constexpr std::size_t longest_label = 160;
 // What the signal handler looks at: no locks, no allocation.
 struct Known {
   std::atomic<std::uintptr_t> begin{0}, end{0};  // with the page behind
-  char label[longest_label] = {};                // ready to be put into JSON
+  const char* rule = "";                         // what an access to the block itself breaks
+  char label[longest_label] = {};                // what it holds; ready to be put into JSON
 };
 std::array<Known, 4096> known;
 std::atomic<std::size_t> hint{0};
@@ -50,6 +51,7 @@ void on_fault(int number, siginfo_t* info, void*) {
   for (Known& k : known) {
     if (address < k.begin || address >= k.end || k.end == 0) continue;
     put("{\"fault\":\"");
+    put(address >= k.end - page() ? "touched memory past the end of " : k.rule);
     put(k.label);
     put("\"}\n");
     break;
@@ -70,7 +72,11 @@ Pages::Pages(std::size_t bytes, std::string what) : what_(std::move(what)), byte
   std::memset(map_, pattern, body - bytes);
   data_ = map_ + body - bytes;
   slot_ = claim(reinterpret_cast<std::uintptr_t>(map_), reinterpret_cast<std::uintptr_t>(map_) + mapped_);
-  label("touched memory past the end of ");
+  if (slot_ < 0) return;
+  char* label = known[static_cast<std::size_t>(slot_)].label;
+  std::strncpy(label, what_.c_str(), longest_label - 1);
+  for (char* c = label; *c; ++c)
+    if (*c == '"' || *c == '\\' || static_cast<unsigned char>(*c) < 32) *c = '\'';
 }
 
 Pages::Pages(Pages&& other) noexcept
@@ -92,22 +98,17 @@ Pages::~Pages() {
   ::munmap(map_, mapped_);
 }
 
-void Pages::label(const char* state) {
-  if (slot_ < 0) return;
-  char* to = known[static_cast<std::size_t>(slot_)].label;
-  std::string text = state + what_;
-  for (char& c : text)
-    if (c == '"' || c == '\\' || static_cast<unsigned char>(c) < 32) c = '\'';
-  std::strncpy(to, text.c_str(), longest_label - 1);
+void Pages::rule(const char* text) {
+  if (slot_ >= 0) known[static_cast<std::size_t>(slot_)].rule = text;
 }
 
 void Pages::read_only() {
-  label("wrote into (or read past the end of) what it may only read, ");
+  rule("wrote into ");
   ::mprotect(map_, mapped_ - page(), PROT_READ);
 }
 
 void Pages::inaccessible() {
-  label("used memory of an earlier call, ");
+  rule("used what it was given for an earlier call, ");
   ::mprotect(map_, mapped_ - page(), PROT_NONE);
 }
 
@@ -118,6 +119,8 @@ bool Pages::intact() const {
 }
 
 void install_fault_handler() {
+  for (Known& k : known) k.begin = 0;  // its pages are taken now, and no check mistakes them for growth
+  page();
   static char stack[64 * 1024];  // a plugin that overruns its stack faults, too
   stack_t other{};
   other.ss_sp = stack;

@@ -33,7 +33,7 @@ class Pages {
   bool intact() const;  // nobody wrote before the first byte
 
  private:
-  void label(const char* state);
+  void rule(const char* text);
   std::string what_;
   char* map_ = nullptr;
   std::size_t mapped_ = 0;  // with the page behind

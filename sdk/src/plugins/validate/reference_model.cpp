@@ -157,6 +157,10 @@ grpo_status ReferenceModel::complain(const grpo_call* call, const std::string& w
   return call->fail(call, GRPO_STATUS_INVALID, what.c_str(), static_cast<std::int64_t>(what.size()));
 }
 
+grpo_status ReferenceModel::cache_full(const grpo_call* call) {
+  return grpo_fail(call, GRPO_STATUS_NO_MEMORY, "the cache is full");
+}
+
 void ReferenceModel::on_thread(const char* function) {
   if (std::this_thread::get_id() != thread_ && complaint.empty())
     complaint = std::string("it called the decoder's ") + function + " on another thread than the model's";
@@ -176,10 +180,14 @@ grpo_sampling ReferenceModel::Slot::sampling() const {
   return s;
 }
 
-// Every slot counts its own tokens: fewer than a shared prompt allows, so a lower bound.
 std::int64_t ReferenceModel::Session::free() const {
   std::int64_t used = 0;
-  for (const Slot& s : slots) used += static_cast<std::int64_t>(s.tokens.size());
+  std::set<const std::int64_t*> counted;
+  for (const Slot& s : slots) {
+    used += s.own;
+    for (const auto& part : s.shared)
+      if (counted.insert(part.get()).second) used += *part;
+  }
   return std::max<std::int64_t>(0, tokens - used);
 }
 
@@ -194,12 +202,14 @@ grpo_status ReferenceModel::prefill(Session& s, const grpo_call* call, const grp
     if (static_cast<std::int64_t>(s.slots[static_cast<std::size_t>(a.slot[i])].tokens.size()) + n > positions)
       return complain(call, "prefill beyond the model's positions");
   }
+  if (a.start[a.n] - a.start[0] > s.free()) return cache_full(call);
   for (std::int64_t k = a.start[0]; k < a.start[a.n]; ++k)
     if (a.token[k] < 0 || a.token[k] >= vocabulary) return complain(call, "prefill of a token out of the vocabulary");
   for (std::int64_t i = 0; i < a.n; ++i) {
     Slot& slot = s.slots[static_cast<std::size_t>(a.slot[i])];
     slots_in_use += slot.tokens.empty();
     slot.tokens.insert(slot.tokens.end(), a.token + a.start[i], a.token + a.start[i + 1]);
+    slot.own += a.start[i + 1] - a.start[i];
     slot.ended = false;
   }
   return GRPO_STATUS_OK;
@@ -209,10 +219,13 @@ grpo_status ReferenceModel::fork(Session& s, const grpo_call* call, const grpo_d
   on_thread("fork");
   for (std::int64_t i = 0; i < a.n; ++i) {
     if (!is_slot(s, a.from[i]) || !is_slot(s, a.to[i])) return complain(call, "fork of a slot that is none");
-    const Slot& from = s.slots[static_cast<std::size_t>(a.from[i])];
+    Slot& from = s.slots[static_cast<std::size_t>(a.from[i])];
     Slot& to = s.slots[static_cast<std::size_t>(a.to[i])];
     if (from.tokens.empty()) return complain(call, "fork of an empty slot");
     if (!to.tokens.empty()) return complain(call, "fork into a slot that is not empty");
+    if (from.own > 0) from.shared.push_back(std::make_shared<std::int64_t>(from.own));
+    from.own = 0;
+    to.shared = from.shared;
     to.tokens = from.tokens;
     to.assigned = to.ended = false;
     ++slots_in_use;
@@ -225,7 +238,8 @@ grpo_status ReferenceModel::assign(Session& s, const grpo_call* call, const grpo
   for (std::int64_t i = 0; i < a.n; ++i) {
     if (!is_slot(s, a.slot[i])) return complain(call, "assign to a slot that is none");
     const grpo_sampling& o = *a.sampling[i];
-    if (o.n_stop_text) return complain(call, "it passes stop texts to the decoder, which does not offer them");
+    if (grpo_sampling_used(&o) & ~decode_info_.sampling)
+      return grpo_fail(call, GRPO_STATUS_UNSUPPORTED, "the suite's model offers no stop texts");
     Slot& slot = s.slots[static_cast<std::size_t>(a.slot[i])];
     slot.assigned = true;
     slot.ended = false;
@@ -245,8 +259,10 @@ grpo_status ReferenceModel::assign(Session& s, const grpo_call* call, const grpo
 
 grpo_status ReferenceModel::step(Session& s, const grpo_call* call, const grpo_decode_step& a) {
   on_thread("step");
-  static const char failed[] = "the suite's model fails this step, as a device may";
-  if (++steps == fail_at_step) return call->fail(call, GRPO_STATUS_FAILED, failed, sizeof failed - 1);
+  ++steps;
+  if (on_step) on_step(steps);
+  if (steps == fail_at_step)
+    return grpo_fail(call, GRPO_STATUS_FAILED, "the suite's model fails this step, as a device may");
   if (a.room < 1) return complain(call, "step with room " + std::to_string(a.room));
   for (std::int64_t i = 0; i < a.n; ++i) {
     if (!is_slot(s, a.slot[i])) return complain(call, "step of a slot that is none");
@@ -255,15 +271,12 @@ grpo_status ReferenceModel::step(Session& s, const grpo_call* call, const grpo_d
     if (!slot.assigned) return complain(call, "step of a slot that was not assigned");
     if (slot.ended) return complain(call, "step of a slot that has ended");
   }
-  if (!(a.flags & GRPO_STEP_PEEK) && s.free() < a.n * a.room) {
-    static const char full[] = "the cache is full";
-    return call->fail(call, GRPO_STATUS_NO_MEMORY, full, sizeof full - 1);
-  }
+  if (!(a.flags & GRPO_STEP_PEEK) && s.free() < a.n * a.room) return cache_full(call);
+  for (std::int64_t i = 0; i < a.n; ++i) a.count[i] = 0, a.ended[i] = GRPO_FINISH_NONE;
+  if (call->cancelled(call)) return grpo_fail(call, GRPO_STATUS_CANCELLED, "cancelled");
   for (std::int64_t i = 0; i < a.n; ++i) {
     Slot& slot = s.slots[static_cast<std::size_t>(a.slot[i])];
     const grpo_sampling o = slot.sampling();
-    a.count[i] = 0;
-    a.ended[i] = GRPO_FINISH_NONE;
     for (std::int64_t k = 0; k < a.room && !a.ended[i]; ++k) {
       const Numbers z = logits(slot.tokens);
       if (a.logits && k == 0)
@@ -280,6 +293,7 @@ grpo_status ReferenceModel::step(Session& s, const grpo_call* call, const grpo_d
       if (a.logprob) a.logprob[at] = static_cast<float>(log_softmax(z, o.temperature)[static_cast<std::size_t>(id)]);
       if (a.logprob_sampled) a.logprob_sampled[at] = static_cast<float>(std::log(p[static_cast<std::size_t>(id)]));
       slot.tokens.push_back(id);
+      ++slot.own;
       ++a.count[i];
       if (std::find(slot.stop.begin(), slot.stop.end(), id) != slot.stop.end())
         a.ended[i] = GRPO_FINISH_STOP;
@@ -312,8 +326,7 @@ const grpo_decode* ReferenceModel::decode_table() {
       auto& model = *static_cast<ReferenceModel*>(m);
       model.on_thread("session_open");
       if (wanted->slots < 1 || wanted->slots > 4096 || wanted->tokens > (1 << 20)) {
-        static const char text[] = "the suite's model has 4,096 slots and 1,048,576 tokens";
-        return call->fail(call, GRPO_STATUS_NO_MEMORY, text, sizeof text - 1);
+        return grpo_fail(call, GRPO_STATUS_NO_MEMORY, "the suite's model has 4,096 slots and 1,048,576 tokens");
       }
       *session = new Session{&model, std::vector<Slot>(static_cast<std::size_t>(wanted->slots)), wanted->tokens};
       ++model.sessions;

@@ -11,6 +11,8 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <set>
 #include <string>
 #include <thread>
@@ -48,11 +50,14 @@ class ReferenceModel {
   std::string complaint;  // the first thing against the contract
   std::int64_t sessions = 0, slots_in_use = 0, steps = 0;
   std::int64_t fail_at_step = 0;  // fails this one, counted from 1
+  std::function<void(std::int64_t number)> on_step;  // when a step of this number begins
   std::uint64_t weights = 1;      // other weights, other logits
 
  private:
   struct Slot {
     Ids tokens;
+    std::int64_t own = 0;                                // tokens that it shares with nobody
+    std::vector<std::shared_ptr<std::int64_t>> shared;  // the sizes of those that it does
     bool assigned = false, ended = false;
     std::uint64_t key = 0;
     std::size_t first = 0;  // length when it was assigned
@@ -68,6 +73,7 @@ class ReferenceModel {
     std::int64_t free() const;
   };
   grpo_status complain(const grpo_call* call, const std::string& what);
+  static grpo_status cache_full(const grpo_call* call);
   void on_thread(const char* function);
   static std::int32_t draw(const Numbers& p, double u);
 
