@@ -128,9 +128,11 @@ void gradient(Subject& s) {
       if (unit == 0) continue;  // not used by these tokens: `across` sees whether that is so
       double expected = 0;
       for (std::size_t k = 0; k < d.size(); ++k) d[k] /= unit, expected += d[k] * static_cast<double>(claimed[i][k]);
-      const double width = std::max(3e-3 * size, 1e-3);
+      // Far enough that the loss moves by more than its rounding, near enough that it is a parabola on the way.
+      const double usual = steep / std::sqrt(static_cast<double>(d.size()));  // slope in a direction of no meaning
+      const double width = std::min(std::max(3e-3 * size, 1e-3), 0.1 / (std::max(std::abs(expected), usual) + 1e-9));
       const double measured = slope(m, b, temperature, value, d, width);
-      const double allowed = 0.02 * std::abs(expected) + 2e-3 * steep + 4e-5 / width;
+      const double allowed = 0.02 * std::abs(expected) + 0.05 * usual + 4e-5 / width;
       need(std::abs(measured - expected) <= allowed,
            "'" + std::string(list[i]->name) + "': the loss changes by " + std::to_string(measured) +
                " along a direction, the gradient says " + std::to_string(expected),
