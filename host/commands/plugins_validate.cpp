@@ -1,6 +1,7 @@
 // plugins validate: does a plugin keep the contract? The conformance suite, out of process.
 #include <unistd.h>
 
+#include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -19,7 +20,7 @@ struct Arguments {
 };
 
 int list() {
-  for (const auto& c : plugins::validation_checks()) std::cout << c.id << "  " << c.what << '\n';
+  for (const auto& c : plugins::validation_checks()) std::cout << std::left << std::setw(26) << c.id << c.what << '\n';
   return 0;
 }
 

@@ -151,7 +151,8 @@ TEST_P(Caught, ByTheCheckOfThatRule) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fault, Caught, testing::Range(std::size_t{0}, std::size(cases)), [](const auto& info) {
-  std::string name = std::string(cases[info.param].check) + "_" + cases[info.param].plugin + "_" + cases[info.param].fault;
+  std::string name =
+      std::string(cases[info.param].check) + "_" + cases[info.param].plugin + "_" + cases[info.param].fault;
   for (char& c : name)
     if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
   return name;
@@ -166,15 +167,15 @@ TEST(Suite, HasABrokenPluginForEveryCheck) {
 
 // A check that hangs is given up; what comes after it runs all the same.
 TEST(Suite, GoesOnAfterACheckThatHangs) {
-  ValidateSettings with = settings({"reward.answers", "reward.text", "component.open"});
+  ValidateSettings with = settings({"component.open", "reward.answers", "reward.any_thread"});
   with.options = R"({"fault": "hangs"})";
-  with.timeout_seconds = 1;
+  with.timeout_seconds = 0.5;
   const Validation v = validate(broken("reward"), with);
   ASSERT_EQ(v.results.size(), 3u);
-  EXPECT_EQ(v.results[0].check, "component.open");
-  for (int i : {1, 2}) {
-    EXPECT_EQ(v.results[static_cast<std::size_t>(i)].verdict, Verdict::fail);
-    EXPECT_THAT(v.results[static_cast<std::size_t>(i)].why, HasSubstr("did not come back within 1 s; it was at: score of"));
+  EXPECT_EQ(v.results[0].verdict, Verdict::pass);
+  for (const std::size_t i : {1, 2}) {
+    EXPECT_EQ(v.results[i].verdict, Verdict::fail);
+    EXPECT_THAT(v.results[i].why, HasSubstr("did not come back within 0.5 s; it was at: score of"));
   }
 }
 

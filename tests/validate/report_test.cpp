@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "suite.hpp"
 
@@ -73,8 +74,8 @@ TEST(Report, TableAndJson) {
   with.on_result = [&](const ValidationResult&) { ++told; };
   const Validation v = validate(broken("reward"), with);
   EXPECT_EQ(told, 2);
-  EXPECT_THAT(table_of(v), AllOf(HasSubstr("reward.order    FAIL"), HasSubstr("why: sample"), HasSubstr("do:  the same sample"),
-                                 HasSubstr("1 passed, 1 failed, 0 skipped")));
+  EXPECT_THAT(table_of(v), AllOf(HasSubstr("reward.order    FAIL"), HasSubstr("why: sample"),
+                                 HasSubstr("do:  the same sample"), HasSubstr("1 passed, 1 failed, 0 skipped")));
   const json j = json_of(v);
   EXPECT_EQ(j["passed"], false);
   EXPECT_EQ(j["plugin"], "broken_reward");
@@ -106,6 +107,12 @@ TEST(Report, ChecksAreNamedByKindAndUnique) {
     EXPECT_FALSE(c.what.empty());
   }
   EXPECT_GT(ids.size(), 50u);
+}
+
+TEST(Report, TheDocumentNamesEveryCheck) {
+  std::ifstream in(std::string(GRPO_SOURCE_DIR) + "/docs/validate.md");
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  for (const ValidationCheck& c : validation_checks()) EXPECT_THAT(text, HasSubstr("`" + c.id + "`"));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// forest_check.hpp: is a forest one? model.hpp asks before a model's forward, so that no author's code meets an index that
-// points nowhere. Costs one look at each token, node and target.
+// forest_check.hpp: is a forest one? model.hpp asks before a model's forward, so that no author's code meets an index
+// that points nowhere. Costs one look at each token, node and target.
 #ifndef GRPO_FOREST_CHECK_HPP
 #define GRPO_FOREST_CHECK_HPP
 
@@ -45,8 +45,8 @@ inline void check_forest(const grpo_model_info& info, const grpo_forward& a) {
       require(false, "the path to node " + std::to_string(i) + " has " + std::to_string(length[node]) +
                          " tokens; the model takes " + std::to_string(info.max_positions));
     if (info.max_depth > 0 && level[node] > info.max_depth)
-      require(false, "node " + std::to_string(i) + " is on level " + std::to_string(level[node]) + "; the model takes " +
-                         std::to_string(info.max_depth));
+      require(false, "node " + std::to_string(i) + " is on level " + std::to_string(level[node]) +
+                         "; the model takes " + std::to_string(info.max_depth));
   }
   for (std::int64_t i = 0; i < f.n_tokens; ++i)
     if (f.token[i] < 0 || f.token[i] >= info.vocabulary) require(false, name("token", i, f.token[i]) + outside);

@@ -46,7 +46,7 @@ GRPO_MANIFEST({"name": "broken", "version": "1", "licence": "MIT",
 #define DOCUMENT(n) "GRPO1 {\"name\": \"broken\", \"version\": \"1\", \"licence\": \"MIT\", \"components\": [" TEN(n##1) "," \
   TEN(n##2) "," TEN(n##3) "," TEN(n##4) "]}\0"
 #define MANY(n) DOCUMENT(n##0) DOCUMENT(n##1) DOCUMENT(n##2) DOCUMENT(n##3) DOCUMENT(n##4) DOCUMENT(n##5) DOCUMENT(n##6)
-__attribute__((section(".grpo.manifest"), used)) static const char many[] =
+__attribute__((section(".grpo.manifest"), used GRPO_RETAIN_, aligned(1))) static const char many[] =
     MANY(a) MANY(b) MANY(c) MANY(d) MANY(e) MANY(f) MANY(g) MANY(h) MANY(i) MANY(j) MANY(k) MANY(l);
 #else
 GRPO_MANIFEST({"name": "broken", "version": "1", "licence": "MIT",

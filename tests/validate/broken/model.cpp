@@ -51,7 +51,9 @@ void close(void* handle) {
   delete &of(handle);
 }
 const grpo_model_info* describe(void* handle) { return &of(handle).info; }
-const grpo_parameter* const* parameters(void* handle, std::int64_t* n) { return of(handle).table->parameters(of(handle).inner, n); }
+const grpo_parameter* const* parameters(void* handle, std::int64_t* n) {
+  return of(handle).table->parameters(of(handle).inner, n);
+}
 
 grpo_status forward(void* handle, const grpo_call* call, const grpo_forward* a) {
   State& s = of(handle);
@@ -97,14 +99,17 @@ void drop(void* handle, std::uint64_t ticket) {
   if (s.is("leaks_ticket")) leak();
   s.table->drop(s.inner, ticket);
 }
-grpo_status zero_grad(void* handle, const grpo_call* call) { return of(handle).table->zero_grad(of(handle).inner, call); }
+grpo_status zero_grad(void* handle, const grpo_call* call) {
+  return of(handle).table->zero_grad(of(handle).inner, call);
+}
 grpo_status commit(void* handle, const grpo_call* call, std::int64_t version) {
   return of(handle).table->commit(of(handle).inner, call, version);
 }
 grpo_status export_weights(void* handle, const grpo_call* call, const grpo_tensor_sink* sink) {
   return of(handle).table->export_weights(of(handle).inner, call, sink);
 }
-grpo_status import_weights(void* handle, const grpo_call* call, std::int64_t version, const grpo_tensor_source* source) {
+grpo_status import_weights(void* handle, const grpo_call* call, std::int64_t version,
+                           const grpo_tensor_source* source) {
   State& s = of(handle);
   if (s.is("no_import")) return GRPO_STATUS_OK;
   const grpo_status status = s.table->import_weights(s.inner, call, version, source);
@@ -160,7 +165,8 @@ grpo_status assign(void* handle, const grpo_call* call, const grpo_decode_assign
 }
 grpo_status step(void* handle, const grpo_call* call, const grpo_decode_step* a) {
   Session& s = session(handle);
-  if (s.of->is("exact_step") && a->struct_size != sizeof *a) return grpo_fail(call, GRPO_STATUS_INVALID, "not my headers");
+  if (s.of->is("exact_step") && a->struct_size != sizeof *a)
+    return grpo_fail(call, GRPO_STATUS_INVALID, "not my headers");
   grpo_decode_step own{};
   own.struct_size = sizeof own;
   own.flags = a->flags, own.n = a->n, own.room = a->room, own.slot = a->slot, own.force = a->force;
@@ -181,12 +187,22 @@ void release(void* handle, std::int64_t n, const std::int64_t* slot) {
   s.of->decode->release(s.inner, n, slot);
 }
 
-const grpo_decode decode_table = {sizeof(grpo_decode), 0, decode_describe, session_open, session_close, free_tokens,
-                                  prefill, fork, assign, step, release};
+const grpo_decode decode_table = {sizeof(grpo_decode),
+                                  0,
+                                  decode_describe,
+                                  session_open,
+                                  session_close,
+                                  free_tokens,
+                                  prefill,
+                                  fork,
+                                  assign,
+                                  step,
+                                  release};
 const void* query(void*, const char* id) { return std::strcmp(id, GRPO_DECODE_ID) ? nullptr : &decode_table; }
 
-const grpo_model table = {sizeof(grpo_model), 0, open, close, query, describe, parameters, forward, backward, drop,
-                          zero_grad, commit, export_weights, import_weights};
+const grpo_model table = {sizeof(grpo_model), 0,          open,           close,         query,
+                          describe,           parameters, forward,        backward,      drop,
+                          zero_grad,          commit,     export_weights, import_weights};
 
 }  // namespace
 

@@ -22,7 +22,9 @@ struct State : Wrapped<grpo_optimizer> {
 };
 State& of(void* handle) { return *static_cast<State*>(handle); }
 
-float* data(const grpo_tensor* t) { return reinterpret_cast<float*>(static_cast<char*>(t->dl.data) + t->dl.byte_offset); }
+float* data(const grpo_tensor* t) {
+  return reinterpret_cast<float*>(static_cast<char*>(t->dl.data) + t->dl.byte_offset);
+}
 std::int64_t count(const grpo_tensor* t) {
   std::int64_t n = 1;
   for (int i = 0; i < t->dl.ndim; ++i) n *= t->dl.shape[i];
@@ -93,8 +95,9 @@ grpo_status state_written(void* handle, const grpo_call* call) {
   return of(handle).table->state_written(of(handle).inner, call);
 }
 
-const grpo_optimizer table = {sizeof(grpo_optimizer), GRPO_OPTIMIZER_ELEMENTWISE, open, close, query, bind,
-                              squared_norm, step, state, state_written};
+const grpo_optimizer table = {
+    sizeof(grpo_optimizer), GRPO_OPTIMIZER_ELEMENTWISE, open, close, query, bind, squared_norm, step, state,
+    state_written};
 
 }  // namespace
 

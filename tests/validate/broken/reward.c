@@ -28,7 +28,7 @@ typedef struct {
 
 static volatile int open_now, score_now; /* shared, as it must not be */
 static __thread int opened_here;
-static char* lost_memory;
+static void* volatile lost_memory;
 
 static int is(const state* s, const char* fault) { return !strcmp(s->fault, fault); }
 
@@ -97,7 +97,8 @@ static const void* broken_query(void* handle, const char* id) {
 }
 
 /* What is wrong with one sample. */
-static double fault_of_sample(state* s, const grpo_reward_batch* b, const grpo_reward_result* r, int64_t i, double score) {
+static double fault_of_sample(state* s, const grpo_reward_batch* b, const grpo_reward_result* r, int64_t i,
+                              double score) {
   const grpo_str text = b->completion[i];
   if (is(s, "counts")) return score + (double)++s->calls;
   if (is(s, "by_place")) return score + (double)i;
@@ -111,7 +112,7 @@ static double fault_of_sample(state* s, const grpo_reward_batch* b, const grpo_r
   if (is(s, "mute_error") && i == 1) r->status[i] = GRPO_SAMPLE_ERROR;
   if (is(s, "odd_status") && i == 1) r->status[i] = 77;
   if (is(s, "into_input")) ((int64_t*)b->index)[i] = 0;
-  if (is(s, "slow")) usleep(5000);
+  if (is(s, "slow")) usleep(2500);
   return score;
 }
 

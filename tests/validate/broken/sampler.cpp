@@ -103,13 +103,15 @@ grpo_status bind(void* handle, const grpo_call* call, const grpo_sampler_binding
 
 grpo_status generate(void* handle, const grpo_call* call, const grpo_feed* from) {
   State& s = of(handle);
-  if (s.is("exact_size") && from->struct_size != sizeof *from) return grpo_fail(call, GRPO_STATUS_INVALID, "not my headers");
+  if (s.is("exact_size") && from->struct_size != sizeof *from)
+    return grpo_fail(call, GRPO_STATUS_INVALID, "not my headers");
   if (s.is("leaks")) leak();
   Between between{s, from, {}, {}};
   grpo_feed feed{};
   feed.struct_size = sizeof feed;
   feed.host = &between;
-  feed.next = [](const grpo_feed* f, const grpo_call* c, std::int64_t wait, const grpo_request** request) -> grpo_status {
+  feed.next = [](const grpo_feed* f, const grpo_call* c, std::int64_t wait,
+                 const grpo_request** request) -> grpo_status {
     auto& b = *static_cast<Between*>(f->host);
     const grpo_status status = b.feed->next(b.feed, c, wait, request);
     if (status == GRPO_STATUS_OK) b.change(**request, request);
@@ -131,8 +133,9 @@ void model_changed(void* handle, std::int64_t version) {
   if (!of(handle).is("old_version")) of(handle).table->model_changed(of(handle).inner, version);
 }
 
-const grpo_sampler table = {sizeof(grpo_sampler), 0, open, close, query, describe, bind, generate, cancel,
-                            nullptr, nullptr, nullptr, nullptr, model_changed};
+const grpo_sampler table = {
+    sizeof(grpo_sampler), 0, open, close, query, describe, bind, generate, cancel, nullptr, nullptr, nullptr, nullptr,
+    model_changed};
 
 }  // namespace
 

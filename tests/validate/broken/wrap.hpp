@@ -15,7 +15,12 @@ const Table* inner_table(const std::string& path) {
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library) return nullptr;
   auto* entry = reinterpret_cast<grpo_plugin_entry_fn*>(dlsym(library, "grpo_plugin_entry"));
-  static const grpo_host host = {sizeof(grpo_host), GRPO_HEADER_REVISION, GRPO_ABI, GRPO_ABI, "wrap",
+  if (!entry) return nullptr;  // "" is the program itself
+  static const grpo_host host = {sizeof(grpo_host),
+                                 GRPO_HEADER_REVISION,
+                                 GRPO_ABI,
+                                 GRPO_ABI,
+                                 "wrap",
                                  [](const grpo_host*, const char*, int64_t) {}};
   return static_cast<const Table*>(entry(&host)->components[0]->table);
 }
@@ -33,7 +38,8 @@ struct Wrapped {
     grpo_str text{"", 0};
     options->text(options, "fault", &text);
     fault.assign(text.data, std::size_t(text.size));
-    if (!options->text(options, "inner", &text)) return grpo_fail(call, GRPO_STATUS_INVALID, "the option inner is missing");
+    if (!options->text(options, "inner", &text))
+      return grpo_fail(call, GRPO_STATUS_INVALID, "the option inner is missing");
     table = inner_table<Table>(text.data);
     if (!table) return grpo_fail(call, GRPO_STATUS_FAILED, "the library that inner names cannot be loaded");
     // The sound one gets options of its own: the defaults, which its getters then all leave alone.

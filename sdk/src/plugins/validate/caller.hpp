@@ -24,8 +24,8 @@ enum class Fields {
 };
 inline constexpr std::size_t tail_bytes = 96;
 
-// A [grows] struct of the host's. It ends where an inaccessible page begins, so reading a field that it does not have is
-// a fault; `intact` compares it with what it was.
+// A [grows] struct of the host's. It ends where an inaccessible page begins, so reading a field that it does not have
+// is a fault; `intact` compares it with what it was.
 template <class T>
 class Struct {
  public:
@@ -66,9 +66,9 @@ class Caller {
   std::int64_t asked() const { return asked_.load(); }  // how often cancelled() was called
 
   // Before the call.
-  std::atomic<bool> stop{false};       // cancelled() is true
-  std::int64_t stop_after = -1;        // cancelled() is true from its so many-th asking on
-  bool no_memory = false;              // alloc gives NULL
+  std::atomic<bool> stop{false};  // cancelled() is true
+  std::int64_t stop_after = -1;   // cancelled() is true from its so many-th asking on
+  bool no_memory = false;         // alloc gives NULL
   void deadline(std::int64_t monotonic_ns) { call_->deadline_ns = monotonic_ns; }
   std::map<std::string, const void*> services;  // empty: none, as in another trainer
   // The call is over: neither it nor what alloc gave may be touched any more. For one call only.

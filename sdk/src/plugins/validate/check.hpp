@@ -34,9 +34,9 @@ class Subject {
   Subject(std::string path, std::string interface_id, std::string name, nlohmann::json options, bool quick);
 
   const std::string& path() const { return path_; }
-  const Manifest& manifest();                  // reads the file the first time; throws Failed
-  const ComponentManifest& component();        // of the manifest; throws Failed
-  std::shared_ptr<const Component> loaded();   // loads the library the first time; throws Failed
+  const Manifest& manifest();                 // reads the file the first time; throws Failed
+  const ComponentManifest& component();       // of the manifest; throws Failed
+  std::shared_ptr<const Component> loaded();  // loads the library the first time; throws Failed
   const grpo_table* table() { return loaded()->table; }
   template <class T>
   const T* table_as() {

@@ -66,7 +66,8 @@ void threads(Subject& s) {
     });
   for (std::thread& t : all) t.join();
   for (const std::string& text : why)
-    need(text.empty(), "when four threads open at once: " + text, "open is [any thread]: no state outside of the handle");
+    need(text.empty(), "when four threads open at once: " + text,
+         "open is [any thread]: no state outside of the handle");
 }
 
 // --- options ---
@@ -93,7 +94,8 @@ std::vector<json> odd_for(const json& option) {
   std::vector<json> out;
   if (option.contains("enum")) return option["enum"];
   if (type == "boolean") return {json(true), json(false)};
-  if (type == "string") return {json(""), json("/nowhere/at all"), json("\xF0\x9F\xA6\x86 (\\\"\n"), json(std::string(5000, 'x'))};
+  if (type == "string")
+    return {json(""), json("/nowhere/at all"), json("\xF0\x9F\xA6\x86 (\\\"\n"), json(std::string(5000, 'x'))};
   if (type == "list") return {json::array(), json{1, "a", json::array()}};
   if (type == "object") return {json::object(), json{{"a", {{"b", 1}}}}};
   if (option.contains("minimum")) out.push_back(option["minimum"]);
@@ -124,11 +126,12 @@ void need_refused(Subject& s, const std::string& key, const json& value) {
   try {
     const Options checked(options, s.component().options, s.component().name);
   } catch (const Error& e) {
-    need(std::string(e.what()).find(key) != std::string::npos, "the refusal of " + shown(key, value) + " does not name it",
-         "");
+    need(std::string(e.what()).find(key) != std::string::npos,
+         "the refusal of " + shown(key, value) + " does not name it", "");
     return;
   }
-  throw Failed{"the schema lets " + shown(key, value) + " pass", "state type, minimum, maximum or enum in the manifest"};
+  throw Failed{"the schema lets " + shown(key, value) + " pass",
+               "state type, minimum, maximum or enum in the manifest"};
 }
 
 // Not more memory than a mistaken number should get: an allocation beyond it fails and must become a message.
@@ -163,8 +166,7 @@ void options(Subject& s) {
     for (const json& value : odd_for(option)) {
       json options = s.options();
       options[key] = value;
-      s.at("open with " + shown(key, value) + ", which its schema allows");
-      const Attempt a(s, options, {});
+      const Attempt a(s, options, {.what = "open with " + shown(key, value) + ", which its schema allows"});
       ++(a.good() ? opened : declined);
       need(a.good() || !a.error().empty(),
            "open refuses " + shown(key, value) + ", which its schema allows, without a message (" +

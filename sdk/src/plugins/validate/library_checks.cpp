@@ -64,7 +64,8 @@ void symbols(Subject& s) {
   } catch (const Error& e) {
     throw Failed{e.what(), "build it with grpo_add_plugin, or as docs/plugin-author.md shows"};
   }
-  need(entry, "it does not export grpo_plugin_entry", "write GRPO_PLUGIN(...), GRPO_PLUGIN_ONE(...) or GRPO_REWARD(...)");
+  need(entry, "it does not export grpo_plugin_entry",
+       "write GRPO_PLUGIN(...), GRPO_PLUGIN_ONE(...) or GRPO_REWARD(...)");
   if (others.size() > 200) others = others.substr(0, 200) + " ...";
   need(others.empty(), "it exports more than its entry: " + others,
        "build it with grpo_add_plugin, or link it with -Wl,--version-script=grpo_plugin.map");
@@ -160,7 +161,7 @@ void quiet(Subject& s) {
   need(after.mask == before.mask, begin + "changed the umask", way);
 }
 
-void ends(Subject& s) { loads(s); }  // the rest is in child.cpp
+void ends(Subject& s) { loads(s); }  // then the process ends: child.cpp, validate.cpp
 
 constexpr Check all[] = {
     {"library.manifest", "library", "the manifest is readable and complete", manifest},

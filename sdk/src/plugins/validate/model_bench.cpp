@@ -105,13 +105,17 @@ Scores ModelBench::forward(const Forest& whole, double temperature, bool entropy
   call.end();
   for (const auto* list : {&out.logprob, &out.entropy})
     for (const float x : *list)
-      need(std::isfinite(x), "forward left a " + std::string(list == &out.logprob ? "log-probability" : "n entropy") +
-                                 " that is not finite", "write every target's value");
+      need(std::isfinite(x),
+           "forward left a " + std::string(list == &out.logprob ? "log-probability" : "n entropy") +
+               " that is not finite",
+           "write every target's value");
   return out;
 }
 
-void ModelBench::backward(std::uint64_t ticket, const std::vector<float>& dlogprob, const std::vector<float>& dentropy) {
-  Pages dl = copied(dlogprob.data(), dlogprob.size(), "dlogprob"), de = copied(dentropy.data(), dentropy.size(), "dentropy");
+void ModelBench::backward(std::uint64_t ticket, const std::vector<float>& dlogprob,
+                          const std::vector<float>& dentropy) {
+  Pages dl = copied(dlogprob.data(), dlogprob.size(), "dlogprob"),
+        de = copied(dentropy.data(), dentropy.size(), "dentropy");
   dl.read_only();
   de.read_only();
   Struct<grpo_backward> a("the grpo_backward", fields_);
@@ -171,11 +175,12 @@ struct Sink {
   }
   void take(const grpo_named_tensor& t) {
     const std::string name = t.name ? t.name : "";
-    need(!name.empty() && !weights.tensors.contains(name), "export_weights gave '" + name + "' twice, or without a name",
-         "a tensor that several layers use is put once");
+    need(!name.empty() && !weights.tensors.contains(name),
+         "export_weights gave '" + name + "' twice, or without a name", "a tensor that several layers use is put once");
     const grpo_dltensor& d = t.tensor->dl;
     need(d.device_type == GRPO_DEVICE_CPU || d.device_type == GRPO_DEVICE_CUDA_HOST,
-         "export_weights put '" + name + "' on a device, into a sink without GRPO_SINK_DEVICE", "make a copy in host memory");
+         "export_weights put '" + name + "' on a device, into a sink without GRPO_SINK_DEVICE",
+         "make a copy in host memory");
     need(is_contiguous(d), "export_weights put '" + name + "' with gaps", "put a copy without gaps");
     Weights::One one{{d.shape, d.shape + d.ndim}, d.type, d.bits, {}};
     one.bytes.assign(data_of(*t.tensor), data_of(*t.tensor) + byte_count(d));
@@ -195,15 +200,23 @@ struct Source {
     table.owner = this;
     table.n = static_cast<std::int64_t>(names.size());
     table.names = names.data();
-    table.get = [](const grpo_tensor_source* source, const grpo_call*, const char* name) noexcept -> const grpo_tensor* {
+    table.get = [](const grpo_tensor_source* source, const grpo_call*,
+                   const char* name) noexcept -> const grpo_tensor* {
       auto& self = *static_cast<Source*>(source->owner);
       const auto at = self.weights.tensors.find(name);
       if (at == self.weights.tensors.end()) return nullptr;
       self.shape = at->second.shape;
       self.bytes = at->second.bytes;  // the one before is gone
-      self.tensor.dl = {self.bytes.data(), GRPO_DEVICE_CPU,   0, static_cast<std::int32_t>(self.shape.size()),
-                        at->second.type,   at->second.bits,   1, self.shape.data(),
-                        nullptr,           0};
+      self.tensor.dl = {self.bytes.data(),
+                        GRPO_DEVICE_CPU,
+                        0,
+                        static_cast<std::int32_t>(self.shape.size()),
+                        at->second.type,
+                        at->second.bits,
+                        1,
+                        self.shape.data(),
+                        nullptr,
+                        0};
       self.tensor.flags = GRPO_TENSOR_READ_ONLY;
       return &self.tensor;
     };
@@ -254,7 +267,8 @@ void SessionBench::need_ok(grpo_status status, const Caller& call, const char* f
        "");
 }
 
-SessionBench::SessionBench(ModelBench& model, std::int64_t slots, std::int64_t tokens) : model_(model), table_(model.decode()) {
+SessionBench::SessionBench(ModelBench& model, std::int64_t slots, std::int64_t tokens)
+    : model_(model), table_(model.decode()) {
   Struct<grpo_decode_session> wanted("the grpo_decode_session", model.fields());
   wanted->slots = slots;
   wanted->tokens = tokens;
@@ -276,7 +290,8 @@ void SessionBench::prefill(const std::vector<std::int64_t>& slots, const std::ve
     all.insert(all.end(), t.begin(), t.end());
     start.push_back(static_cast<std::int64_t>(all.size()));
   }
-  Pages slot_p = copied(slots.data(), slots.size(), "prefill's slot"), start_p = copied(start.data(), start.size(), "prefill's start"),
+  Pages slot_p = copied(slots.data(), slots.size(), "prefill's slot"),
+        start_p = copied(start.data(), start.size(), "prefill's start"),
         token_p = copied(all.data(), all.size(), "prefill's token");
   Struct<grpo_decode_prefill> a("the grpo_decode_prefill", model_.fields());
   a->n = static_cast<std::int64_t>(slots.size());
@@ -327,14 +342,14 @@ void SessionBench::assign(std::int64_t slot, std::uint64_t key, const grpo_sampl
   stop.inaccessible();
 }
 
-std::vector<SessionBench::Row> SessionBench::step(const std::vector<std::int64_t>& slots, std::int64_t room, bool logits,
-                                                  const Tokens& force, std::uint32_t flags) {
+std::vector<SessionBench::Row> SessionBench::step(const std::vector<std::int64_t>& slots, std::int64_t room,
+                                                  bool logits, const Tokens& force, std::uint32_t flags) {
   const std::size_t n = slots.size(), cells = n * static_cast<std::size_t>(room),
                     vocabulary = static_cast<std::size_t>(model_.info().vocabulary);
   Pages token(cells * 4, "step's token"), count(n * 4, "step's count"), ended(n * 4, "step's ended"),
       logprob(cells * 4, "step's logprob"), sampled(cells * 4, "step's logprob_sampled"),
-      scores(logits ? n * vocabulary * 4 : 0, "step's logits"), slot_p = copied(slots.data(), n, "step's slot"),
-                                                                force_p = copied(force.data(), force.size(), "step's force");
+      scores(logits ? n * vocabulary * 4 : 0, "step's logits"),
+      slot_p = copied(slots.data(), n, "step's slot"), force_p = copied(force.data(), force.size(), "step's force");
   Struct<grpo_decode_step> a("the grpo_decode_step", model_.fields());
   a->flags = flags;
   a->n = static_cast<std::int64_t>(n);
@@ -361,12 +376,14 @@ std::vector<SessionBench::Row> SessionBench::step(const std::vector<std::int64_t
     out[i].ended = ended.as<std::int32_t>()[i];
     const std::int32_t made = count.as<std::int32_t>()[i];
     need(made >= 0 && made <= room && (made == room || out[i].ended != GRPO_FINISH_NONE),
-         "step with room " + std::to_string(room) + " made " + std::to_string(made) + " tokens in a row that has not ended",
+         "step with room " + std::to_string(room) + " made " + std::to_string(made) +
+             " tokens in a row that has not ended",
          "count is under room only if the row ended");
     for (std::int32_t k = 0; k < made; ++k) {
       const std::size_t at = i * static_cast<std::size_t>(room) + static_cast<std::size_t>(k);
       const std::int32_t id = token.as<std::int32_t>()[at];
-      need(id >= 0 && id < model_.info().vocabulary, "step chose the id " + std::to_string(id), "ids are 0 to vocabulary - 1");
+      need(id >= 0 && id < model_.info().vocabulary, "step chose the id " + std::to_string(id),
+           "ids are 0 to vocabulary - 1");
       out[i].tokens.push_back(id);
       out[i].logprob.push_back(logprob.as<float>()[at]);
       out[i].sampled.push_back(sampled.as<float>()[at]);

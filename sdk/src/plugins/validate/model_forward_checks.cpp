@@ -25,8 +25,10 @@ void describe(Subject& s) {
            std::to_string(i.max_positions) + ", max_depth " + std::to_string(i.max_depth),
        "fill every field; 0 means any only where model.h says so");
   if (m.can(GRPO_MODEL_TRAIN)) m.need_training();
-  need(!m.can(GRPO_MODEL_TRAIN) || i.max_tickets > 0, "it can be trained, and max_tickets is 0", "say how many forwards may wait");
-  need(!m.can(GRPO_MODEL_IMPORT) || m.table->import_weights, "it says GRPO_MODEL_IMPORT, and its table lacks import_weights", "");
+  need(!m.can(GRPO_MODEL_TRAIN) || i.max_tickets > 0, "it can be trained, and max_tickets is 0",
+       "say how many forwards may wait");
+  need(!m.can(GRPO_MODEL_IMPORT) || m.table->import_weights,
+       "it says GRPO_MODEL_IMPORT, and its table lacks import_weights", "");
   std::set<std::string> names;
   std::int64_t elements = 0;
   const auto list = m.parameters();
@@ -42,7 +44,8 @@ void describe(Subject& s) {
     elements += elements_of(p->value);
   }
   need(i.group || i.n_elements == elements,
-       "its description counts " + std::to_string(i.n_elements) + " elements, its parameters have " + std::to_string(elements),
+       "its description counts " + std::to_string(i.n_elements) + " elements, its parameters have " +
+           std::to_string(elements),
        "n_elements is over all parameters");
   need(m.parameters() == list && m.table->describe(m.handle()) == &i, "a second call gives other pointers",
        "descriptions and parameters are the same from open to close");
@@ -65,8 +68,12 @@ void sums(Subject& s) {
     for (int half = 0; half < 2; ++half) {
       const float* logp = got.logprob.data() + half * vocabulary;
       double sum = 0, entropy = 0, expected = 0;
-      for (std::int32_t v = 0; v < vocabulary; ++v) sum += std::exp(static_cast<double>(logp[v])), entropy -= std::exp(static_cast<double>(logp[v])) * static_cast<double>(logp[v]);
-      need(std::abs(sum - 1) < 1e-3, "the probabilities of all ids sum to " + std::to_string(sum) + " at temperature " + std::to_string(temperature),
+      for (std::int32_t v = 0; v < vocabulary; ++v)
+        sum += std::exp(static_cast<double>(logp[v])),
+            entropy -= std::exp(static_cast<double>(logp[v])) * static_cast<double>(logp[v]);
+      need(std::abs(sum - 1) < 1e-3,
+           "the probabilities of all ids sum to " + std::to_string(sum) + " at temperature " +
+               std::to_string(temperature),
            "logprob is log softmax(logits / temperature); sum in double precision");
       if (m.can(GRPO_MODEL_ENTROPY))
         need(std::abs(got.entropy[static_cast<std::size_t>(half * vocabulary)] - entropy) < 2e-3 * (1 + entropy),
@@ -90,7 +97,8 @@ void sums(Subject& s) {
 
 double worst(const std::vector<float>& a, const std::vector<float>& b) {
   double out = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) out = std::max(out, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
+  for (std::size_t i = 0; i < a.size(); ++i)
+    out = std::max(out, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
   return out;
 }
 
@@ -113,8 +121,9 @@ void forest(Subject& s) {
   const Forest shared = m.info().max_depth == 2 ? tree(m).flattened(2) : tree(m);
   const Scores together = m.forward(shared), apart = m.forward(shared.flattened(1));
   const double off = worst(together.logprob, apart.logprob);
-  need(off < 1e-3, "log-probabilities of a forest and of its separate sequences differ by " + std::to_string(off),
-       "a token sees its own node up to itself, and all of its ancestors, nothing else; positions count along the path");
+  need(
+      off < 1e-3, "log-probabilities of a forest and of its separate sequences differ by " + std::to_string(off),
+      "a token sees its own node up to itself, and all of its ancestors, nothing else; positions count along the path");
 }
 
 void causal(Subject& s) {
@@ -132,7 +141,8 @@ void causal(Subject& s) {
     return m.forward(f).logprob;
   };
   const auto expected = logprobs(a, {});
-  need(worst(logprobs(b, {}), expected) < 1e-4, "the last token changes log-probabilities before it", "a token sees what came before it");
+  need(worst(logprobs(b, {}), expected) < 1e-4, "the last token changes log-probabilities before it",
+       "a token sees what came before it");
   need(worst(logprobs(a, m.tokens(9, n)), expected) < 1e-4, "another sequence in the forest changes log-probabilities",
        "a token sees its own path alone");
 }
@@ -161,9 +171,15 @@ void refuses(Subject& s) {
   if (n >= 2) all.push_back({"a node that is its own parent", good, {0, 1, n}, {-1, 1}, {0}, {0}});
   if (m.info().max_positions < 10'000) {
     const std::int64_t over = m.info().max_positions + 1;
-    all.push_back({"a path that is longer than its positions", m.tokens(5, static_cast<std::size_t>(over)), {0, over}, {-1}, {over - 1}, {0}});
+    all.push_back({"a path that is longer than its positions",
+                   m.tokens(5, static_cast<std::size_t>(over)),
+                   {0, over},
+                   {-1},
+                   {over - 1},
+                   {0}});
   }
-  if (m.info().max_depth == 1 && n >= 2) all.push_back({"a forest that is deeper than max_depth", good, {0, 1, n}, {-1, 0}, {1}, {0}});
+  if (m.info().max_depth == 1 && n >= 2)
+    all.push_back({"a forest that is deeper than max_depth", good, {0, 1, n}, {-1, 0}, {1}, {0}});
   for (const Bad& bad : all) {
     grpo_forest f = made<grpo_forest>();
     f.n_tokens = static_cast<std::int64_t>(bad.tokens.size());
@@ -175,8 +191,10 @@ void refuses(Subject& s) {
     Scores out;
     s.at(std::string("forward with ") + bad.what);
     const grpo_status status = m.try_forward(call, f, bad.at, bad.target, 1, out, false, false);
-    need(status != GRPO_STATUS_OK, std::string("forward takes ") + bad.what, "refuse with GRPO_STATUS_INVALID and a message");
-    need(call.spoke(), std::string("forward refuses ") + bad.what + " without a message", "say what is wrong with call->fail");
+    need(status != GRPO_STATUS_OK, std::string("forward takes ") + bad.what,
+         "refuse with GRPO_STATUS_INVALID and a message");
+    need(call.spoke(), std::string("forward refuses ") + bad.what + " without a message",
+         "say what is wrong with call->fail");
   }
   m.forward(tree(m));
 }

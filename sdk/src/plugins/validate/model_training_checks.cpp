@@ -48,7 +48,8 @@ Gradients gradients(const ModelBench& m) {
   const auto data = gradient_data(m);
   const auto list = m.parameters();
   for (std::size_t i = 0; i < list.size(); ++i)
-    out.push_back(data[i] ? std::vector<float>(data[i], data[i] + elements_of(list[i]->gradient)) : std::vector<float>{});
+    out.push_back(data[i] ? std::vector<float>(data[i], data[i] + elements_of(list[i]->gradient))
+                          : std::vector<float>{});
   return out;
 }
 
@@ -77,17 +78,21 @@ void accumulate(ModelBench& m, const Batch& b, double temperature = 1) {
 double loss(ModelBench& m, const Batch& b, double temperature) {
   const Scores s = m.forward(b.forest, temperature, !b.dentropy.empty());
   double out = 0;
-  for (std::size_t k = 0; k < b.dlogprob.size(); ++k) out += static_cast<double>(b.dlogprob[k]) * static_cast<double>(s.logprob[k]);
-  for (std::size_t k = 0; k < b.dentropy.size(); ++k) out += static_cast<double>(b.dentropy[k]) * static_cast<double>(s.entropy[k]);
+  for (std::size_t k = 0; k < b.dlogprob.size(); ++k)
+    out += static_cast<double>(b.dlogprob[k]) * static_cast<double>(s.logprob[k]);
+  for (std::size_t k = 0; k < b.dentropy.size(); ++k)
+    out += static_cast<double>(b.dentropy[k]) * static_cast<double>(s.entropy[k]);
   return out;
 }
 
 // The slope of the loss along a direction of one parameter: central differences, two widths, extrapolated.
-double slope(ModelBench& m, const Batch& b, double temperature, float* value, const std::vector<double>& direction, double width) {
+double slope(ModelBench& m, const Batch& b, double temperature, float* value, const std::vector<double>& direction,
+             double width) {
   static std::int64_t version = 1;
   const std::vector<float> kept(value, value + direction.size());
   const auto at = [&](double t) {
-    for (std::size_t k = 0; k < direction.size(); ++k) value[k] = static_cast<float>(static_cast<double>(kept[k]) + t * direction[k]);
+    for (std::size_t k = 0; k < direction.size(); ++k)
+      value[k] = static_cast<float>(static_cast<double>(kept[k]) + t * direction[k]);
     m.commit(++version);
     return loss(m, b, temperature);
   };
@@ -166,7 +171,8 @@ void accumulates(Subject& s) {
   need(first != second, "two open forwards have the same ticket", "");
   m.backward(second, b.dlogprob);
   const double off = distance(gradients(m), gb);
-  need(off <= 1e-4 * length_of(gb), "with two tickets open backward uses what the other forward left", "keep what a ticket needs with the ticket");
+  need(off <= 1e-4 * length_of(gb), "with two tickets open backward uses what the other forward left",
+       "keep what a ticket needs with the ticket");
   m.backward(first, a.dlogprob);
 }
 
@@ -241,7 +247,8 @@ void commit(Subject& s) {
   const auto after = m.forward(b.forest).logprob;
   const auto moved = [](const std::vector<float>& x, const std::vector<float>& y) {
     double out = 0;
-    for (std::size_t i = 0; i < x.size(); ++i) out = std::max(out, std::abs(static_cast<double>(x[i]) - static_cast<double>(y[i])));
+    for (std::size_t i = 0; i < x.size(); ++i)
+      out = std::max(out, std::abs(static_cast<double>(x[i]) - static_cast<double>(y[i])));
     return out;
   };
   need(moved(before, after) > 1e-5, "after all values changed and commit, forward gives what it gave before",
@@ -255,7 +262,10 @@ void commit(Subject& s) {
 }
 
 void need_same_weights(const Weights& a, const Weights& b, const std::string& when) {
-  need(a.tensors.size() == b.tensors.size(), "export_weights gives " + std::to_string(b.tensors.size()) + " tensors " + when + ", and " + std::to_string(a.tensors.size()) + " before", "");
+  need(a.tensors.size() == b.tensors.size(),
+       "export_weights gives " + std::to_string(b.tensors.size()) + " tensors " + when + ", and " +
+           std::to_string(a.tensors.size()) + " before",
+       "");
   for (const auto& [name, one] : a.tensors) {
     const auto at = b.tensors.find(name);
     need(at != b.tensors.end() && at->second.shape == one.shape && at->second.bytes == one.bytes,
@@ -268,7 +278,8 @@ void exports(Subject& s) {
   const Weights weights = m.export_weights();
   need(!weights.tensors.empty(), "export_weights put nothing", "put every parameter, whole");
   need_same_weights(weights, m.export_weights(), "the second time");
-  if (!m.can(GRPO_MODEL_IMPORT)) return void(s.note = "no import (no GRPO_MODEL_IMPORT): what it exports is not read back");
+  if (!m.can(GRPO_MODEL_IMPORT))
+    return void(s.note = "no import (no GRPO_MODEL_IMPORT): what it exports is not read back");
   Forest f;
   f.add_scored(Forest::root, m.tokens(5, std::max<std::size_t>(m.length(8), 2)));
   const auto expected = m.forward(f).logprob;
@@ -279,11 +290,13 @@ void exports(Subject& s) {
   if (m.table->commit) m.commit(2);
   Caller call;
   const grpo_status status = m.import_weights(call, 3, weights);
-  need(status == GRPO_STATUS_OK, "import_weights of its own export failed: " + call.error() + " (" + status_text(status) + ")", "");
+  need(status == GRPO_STATUS_OK,
+       "import_weights of its own export failed: " + call.error() + " (" + status_text(status) + ")", "");
   need_same_weights(weights, m.export_weights(), "after the import");
   const auto got = m.forward(f).logprob;
   need(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)) == 0 ||
-           std::equal(got.begin(), got.end(), expected.begin(), [](float a, float b) { return std::abs(a - b) < 1e-5f; }),
+           std::equal(got.begin(), got.end(), expected.begin(),
+                      [](float a, float b) { return std::abs(a - b) < 1e-5f; }),
        "after the import forward gives other log-probabilities", "import_weights counts as a commit");
   s.note = std::to_string(weights.tensors.size()) + " tensors";
 }
@@ -297,18 +310,21 @@ void bad_import(Subject& s) {
   Weights::One& last = std::prev(cut.tensors.end())->second;
   last.shape.assign(1, 1);
   last.bytes.resize(last.bits / 8);
-  for (const auto& [what, bad] : {std::pair{"without its last tensor", &short_of_one}, {"with a tensor of another shape", &cut}}) {
+  for (const auto& [what, bad] :
+       {std::pair{"without its last tensor", &short_of_one}, {"with a tensor of another shape", &cut}}) {
     Caller call;
     const grpo_status status = m.import_weights(call, 2, *bad);
     need(status != GRPO_STATUS_OK, std::string("import_weights takes a stream ") + what, "refuse, naming the tensor");
-    need(call.spoke(), std::string("import_weights refuses a stream ") + what + " without a message", "name the tensor with call->fail");
+    need(call.spoke(), std::string("import_weights refuses a stream ") + what + " without a message",
+         "name the tensor with call->fail");
     need_same_weights(weights, m.export_weights(), "after an import that failed");
   }
 }
 
 constexpr Check all[] = {
     {"model.gradient", "model", "gradients are those of central finite differences", gradient},
-    {"model.accumulates", "model", "backward adds to the gradients, ticket by ticket; zero_grad clears them", accumulates},
+    {"model.accumulates", "model", "backward adds to the gradients, ticket by ticket; zero_grad clears them",
+     accumulates},
     {"model.shared", "model", "a forest and its separate sequences have the same gradients", shared},
     {"model.tickets", "model", "tickets end with backward or drop, and leave no memory", tickets},
     {"model.commit", "model", "after new values and commit, forward and decoder use them", commit},

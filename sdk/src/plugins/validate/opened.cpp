@@ -27,7 +27,7 @@ Attempt::Attempt(Subject& subject, const nlohmann::json& options, const Settings
   passed_->integer = from->integer;
   passed_->text = from->text;
   passed_.seal();
-  subject.at("open");
+  subject.at(settings.what);
   status_ = table_->open(caller_, passed_, &handle_);
   caller_.end();
   passed_.pages().inaccessible();
@@ -108,7 +108,8 @@ int need_no_growth(Subject& subject, int times, const std::string& what, const s
   const auto each = [&](std::size_t Usage::*what_of) {
     return std::to_string((after.*what_of - before.*what_of) / (2 * n)) + " bytes each time";
   };
-  need(!grew(&Usage::heap, 8), often + "left memory behind: " + each(&Usage::heap), "free in close what open allocates");
+  need(!grew(&Usage::heap, 8), often + "left memory behind: " + each(&Usage::heap),
+       "free in close what open allocates");
   need(!grew(&Usage::resident, 1024), often + "left memory behind: " + each(&Usage::resident) + ", not from malloc",
        "unmap in close what open maps");
   return warm + 2 * half;

@@ -24,6 +24,7 @@ class Attempt {
     Fields fields = Fields::plain;
     bool no_memory = false, cancelled = false;
     Services services = {};
+    std::string what = "open";  // for the message if it crashes
   };
   // Throws grpo::Error if the options do not fit the schema: the host refuses them.
   Attempt(Subject& subject, const nlohmann::json& options, const Settings& settings);

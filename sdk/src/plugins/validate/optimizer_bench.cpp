@@ -22,7 +22,8 @@ std::int64_t Shape::elements() const {
 }
 
 const std::vector<Shape>& shapes() {
-  static const std::vector<Shape> all{{"model.embed.weight", {37, 11}}, {"model.norm.weight", {19}}, {"head.weight", {8, 5}}};
+  static const std::vector<Shape> all{
+      {"model.embed.weight", {37, 11}}, {"model.norm.weight", {19}}, {"head.weight", {8, 5}}};
   return all;
 }
 
@@ -42,7 +43,8 @@ std::vector<Piece> cut_pieces(std::int64_t longest) {
 std::unique_ptr<Struct<grpo_tensor>> tensor_of(void* data, std::vector<std::int64_t>& shape, Fields fields,
                                                const char* what) {
   auto t = std::make_unique<Struct<grpo_tensor>>(what, fields);
-  (*t)->dl = {data, GRPO_DEVICE_CPU, 0, static_cast<std::int32_t>(shape.size()), GRPO_TYPE_FLOAT, 32, 1, shape.data(), nullptr, 0};
+  (*t)->dl = {data,         GRPO_DEVICE_CPU, 0, static_cast<std::int32_t>(shape.size()), GRPO_TYPE_FLOAT, 32, 1,
+              shape.data(), nullptr,         0};
   return t;
 }
 
@@ -90,7 +92,8 @@ void OptimizerBench::bind(const std::vector<Piece>& pieces) {
   subject_.at("bind of " + std::to_string(list.size()) + " slices");
   Caller call(fields_);
   Pages passed = copied(list.data(), list.size(), "the list of slices");
-  const grpo_status status = table->bind(handle(), call, static_cast<std::int64_t>(list.size()), passed.as<const grpo_slice*>());
+  const grpo_status status =
+      table->bind(handle(), call, static_cast<std::int64_t>(list.size()), passed.as<const grpo_slice*>());
   need(status == GRPO_STATUS_OK,
        "bind of fp32 slices in host memory failed: " + (call.spoke() ? call.error() : "without a message") + " (" +
            status_text(status) + ")",
@@ -172,13 +175,15 @@ void OptimizerBench::restore(const State& state) {
   std::int64_t n = 0;
   const auto* const* list = table->state(handle(), &n);
   need(n == static_cast<std::int64_t>(state.size()),
-       "bound to the same slices it has " + std::to_string(n) + " state tensors, before it had " + std::to_string(state.size()),
+       "bound to the same slices it has " + std::to_string(n) + " state tensors, before it had " +
+           std::to_string(state.size()),
        "make the state in bind, for every slice");
   for (std::int64_t i = 0; i < n; ++i) {
     const auto from = state.find(list[i]->name);
     const grpo_dltensor& t = list[i]->tensor->dl;
     need(from != state.end() && from->second.size() == bytes_of(t),
-         "bound to the same slices it has a state '" + std::string(list[i]->name) + "' that the other one lacks, or of another size",
+         "bound to the same slices it has a state '" + std::string(list[i]->name) +
+             "' that the other one lacks, or of another size",
          "names and shapes of the state depend on the slices alone");
     std::memcpy(static_cast<char*>(t.data) + t.byte_offset, from->second.data(), from->second.size());
   }
@@ -192,7 +197,8 @@ void OptimizerBench::restore(const State& state) {
 void OptimizerBench::need_intact() const {
   for (const auto* list : {&values_, &gradients_})
     for (const Pages& p : *list)
-      need(p.intact(), "it wrote before the first element of " + p.what(), "stay within the slice: offset is already in data");
+      need(p.intact(), "it wrote before the first element of " + p.what(),
+           "stay within the slice: offset is already in data");
 }
 
 }  // namespace grpo::plugins::conformance

@@ -1,5 +1,5 @@
-// optimizer_bench.hpp: parameters in memory that notices misuse, cut into slices as a check likes, and an optimizer bound
-// to them.
+// optimizer_bench.hpp: parameters in memory that notices misuse, cut into slices as a check likes, and an optimizer
+// bound to them.
 #ifndef GRPO_VALIDATE_OPTIMIZER_BENCH_HPP
 #define GRPO_VALIDATE_OPTIMIZER_BENCH_HPP
 
@@ -75,7 +75,8 @@ class OptimizerBench {
 };
 
 // A description of memory as a tensor.
-std::unique_ptr<Struct<grpo_tensor>> tensor_of(void* data, std::vector<std::int64_t>& shape, Fields fields, const char* what);
+std::unique_ptr<Struct<grpo_tensor>> tensor_of(void* data, std::vector<std::int64_t>& shape, Fields fields,
+                                               const char* what);
 std::size_t bytes_of(const grpo_dltensor& t);
 
 }  // namespace grpo::plugins::conformance

@@ -35,7 +35,8 @@ void zero_gradient(Subject& s) {
   OptimizerBench spared(s, whole_pieces(GRPO_SLICE_NO_DECAY));
   const Numbers before = spared.values();
   for (int i = 1; i <= 3; ++i) spared.step(i, rate);
-  need(same_bits(spared.values(), before), "with gradients that are all 0 a step changes values that are spared the decay",
+  need(same_bits(spared.values(), before),
+       "with gradients that are all 0 a step changes values that are spared the decay",
        "honour GRPO_SLICE_NO_DECAY; without gradient and state an update is 0");
   OptimizerBench decayed(s, whole_pieces());
   decayed.step(1, rate);
@@ -55,7 +56,8 @@ void zero_rate(Subject& s) {
     bench.set_gradients(numbers(100, total()));
     bench.step(i, 0);
   }
-  need(same_bits(bench.values(), before), "a step with learning rate 0 changes values", "every change is proportional to the rate");
+  need(same_bits(bench.values(), before), "a step with learning rate 0 changes values",
+       "every change is proportional to the rate");
 }
 
 void learns(Subject& s) {
@@ -75,7 +77,8 @@ void learns(Subject& s) {
     bench.step(i, rate);
   }
   need(distance() < 0.9 * start,
-       "100 steps on a parabola at rate 0.01 bring the distance from " + std::to_string(start) + " to " + std::to_string(distance()),
+       "100 steps on a parabola at rate 0.01 bring the distance from " + std::to_string(start) + " to " +
+           std::to_string(distance()),
        "a step goes against the gradient");
   s.note = "a parabola's value to " + std::to_string(static_cast<int>(100 * distance() / start)) + " % in 100 steps";
 }
@@ -87,7 +90,8 @@ void norm(Subject& s) {
   const Numbers g = numbers(100, total());
   bench.set_gradients(g);
   double expected = 0;
-  const auto first = static_cast<std::size_t>(shapes()[0].elements()), second = static_cast<std::size_t>(shapes()[1].elements());
+  const auto first = static_cast<std::size_t>(shapes()[0].elements()),
+             second = static_cast<std::size_t>(shapes()[1].elements());
   for (std::size_t i = 0; i < g.size(); ++i)
     if (i < first || i >= first + second) expected += static_cast<double>(g[i]) * g[i];
   const double got = bench.squared_norm();
@@ -120,7 +124,8 @@ void scale(Subject& s) {
   OptimizerBench whole(s, whole_pieces()), scaled(s, whole_pieces());
   run(whole, 1, 3, 1, 0.25);
   run(scaled, 1, 3, 0.25, 1);
-  need(same_bits(whole.values(), scaled.values()), "gradients of a quarter, and gradient_scale 0.25, give different values",
+  need(same_bits(whole.values(), scaled.values()),
+       "gradients of a quarter, and gradient_scale 0.25, give different values",
        "gradients are multiplied by gradient_scale first");
 }
 
@@ -162,11 +167,13 @@ void not_finite(Subject& s) {
     Caller call;
     const grpo_status status = bench.try_step(call, 3, rate);
     const bool told = norm != GRPO_STATUS_OK || !std::isfinite(sum);
-    need(told || status != GRPO_STATUS_OK, "a gradient of " + std::string(std::isnan(bad) ? "NaN" : "infinity") +
-                                               " gives a finite norm and a step that succeeds",
+    need(told || status != GRPO_STATUS_OK,
+         "a gradient of " + std::string(std::isnan(bad) ? "NaN" : "infinity") +
+             " gives a finite norm and a step that succeeds",
          "squared_norm must not be finite, or step must refuse");
     if (status == GRPO_STATUS_OK) continue;
-    need(call.spoke(), "step refuses a gradient that is not finite without a message", "name the parameter with call->fail");
+    need(call.spoke(), "step refuses a gradient that is not finite without a message",
+         "name the parameter with call->fail");
     need(same_bits(bench.values(), before) && bench.state() == state, "a step that failed has changed values or state",
          "look at all gradients before the first value is written");
     s.note = "step refuses it";
@@ -178,7 +185,8 @@ void other_types(Subject& s) {
   const auto* table = handle.table_as<grpo_optimizer>();
   std::vector<std::int64_t> shape{4};
   Pages value(16, "a value"), gradient(16, "a gradient");
-  auto v = tensor_of(value.data(), shape, Fields::plain, "a tensor"), g = tensor_of(gradient.data(), shape, Fields::plain, "a tensor");
+  auto v = tensor_of(value.data(), shape, Fields::plain, "a tensor"),
+       g = tensor_of(gradient.data(), shape, Fields::plain, "a tensor");
   (*v)->dl.type = (*g)->dl.type = GRPO_TYPE_INT;
   Struct<grpo_slice> slice("a grpo_slice");
   slice->name = "steps";
@@ -227,15 +235,16 @@ void growth(Subject& s) {
 }
 
 constexpr Check all[] = {
-    {"optimizer.zero_gradient", "optimizer", "a gradient of 0 changes no value, but for declared weight decay", zero_gradient},
+    {"optimizer.zero_gradient", "optimizer", "a gradient of 0 changes no value, but for declared weight decay",
+     zero_gradient},
     {"optimizer.zero_rate", "optimizer", "a learning rate of 0 changes no value", zero_rate},
     {"optimizer.learns", "optimizer", "steps go against the gradient", learns},
     {"optimizer.norm", "optimizer", "squared_norm is the sum of the squares, duplicates left out", norm},
     {"optimizer.state", "optimizer", "saved, loaded, the next steps are the same to the bit", restored},
     {"optimizer.scale", "optimizer", "gradient_scale multiplies gradients before anything else", scale},
     {"optimizer.slices", "optimizer", "however parameters are cut, the values are the same", slices},
-    {"optimizer.not_finite", "optimizer", "a gradient that is not finite is told or refused, and refusing changes nothing",
-     not_finite},
+    {"optimizer.not_finite", "optimizer",
+     "a gradient that is not finite is told or refused, and refusing changes nothing", not_finite},
     {"optimizer.types", "optimizer", "bind refuses with a message what it cannot step", other_types},
     {"optimizer.fields", "optimizer", "longer structs of a later host change nothing", fields},
     {"optimizer.determinism", "optimizer", "two handles do not disturb each other", determinism},

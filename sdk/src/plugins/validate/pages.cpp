@@ -7,6 +7,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <new>
 
 namespace grpo::plugins::conformance {
@@ -42,9 +43,7 @@ int claim(std::uintptr_t begin, std::uintptr_t end) {
   return -1;  // without a label: the fault is one all the same
 }
 
-void put(const char* text) {
-  [[maybe_unused]] const ssize_t n = ::write(3, text, std::strlen(text));
-}
+void put(const char* text) { [[maybe_unused]] const ssize_t n = ::write(3, text, std::strlen(text)); }
 
 void on_fault(int number, siginfo_t* info, void*) {
   const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
@@ -58,6 +57,35 @@ void on_fault(int number, siginfo_t* info, void*) {
   }
   ::signal(number, SIG_DFL);
   ::raise(number);
+}
+
+}  // namespace
+
+namespace {
+
+// What is gone keeps its addresses for a while: otherwise the next block would lie there, and whoever kept a pointer
+// would find memory that works.
+struct Grave {
+  char* map = nullptr;
+  std::size_t size = 0;
+  int slot = -1;
+};
+constexpr std::size_t graves = 1024;
+
+void bury(const Grave& dead) {
+  static std::mutex mutex;
+  static auto* const yard = new std::array<Grave, graves>;
+  static std::size_t next = 0;
+  std::lock_guard lock(mutex);
+  Grave& place = (*yard)[next++ % graves];
+  if (place.map) {
+    if (place.slot >= 0) {
+      known[static_cast<std::size_t>(place.slot)].begin = 0;
+      known[static_cast<std::size_t>(place.slot)].end = 0;
+    }
+    ::munmap(place.map, place.size);
+  }
+  place = dead;
 }
 
 }  // namespace
@@ -91,11 +119,9 @@ Pages::Pages(Pages&& other) noexcept
 
 Pages::~Pages() {
   if (!map_) return;
-  if (slot_ >= 0) {
-    known[static_cast<std::size_t>(slot_)].begin = 0;
-    known[static_cast<std::size_t>(slot_)].end = 0;
-  }
-  ::munmap(map_, mapped_);
+  inaccessible();
+  ::madvise(map_, mapped_, MADV_DONTNEED);
+  bury({map_, mapped_, slot_});
 }
 
 void Pages::rule(const char* text) {

@@ -1,8 +1,9 @@
 // pages.hpp: memory that notices who touches it when he may not.
 //
-// Main idea. A block ends exactly where an inaccessible page begins, so one element too many is a fault; the bytes before
-// it hold a pattern that is compared afterwards. A block can be made read-only (inputs) or inaccessible (what a call was
-// given, once it is over). The fault's handler finds the block by address, and the parent is told which rule it was.
+// Main idea. A block ends exactly where an inaccessible page begins, so one element too many is a fault; the bytes
+// before it hold a pattern that is compared afterwards. A block can be made read-only (inputs) or inaccessible (what a
+// call was given, once it is over), which it stays for a while after its end. The fault's handler finds the block by
+// address, and the parent is told which rule it was.
 #ifndef GRPO_VALIDATE_PAGES_HPP
 #define GRPO_VALIDATE_PAGES_HPP
 

@@ -20,7 +20,8 @@ Quirks::Quirks(const std::string& path) {
     const std::string document = section.substr(at, section.find('\0', at) - at);
     at += document.size() + 1;
     if (document.size() < 6) continue;
-    for (const json& component : json::parse(document.substr(6))["components"]) {
+    const json parsed = json::parse(document.substr(6));
+    for (const json& component : parsed["components"]) {
       const std::string name = component["name"];
       const json quirks = component.value("quirks", json::object());
       if (!quirks.is_object()) throw Error(path + ": \"quirks\" of '" + name + "' is not an object {check: why}");

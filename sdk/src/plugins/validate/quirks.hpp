@@ -18,7 +18,7 @@ class Quirks {
   std::string reason(const ComponentManifest& component, const std::string& check) const;
 
  private:
-  using Key = std::pair<std::string, std::string>;          // interface, name
+  using Key = std::pair<std::string, std::string>;           // interface, name
   std::map<Key, std::map<std::string, std::string>> quirk_;  // check to why
 };
 

@@ -92,7 +92,8 @@ ReferenceModel::Numbers ReferenceModel::distribution(const Ids& sequence, const 
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return z[a] > z[b]; });
   const double top = z[order[0]];
-  std::size_t n = o.temperature > 0 ? (o.top_k > 0 ? std::min<std::size_t>(vocabulary, std::size_t(o.top_k)) : vocabulary) : 1;
+  std::size_t n =
+      o.temperature > 0 ? (o.top_k > 0 ? std::min<std::size_t>(vocabulary, std::size_t(o.top_k)) : vocabulary) : 1;
   const auto sum_of = [&] {
     double sum = 0;
     for (std::size_t i = 0; i < n; ++i) sum += std::exp(z[order[i]] - top);
@@ -197,7 +198,8 @@ grpo_status ReferenceModel::prefill(Session& s, const grpo_call* call, const grp
   if (static_cast<std::int64_t>(distinct.size()) != a.n) return complain(call, "prefill names a slot twice");
   for (std::int64_t i = 0; i < a.n; ++i) {
     const std::int64_t n = a.start[i + 1] - a.start[i];
-    if (!is_slot(s, a.slot[i])) return complain(call, "prefill of slot " + std::to_string(a.slot[i]) + ", which is none");
+    if (!is_slot(s, a.slot[i]))
+      return complain(call, "prefill of slot " + std::to_string(a.slot[i]) + ", which is none");
     if (n < 1) return complain(call, "prefill of no token");
     if (static_cast<std::int64_t>(s.slots[static_cast<std::size_t>(a.slot[i])].tokens.size()) + n > positions)
       return complain(call, "prefill beyond the model's positions");
@@ -321,8 +323,11 @@ void ReferenceModel::release(Session& s, std::int64_t n, const std::int64_t* slo
 const grpo_decode* ReferenceModel::decode_table() {
   static const grpo_decode table = [] {
     auto t = made<grpo_decode>();
-    t.describe = [](void* m) noexcept -> const grpo_decode_info* { return &static_cast<ReferenceModel*>(m)->decode_info_; };
-    t.session_open = [](void* m, const grpo_call* call, const grpo_decode_session* wanted, void** session) -> grpo_status {
+    t.describe = [](void* m) noexcept -> const grpo_decode_info* {
+      return &static_cast<ReferenceModel*>(m)->decode_info_;
+    };
+    t.session_open = [](void* m, const grpo_call* call, const grpo_decode_session* wanted,
+                        void** session) -> grpo_status {
       auto& model = *static_cast<ReferenceModel*>(m);
       model.on_thread("session_open");
       if (wanted->slots < 1 || wanted->slots > 4096 || wanted->tokens > (1 << 20)) {
@@ -340,8 +345,8 @@ const grpo_decode* ReferenceModel::decode_table() {
       delete s;
     };
     t.free_tokens = [](void* p) { return static_cast<Session*>(p)->free(); };
-#define GRPO_FORWARD_TO(function, arguments)                                          \
-  t.function = [](void* p, const grpo_call* call, const arguments* a) -> grpo_status { \
+#define GRPO_FORWARD_TO(function, arguments)                                               \
+  t.function = [](void* p, const grpo_call* call, const arguments* a) -> grpo_status {     \
     return static_cast<Session*>(p)->model->function(*static_cast<Session*>(p), call, *a); \
   }
     GRPO_FORWARD_TO(prefill, grpo_decode_prefill);
@@ -377,7 +382,8 @@ const grpo_model* ReferenceModel::model_table() {
         Ids path(f.token + f.node_start[node], f.token + a->target_at[k] + 1);
         for (node = f.parent[node]; node >= 0; node = f.parent[node])
           path.insert(path.begin(), f.token + f.node_start[node], f.token + f.node_start[node + 1]);
-        if (a->target_token[k] < 0 || a->target_token[k] >= vocabulary) return grpo_fail(call, GRPO_STATUS_INVALID, "target");
+        if (a->target_token[k] < 0 || a->target_token[k] >= vocabulary)
+          return grpo_fail(call, GRPO_STATUS_INVALID, "target");
         const Numbers logp = log_softmax(model.logits(path), a->temperature);
         a->logprob[k] = static_cast<float>(logp[static_cast<std::size_t>(a->target_token[k])]);
         if (!a->entropy) continue;

@@ -1,8 +1,8 @@
 // reference_model.hpp: a model whose every number is known, for checking samplers.
 //
-// Main idea. The logits after a sequence are a hash of the whole sequence, so a token lost, doubled or out of place shows
-// at once; and draws follow random.h, so the completion of a request is known before the sampler makes it. It offers
-// grpo.model/1 and grpo.decode/1, and notes what a caller does against the contract.
+// Main idea. The logits after a sequence are a hash of the whole sequence, so a token lost, doubled or out of place
+// shows at once; and draws follow random.h, so the completion of a request is known before the sampler makes it. It
+// offers grpo.model/1 and grpo.decode/1, and notes what a caller does against the contract.
 #ifndef GRPO_VALIDATE_REFERENCE_MODEL_HPP
 #define GRPO_VALIDATE_REFERENCE_MODEL_HPP
 
@@ -49,14 +49,14 @@ class ReferenceModel {
   // What a caller has done.
   std::string complaint;  // the first thing against the contract
   std::int64_t sessions = 0, slots_in_use = 0, steps = 0;
-  std::int64_t fail_at_step = 0;  // fails this one, counted from 1
+  std::int64_t fail_at_step = 0;                     // fails this one, counted from 1
   std::function<void(std::int64_t number)> on_step;  // when a step of this number begins
-  std::uint64_t weights = 1;      // other weights, other logits
+  std::uint64_t weights = 1;                         // other weights, other logits
 
  private:
   struct Slot {
     Ids tokens;
-    std::int64_t own = 0;                                // tokens that it shares with nobody
+    std::int64_t own = 0;                               // tokens that it shares with nobody
     std::vector<std::shared_ptr<std::int64_t>> shared;  // the sizes of those that it does
     bool assigned = false, ended = false;
     std::uint64_t key = 0;
@@ -82,7 +82,9 @@ class ReferenceModel {
   grpo_status assign(Session& s, const grpo_call* call, const grpo_decode_assign& a);
   grpo_status step(Session& s, const grpo_call* call, const grpo_decode_step& a);
   void release(Session& s, std::int64_t n, const std::int64_t* slot);
-  bool is_slot(const Session& s, std::int64_t i) const { return i >= 0 && i < static_cast<std::int64_t>(s.slots.size()); }
+  bool is_slot(const Session& s, std::int64_t i) const {
+    return i >= 0 && i < static_cast<std::int64_t>(s.slots.size());
+  }
 
   grpo_model_info info_{};
   grpo_decode_info decode_info_{};

@@ -13,8 +13,8 @@ const char* verdict_name(Verdict verdict) {
 }
 
 int Validation::count(Verdict verdict) const {
-  return static_cast<int>(std::count_if(results.begin(), results.end(),
-                                        [&](const ValidationResult& r) { return r.verdict == verdict; }));
+  return static_cast<int>(
+      std::count_if(results.begin(), results.end(), [&](const ValidationResult& r) { return r.verdict == verdict; }));
 }
 
 std::string table_of(const Validation& v) {
@@ -31,7 +31,10 @@ std::string table_of(const Validation& v) {
     std::string name = r.check, verdict = r.verdict == Verdict::fail ? "FAIL" : verdict_name(r.verdict);
     name.resize(width, ' ');
     verdict.resize(7, ' ');
-    out += "  " + name + "  " + verdict + "  " + (r.verdict == Verdict::fail ? r.what : r.why.empty() ? r.what : r.why) +
+    out += "  " + name + "  " + verdict + "  " +
+           (r.verdict == Verdict::fail ? r.what
+            : r.why.empty()            ? r.what
+                                       : r.why) +
            '\n';
     if (r.verdict != Verdict::fail) continue;
     out += "  " + std::string(width, ' ') + "    why: " + r.why + '\n';
@@ -53,13 +56,14 @@ json json_of(const Validation& v) {
                       {"why", r.why},
                       {"way_out", r.way_out},
                       {"seconds", r.seconds}});
-  return {{"file", v.path},
-          {"plugin", v.plugin},
-          {"version", v.version},
-          {"passed", v.passed()},
-          {"counts",
-           {{"pass", v.count(Verdict::pass)}, {"fail", v.count(Verdict::fail)}, {"skipped", v.count(Verdict::skipped)}}},
-          {"checks", checks}};
+  return {
+      {"file", v.path},
+      {"plugin", v.plugin},
+      {"version", v.version},
+      {"passed", v.passed()},
+      {"counts",
+       {{"pass", v.count(Verdict::pass)}, {"fail", v.count(Verdict::fail)}, {"skipped", v.count(Verdict::skipped)}}},
+      {"checks", checks}};
 }
 
 }  // namespace grpo::plugins

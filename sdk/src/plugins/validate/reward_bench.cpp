@@ -211,7 +211,8 @@ bool Answer::same_as(const Answer& other) const {
 }
 
 std::string Answer::text() const {
-  if (status != GRPO_SAMPLE_OK) return "status " + std::to_string(status) + (message.empty() ? "" : " (" + message + ")");
+  if (status != GRPO_SAMPLE_OK)
+    return "status " + std::to_string(status) + (message.empty() ? "" : " (" + message + ")");
   std::string out = json(score).dump();
   for (const auto& [name, value] : components) out += ", " + name + " " + json(value).dump();
   return out;
@@ -236,8 +237,8 @@ Answers score(Subject& subject, const Opened& handle, const Rollout& rollout, co
   const bool may_end = caller.stop || caller.stop_after >= 0 || how.caller;
   const bool may_fail = how.no_memory && caller.spoke();
   if (!may_fail && !(ended_early && may_end))
-    need(status == GRPO_STATUS_OK, "score failed: " + (caller.spoke() ? caller.error() : "without a message") + " (" +
-                                       status_text(status) + ")",
+    need(status == GRPO_STATUS_OK,
+         "score failed: " + (caller.spoke() ? caller.error() : "without a message") + " (" + status_text(status) + ")",
          "what cannot be graded is the sample's error (result->status), not the batch's");
   result.check();
   const std::vector<Answer> list = result.read();

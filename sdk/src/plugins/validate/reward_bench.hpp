@@ -29,9 +29,9 @@ struct Rollout {
   std::vector<Row> rows;
   std::vector<Sample> samples;
 };
-Rollout usual_rollout();   // groups of prompts with right, wrong and odd answers
+Rollout usual_rollout();          // groups of prompts with right, wrong and odd answers
 Rollout odd_rollout(bool quick);  // empty, huge, NUL bytes, all kinds of characters
-Rollout bare_rollout();    // no truth, no messages, no columns
+Rollout bare_rollout();           // no truth, no messages, no columns
 
 using Order = std::vector<std::size_t>;  // of samples
 Order all_of(const Rollout& rollout);
@@ -52,8 +52,8 @@ struct Scoring {
   Caller* caller = nullptr;  // instead of one made for the call; not ended
 };
 
-// One call of score with those samples, in that order. All arrays are checked afterwards and out of reach. Throws Failed:
-// the call failed, wrote where it must not, left a sample without an answer, or gave one that is none.
+// One call of score with those samples, in that order. All arrays are checked afterwards and out of reach. Throws
+// Failed: the call failed, wrote where it must not, left a sample without an answer, or gave one that is none.
 Answers score(Subject& subject, const Opened& handle, const Rollout& rollout, const Order& order,
               const Scoring& how = {});
 // Throws Failed if a sample of `got` differs from `expected`. when: "in another order".

@@ -61,16 +61,18 @@ void order(Subject& s) {
 }
 
 void split(Subject& s) {
-  if (flags(s) & GRPO_REWARD_WHOLE_BATCH) throw Skipped{"it wants all samples of a step at once (GRPO_REWARD_WHOLE_BATCH)"};
+  if (flags(s) & GRPO_REWARD_WHOLE_BATCH)
+    throw Skipped{"it wants all samples of a step at once (GRPO_REWARD_WHOLE_BATCH)"};
   Opened handle(s);
   const Rollout rollout = usual_rollout();
   const Answers expected = score(s, handle, rollout, all_of(rollout));
   for (const auto& batches : splits(rollout, flags(s)))
     for (const Order& batch : batches)
-      need_same(score(s, handle, rollout, batch), expected, "in a batch of " + std::to_string(batch.size()),
-                flags(s) & GRPO_REWARD_WHOLE_GROUPS
-                    ? std::string(same_sample)
-                    : std::string(same_sample) + "; one that compares the samples of a prompt sets GRPO_REWARD_WHOLE_GROUPS");
+      need_same(
+          score(s, handle, rollout, batch), expected, "in a batch of " + std::to_string(batch.size()),
+          flags(s) & GRPO_REWARD_WHOLE_GROUPS
+              ? std::string(same_sample)
+              : std::string(same_sample) + "; one that compares the samples of a prompt sets GRPO_REWARD_WHOLE_GROUPS");
 }
 
 // What the threads found, of the first that found something.
@@ -89,7 +91,8 @@ void under_load(Subject& s, const std::vector<const Opened*>& handles, const std
         for (int i = 0; i < s.times(40, 10); ++i) {
           Order mixed = all_of(rollout);
           std::shuffle(mixed.begin(), mixed.end(), random);
-          need_same(score(s, *handles[t], rollout, mixed), expected, when, "no state that two calls share without a lock");
+          need_same(score(s, *handles[t], rollout, mixed), expected, when,
+                    "no state that two calls share without a lock");
         }
       } catch (const Failed& e) {
         why[t] = e.why;
@@ -146,7 +149,9 @@ void columns(Subject& s) {
   for (Rollout::Row& r : other.rows) {
     ++number;
     for (auto& [key, value] : r.columns.items())
-      value = value.is_string() ? nlohmann::json(number) : value.is_array() ? nlohmann::json(nullptr) : nlohmann::json("text");
+      value = value.is_string()  ? nlohmann::json(number)
+              : value.is_array() ? nlohmann::json(nullptr)
+                                 : nlohmann::json("text");
   }
   score(s, handle, other, all_of(other));
 }
@@ -170,13 +175,14 @@ void arrays(Subject& s) {
   const auto batches = f & GRPO_REWARD_WHOLE_BATCH ? std::vector<Order>{all_of(rollout)} : splits(rollout, f).back();
   for (int i = 0; i < 3; ++i)
     for (const Order& batch : batches) score(s, handle, rollout, batch);
-  need_same(score(s, handle, rollout, all_of(rollout), {.no_components = true}),
-            [&] {
-              Answers out = expected;
-              for (auto& [i, a] : out) a.components.clear();
-              return out;
-            }(),
-            "when result->component gives NULL", "a component's column may be NULL: then only the score is written");
+  need_same(
+      score(s, handle, rollout, all_of(rollout), {.no_components = true}),
+      [&] {
+        Answers out = expected;
+        for (auto& [i, a] : out) a.components.clear();
+        return out;
+      }(),
+      "when result->component gives NULL", "a component's column may be NULL: then only the score is written");
 }
 
 void growth(Subject& s) {
@@ -193,14 +199,15 @@ void no_memory(Subject& s) {
   score(s, handle, rollout, all_of(rollout));
 }
 
-// Ten thousand samples; after 30 ms nobody wants them any more. Time is counted in turns of a sleeping thread, so that a
-// machine that stands still does not count.
+// Ten thousand samples; after 30 ms nobody wants them any more. Time is counted in turns of a sleeping thread, so that
+// a machine that stands still does not count.
 void cancel(Subject& s) {
-  constexpr int bound = 300;  // turns of 10 ms
+  const int bound = s.times(300, 120);  // turns of 10 ms
   Opened handle(s);
   Rollout large = usual_rollout();
   const auto few = large.samples;
-  while (large.samples.size() < (s.quick() ? 1000u : 10'000u)) large.samples.insert(large.samples.end(), few.begin(), few.end());
+  while (large.samples.size() < (s.quick() ? 1000u : 10'000u))
+    large.samples.insert(large.samples.end(), few.begin(), few.end());
   Caller caller;
   std::atomic<bool> done{false};
   std::atomic<int> turns{0};
@@ -227,7 +234,8 @@ void cancel(Subject& s) {
   late.stop = true;
   score(s, handle, usual_rollout(), all_of(usual_rollout()), {.caller = &late});
   const Answers again = score(s, handle, usual_rollout(), all_of(usual_rollout()));  // and it goes on working
-  s.note = caller.asked() ? "asked cancelled() " + std::to_string(caller.asked()) + " times" : "it never asked, and was quick";
+  s.note = caller.asked() ? "asked cancelled() " + std::to_string(caller.asked()) + " times"
+                          : "it never asked, and was quick";
 }
 
 constexpr Check all[] = {
@@ -239,7 +247,8 @@ constexpr Check all[] = {
     {"reward.handles", "reward", "handles work at the same time without disturbing each other", handles},
     {"reward.any_thread", "reward", "score works on any thread, not only open's", any_thread},
     {"reward.text", "reward", "empty and huge texts, NUL bytes and any Unicode get an answer", text},
-    {"reward.columns", "reward", "missing truth, messages and columns, or columns of other types, get an answer", columns},
+    {"reward.columns", "reward", "missing truth, messages and columns, or columns of other types, get an answer",
+     columns},
     {"reward.fields", "reward", "longer structs of a later host change nothing", fields},
     {"reward.arrays", "reward", "it writes within the result's arrays, and uses nothing of a call after it", arrays},
     {"reward.growth", "reward", "scoring leaves no memory, thread or descriptor behind", growth},

@@ -94,7 +94,8 @@ void FeedBench::check(const grpo_completion& c) {
   for (std::size_t i = 0; i < taken_; ++i)
     if (boxes_[i].ask.id == c.request) box = &boxes_[i];
   need(box, which + " is for a request that was never given", "use the id of the request");
-  need(c.index >= 0 && c.index < box->ask.samples, which + " is out of its request's n_samples", "samples count from 0");
+  need(c.index >= 0 && c.index < box->ask.samples, which + " is out of its request's n_samples",
+       "samples count from 0");
   need(!results_.contains({c.request, c.index}), which + " is delivered twice", "each sample of a request once");
   need(c.finish >= GRPO_FINISH_STOP && c.finish <= GRPO_FINISH_CANCELLED,
        which + " has the finish reason " + std::to_string(c.finish), "use GRPO_FINISH_*");
@@ -176,14 +177,16 @@ Results SamplerBench::generate(const std::vector<Ask>& asks, int pauses) {
   Caller call(fields);
   const grpo_status status = run(feed, call);
   need(status == GRPO_STATUS_OK,
-       "generate failed: " + (call.spoke() ? call.error() : "without a message") + " (" + status_text(status) + ")", "");
+       "generate failed: " + (call.spoke() ? call.error() : "without a message") + " (" + status_text(status) + ")",
+       "");
   feed.need_complete();
   call.end();
   return feed.results();
 }
 
 void SamplerBench::need_slots_free(const std::string& when) {
-  need(model.slots_in_use == 0, std::to_string(model.slots_in_use) + " slots of the model's cache are still taken " + when,
+  need(model.slots_in_use == 0,
+       std::to_string(model.slots_in_use) + " slots of the model's cache are still taken " + when,
        "release a slot when its completion is delivered, and all of them when generate fails");
 }
 

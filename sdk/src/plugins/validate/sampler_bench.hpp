@@ -53,8 +53,8 @@ class FeedBench {
   void need_sound() const;
   void need_complete() const;
 
-  int pauses = 0;                // says AGAIN so often before each request
-  std::int64_t refuse_at = -1;   // deliver fails at the completion of this number, counted from 0
+  int pauses = 0;               // says AGAIN so often before each request
+  std::int64_t refuse_at = -1;  // deliver fails at the completion of this number, counted from 0
   std::function<void(const Name&, std::size_t delivered)> on_deliver;
 
  private:

@@ -21,16 +21,18 @@ void need_same(const Results& got, const Results& expected, const std::string& w
 }
 
 // All completions are those that the model and random.h make.
-void need_expected(const SamplerBench& bench, const std::vector<Ask>& asks, const Results& got, const std::string& about,
-                   const std::string& way_out) {
+void need_expected(const SamplerBench& bench, const std::vector<Ask>& asks, const Results& got,
+                   const std::string& about, const std::string& way_out) {
   for (const Ask& ask : asks)
     for (std::int64_t i = 0; i < ask.samples; ++i) {
       const auto want = expected(bench.model, ask, i);
       const Got& g = got.at({ask.id, i});
       const std::string which = about + ": sample " + std::to_string(i) + " of request " + std::to_string(ask.id);
-      need(g.ids == want.ids, which + " is " + shown(g.ids) + ", the model and its key give " + shown(want.ids), way_out);
+      need(g.ids == want.ids, which + " is " + shown(g.ids) + ", the model and its key give " + shown(want.ids),
+           way_out);
       need(g.finish == want.finish,
-           which + " ended as " + std::to_string(g.finish) + ", not as " + std::to_string(want.finish) + " (GRPO_FINISH_*)",
+           which + " ended as " + std::to_string(g.finish) + ", not as " + std::to_string(want.finish) +
+               " (GRPO_FINISH_*)",
            way_out);
     }
 }
@@ -70,8 +72,9 @@ void limits(Subject& s) {
                         {2, 6, {1, 2}, 2, {.max_new = 17}},
                         {3, 7, {4}, 2, {.max_new = 0}},  // until positions run out
                         {4, 8, Ids(90, 3), 2, {.max_new = 50}}};
-  need_expected(bench, asks, bench.generate(asks), "max_new and positions",
-                "a completion ends with max_new tokens, or when prompt and completion fill the positions: GRPO_FINISH_LENGTH");
+  need_expected(
+      bench, asks, bench.generate(asks), "max_new and positions",
+      "a completion ends with max_new tokens, or when prompt and completion fill the positions: GRPO_FINISH_LENGTH");
   if (!(bench.info().sampling & GRPO_SAMPLING_MIN_NEW)) return void(s.note = "min_new is not offered");
   asks = {{1, 5, {1, 2}, 6, {.min_new = 6, .max_new = 20, .stop = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}}}};
   need_expected(bench, asks, bench.generate(asks), "min_new", "stop ids are not chosen before min_new tokens");
@@ -99,7 +102,9 @@ void stop_text(Subject& s) {
 
 // Of one completion: each kind is what sampler.h says it is.
 void need_logprobs(const Got& g, const ReferenceModel::Completion& want, const std::string& which) {
-  const auto& kind = g.kind == GRPO_LOGPROB_TEMPERED ? want.tempered : g.kind == GRPO_LOGPROB_RAW ? want.raw : want.sampled;
+  const auto& kind = g.kind == GRPO_LOGPROB_TEMPERED ? want.tempered
+                     : g.kind == GRPO_LOGPROB_RAW    ? want.raw
+                                                     : want.sampled;
   for (std::size_t i = 0; i < g.logprob.size(); ++i)
     need(std::abs(g.logprob[i] - kind[i]) < 1e-4,
          which + ", token " + std::to_string(i) + ": log-probability " + std::to_string(g.logprob[i]) +
@@ -125,7 +130,8 @@ void logprobs(Subject& s) {
     for (std::int64_t i = 0; i < ask.samples; ++i) {
       const Got& g = got.at({ask.id, i});
       const auto want = expected(bench.model, ask, i);
-      if (g.ids != want.ids) throw Skipped{"its completions are not those of the keys (sampler.keys), so there is nothing to compare with"};
+      if (g.ids != want.ids)
+        throw Skipped{"its completions are not those of the keys (sampler.keys), so there is nothing to compare with"};
       need_logprobs(g, want, "sample " + std::to_string(i) + " of request " + std::to_string(ask.id));
       compared += g.kind != GRPO_LOGPROB_NONE;
     }
@@ -150,8 +156,8 @@ void follows(Subject& s, const SamplerBench& bench, SamplerBench& from, const Pl
   need(fit.impossible < 0, what + ": it drew id " + std::to_string(fit.impossible) + ", which the options rule out",
        "order: penalty, temperature, top_k, top_p, min_p, each on what the one before left");
   need(fit.statistic < fit.bound,
-       what + ": draws do not follow the model's distribution (chi-square " + std::to_string(fit.statistic) + ", at most " +
-           std::to_string(fit.bound) + ")",
+       what + ": draws do not follow the model's distribution (chi-square " + std::to_string(fit.statistic) +
+           ", at most " + std::to_string(fit.bound) + ")",
        "the temperature divides the logits; top_k, top_p and min_p cut, then what is left is normalised");
 }
 
@@ -168,7 +174,7 @@ void distribution(Subject& s) {
 // A request is cancelled while it is worked on: what is left of it comes short, all others whole.
 void cancel(Subject& s) {
   SamplerBench bench(s);
-  const std::vector<Ask> asks{{1, 5, {1, 2}, 300, {.max_new = 60}}, {2, 6, {3}, 3, {.max_new = 10}}};
+  const std::vector<Ask> asks{{1, 5, {1, 2}, 150, {.max_new = 60}}, {2, 6, {3}, 3, {.max_new = 10}}};
   FeedBench feed(asks, Fields::plain, bench.vocabulary());
   bench.model.on_step = [&](std::int64_t number) {
     if (number == 2) bench.table->cancel(bench.handle(), 1);
@@ -186,19 +192,21 @@ void cancel(Subject& s) {
   feed.need_complete();
   int cut = 0;
   for (const auto& [name, g] : feed.results()) {
-    if (name.first == 2) need(g.finish != GRPO_FINISH_CANCELLED, "a request that was not cancelled came back cancelled", "");
+    if (name.first == 2)
+      need(g.finish != GRPO_FINISH_CANCELLED, "a request that was not cancelled came back cancelled", "");
     cut += g.finish == GRPO_FINISH_CANCELLED;
     if (!bench.binds()) continue;
     const auto want = expected(bench.model, asks[name.first - 1], name.second).ids;
     need(g.ids.size() <= want.size() && std::equal(g.ids.begin(), g.ids.end(), want.begin()),
          "a cancelled completion is not a beginning of the whole one", "deliver the tokens so far");
   }
-  need(cut > 0 || bench.model.steps < 8,
-       "a cancelled request was finished as if nothing had happened, in " + std::to_string(bench.model.steps) + " steps",
-       "look between steps at what cancel has noted, and deliver it as GRPO_FINISH_CANCELLED");
+  need(
+      cut > 0 || bench.model.steps < 8,
+      "a cancelled request was finished as if nothing had happened, in " + std::to_string(bench.model.steps) + " steps",
+      "look between steps at what cancel has noted, and deliver it as GRPO_FINISH_CANCELLED");
   bench.need_slots_free("after a cancel");
   bench.generate(usual_asks());
-  s.note = std::to_string(cut) + " of 300 samples cut short";
+  s.note = std::to_string(cut) + " of 150 samples cut short";
 }
 
 // The call is cancelled: generate ends, its requests are lost, and it works again.
@@ -217,7 +225,8 @@ void stop(Subject& s) {
   need(status == GRPO_STATUS_CANCELLED, "a cancelled generate returned " + status_text(status),
        "ask call->cancelled between steps, and return GRPO_STATUS_CANCELLED");
   need(bench.model.steps - steps_before <= 2,
-       "after the call was cancelled it asked the model for " + std::to_string(bench.model.steps - steps_before) + " more steps",
+       "after the call was cancelled it asked the model for " + std::to_string(bench.model.steps - steps_before) +
+           " more steps",
        "ask call->cancelled between steps");
   bench.need_slots_free("after a cancelled generate");
   bench.generate(usual_asks());
@@ -257,7 +266,8 @@ void slots(Subject& s) {
     bench.need_slots_free("after generate");
   }
   bench.close();
-  need(bench.model.sessions == 0, std::to_string(bench.model.sessions) + " sessions of the decoder are open after close",
+  need(bench.model.sessions == 0,
+       std::to_string(bench.model.sessions) + " sessions of the decoder are open after close",
        "close the session before close returns");
 }
 
@@ -302,10 +312,13 @@ void unsupported(Subject& s) {
   FeedBench feed({ask}, Fields::plain, bench.vocabulary());
   Caller call;
   const grpo_status status = bench.run(feed, call);
-  need(status != GRPO_STATUS_OK || !feed.results().empty(), "it dropped a request with an option that it does not offer", "");
+  need(status != GRPO_STATUS_OK || !feed.results().empty(),
+       "it dropped a request with an option that it does not offer", "");
   if (status == GRPO_STATUS_OK)
-    throw Failed{"it took a request with a sampling option that its description does not offer, and answered as if it were not there",
-                 "describe what you honour in `sampling`, and refuse the rest with GRPO_STATUS_UNSUPPORTED and a message"};
+    throw Failed{
+        "it took a request with a sampling option that its description does not offer, and answered as if it were not "
+        "there",
+        "describe what you honour in `sampling`, and refuse the rest with GRPO_STATUS_UNSUPPORTED and a message"};
   need(call.spoke(), "it refuses a sampling option without a message", "name it with call->fail");
 }
 
@@ -331,9 +344,11 @@ constexpr Check all[] = {
     {"sampler.refusal", "sampler", "when deliver fails, generate ends with its status", refusal},
     {"sampler.model_fails", "sampler", "when the model fails, generate fails, and works again afterwards", model_fails},
     {"sampler.slots", "sampler", "slots are released and sessions closed", slots},
-    {"sampler.weights", "sampler", "after model_changed completions carry the new version and the new weights", weights},
+    {"sampler.weights", "sampler", "after model_changed completions carry the new version and the new weights",
+     weights},
     {"sampler.fields", "sampler", "longer structs of a later host change nothing", fields},
-    {"sampler.unsupported", "sampler", "a sampling option that it does not offer is refused with a message", unsupported},
+    {"sampler.unsupported", "sampler", "a sampling option that it does not offer is refused with a message",
+     unsupported},
     {"sampler.growth", "sampler", "generating leaves no memory, thread or descriptor behind", growth},
 };
 

@@ -58,8 +58,8 @@ void tell_parent(const std::string& line) {
 
 std::vector<Check> all_checks() {
   std::vector<Check> all;
-  for (const auto part : {library_checks(), component_checks(), reward_checks(), sampler_checks(), model_checks(),
-                          optimizer_checks()})
+  for (const auto part :
+       {library_checks(), component_checks(), reward_checks(), sampler_checks(), model_checks(), optimizer_checks()})
     all.insert(all.end(), part.begin(), part.end());
   return all;
 }

@@ -51,8 +51,7 @@ class Run {
 
   void add(const std::string& component, const Check& check, Verdict verdict, std::string why, std::string way_out,
            double seconds) {
-    into_.results.push_back(
-        {component, check.id, check.what, verdict, std::move(why), std::move(way_out), seconds});
+    into_.results.push_back({component, check.id, check.what, verdict, std::move(why), std::move(way_out), seconds});
     if (settings_.on_result) settings_.on_result(into_.results.back());
   }
 
@@ -61,10 +60,15 @@ class Run {
   std::size_t run_some(const Target& target, const std::vector<Check>& checks) {
     json ids = json::array();
     for (const Check& c : checks) ids.push_back(c.id);
-    const json job{{"file", path_},           {"interface", target.interface_id}, {"name", target.name},
-                   {"options", target.options}, {"quick", settings_.quick},         {"checks", ids}};
+    const json job{{"file", path_},
+                   {"interface", target.interface_id},
+                   {"name", target.name},
+                   {"options", target.options},
+                   {"quick", settings_.quick},
+                   {"checks", ids}};
     std::size_t done = 0;
     std::string at, fault;
+    json last;
     auto since = std::chrono::steady_clock::now();
     const auto seconds = [&] {
       return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
@@ -75,18 +79,25 @@ class Run {
       if (line.contains("at")) at = line["at"].get<std::string>();
       if (line.contains("fault")) fault = line["fault"].get<std::string>();
       if (line.contains("begin")) since = std::chrono::steady_clock::now(), at.clear(), fault.clear();
-      if (line.contains("end") && done < checks.size()) {
-        const Verdict verdict = line["verdict"] == "pass"   ? Verdict::pass
-                                : line["verdict"] == "fail" ? Verdict::fail
-                                                            : Verdict::skipped;
-        add(target.name, checks[done++], verdict, line["why"], line["way_out"], seconds());
-      }
+      if (line.contains("end") && done < checks.size()) add_line(target, checks[done++], line, seconds());
+      if (line.contains("ending")) last = line;
       return line.contains("begin") || line.contains("end");
     };
     const Ending ending = run_child(helper_, job.dump(), settings_.timeout_seconds, on_line);
     if (done == checks.size()) return done;
+    if (last.is_object() && !ending.late && !ending.signal && ending.code == 0) {
+      add_line(target, checks[done], last, seconds());
+      return done + 1;
+    }
     add(target.name, checks[done], Verdict::fail, story(ending, at, fault), way_out(ending, fault), seconds());
     return done + 1;
+  }
+
+  void add_line(const Target& target, const Check& check, const json& line, double seconds) {
+    const Verdict verdict = line["verdict"] == "pass"   ? Verdict::pass
+                            : line["verdict"] == "fail" ? Verdict::fail
+                                                        : Verdict::skipped;
+    add(target.name, check, verdict, line["why"], line["way_out"], seconds);
   }
 
   std::string story(const Ending& e, const std::string& at, const std::string& fault) const {
@@ -120,9 +131,8 @@ class Run {
 };
 
 bool wanted(const std::vector<std::string>& only, const std::string& id) {
-  return only.empty() || std::any_of(only.begin(), only.end(), [&](const std::string& o) {
-           return id == o || id.starts_with(o + ".");
-         });
+  return only.empty() || std::any_of(only.begin(), only.end(),
+                                     [&](const std::string& o) { return id == o || id.starts_with(o + "."); });
 }
 
 std::vector<Check> chosen(std::span<const Check> all, const ValidateSettings& settings) {

@@ -1,9 +1,9 @@
 // validate.hpp: does a plugin keep the contract? The conformance suite, run out of process.
 //
-// Main idea. Each check runs in a child process (grpo-plugin-check), so a plugin that crashes, hangs or ends the process
-// fails one check and the rest goes on. A check passes, fails with a reason and a way out, or is skipped with a reason:
-// because the plugin does not offer what it is about (flags, capability bits), or says in its manifest that it does not
-// keep the rule:
+// Main idea. Each check runs in a child process (grpo-plugin-check), so a plugin that crashes, hangs or ends the
+// process fails one check and the rest goes on. A check passes, fails with a reason and a way out, or is skipped with a
+// reason: because the plugin does not offer what it is about (flags, capability bits), or says in its manifest that it
+// does not keep the rule:
 //
 //     "components": [{"interface": "grpo.reward/1", "name": "judge",
 //                     "quirks": {"reward.determinism": "the judge is a sampled language model"}, ...}]
@@ -68,8 +68,8 @@ Validation validate(const std::string& path, const ValidateSettings& settings = 
 
 // One line a check, and a last one with the counts; for people.
 std::string table_of(const Validation& validation);
-// {file, plugin, version, passed, counts: {pass, fail, skipped}, checks: [{component, check, what, result, why, way_out,
-// seconds}]}
+// {file, plugin, version, passed, counts: {pass, fail, skipped}, checks: [{component, check, what, result, why,
+// way_out, seconds}]}
 nlohmann::json json_of(const Validation& validation);
 
 }  // namespace grpo::plugins
