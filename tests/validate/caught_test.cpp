@@ -30,7 +30,7 @@ const Case cases[] = {
 
     {"component.open", "reward", "needs_log", "SIGSEGV"},
     {"component.open", "reward", "keeps_call", "earlier call, the grpo_call"},
-    {"component.close", "reward", "leaks_memory", "left memory behind"},
+    {"component.close", "reward", "leaks_memory", "memory behind"},
     {"component.close", "reward", "leaks_descriptor", "descriptors open"},
     {"component.close", "reward", "leaks_thread", "threads behind"},
     {"component.query", "reward", "answers_all", "grpo.no-such-interface/1"},
@@ -39,7 +39,7 @@ const Case cases[] = {
     {"component.threads", "reward", "one_open", "somebody else is opening"},
     {"component.options", "reward", "divides", "open with 'divisor': 0, which its schema allows"},
     {"component.options", "reward", "silent_refusal", "without a message"},
-    {"component.failed_open", "reward", "leaks_at_failure", "left memory behind"},
+    {"component.failed_open", "reward", "leaks_at_failure", "memory behind"},
 
     {"reward.answers", "reward", "forgets_last", "status OK and score NaN"},
     {"reward.answers", "reward", "infinite", "infinite score"},
@@ -59,7 +59,7 @@ const Case cases[] = {
     {"reward.arrays", "reward", "into_input", "wrote into batch->index"},
     {"reward.arrays", "reward", "keeps_batch", "earlier call, the text of batch->completion"},
     {"reward.arrays", "reward", "needs_component", "SIGSEGV"},
-    {"reward.growth", "reward", "leaks_scoring", "left memory behind"},
+    {"reward.growth", "reward", "leaks_scoring", "memory behind"},
     {"reward.no_memory", "reward", "needs_alloc", "SIGSEGV"},
     {"reward.cancel", "reward", "slow", "after it was cancelled"},
     {"reward.answers", "reward", "exits", "ended the process (exit status 3)"},
@@ -83,7 +83,7 @@ const Case cases[] = {
     {"sampler.weights", "sampler", "old_version", "completions say version"},
     {"sampler.fields", "sampler", "exact_size", "not my headers"},
     {"sampler.unsupported", "sampler", "no_stop_text", "answered as if it were not there"},
-    {"sampler.growth", "sampler", "leaks", "left memory behind"},
+    {"sampler.growth", "sampler", "leaks", "memory behind"},
 
     {"model.describe", "model", "counts_wrong", "its description counts"},
     {"model.sums", "model", "not_one", "the probabilities of all ids sum to"},
@@ -92,11 +92,11 @@ const Case cases[] = {
     {"model.forest", "model", "tree", "a forest and of its separate sequences differ"},
     {"model.refuses", "model", "takes_all", "forward takes a token of -1"},
     {"model.fields", "model", "exact_size", "not my headers"},
-    {"model.growth", "model", "leaks", "left memory behind"},
+    {"model.growth", "model", "leaks", "memory behind"},
     {"model.gradient", "model", "weak", "the gradient says"},
     {"model.accumulates", "model", "overwrites", "twice the gradient"},
     {"model.shared", "model", "tree_gradient", "gradients of a forest"},
-    {"model.tickets", "model", "leaks_ticket", "left memory behind"},
+    {"model.tickets", "model", "leaks_ticket", "memory behind"},
     {"model.commit", "model", "stale", "forward gives what it gave before"},
     {"model.weights", "model", "no_import", "after the import"},
     {"model.bad_weights", "model", "takes_any_import", "import_weights takes a stream without its last tensor"},
@@ -120,7 +120,7 @@ const Case cases[] = {
     {"optimizer.types", "optimizer", "any_type", "bind takes a parameter of integers"},
     {"optimizer.fields", "optimizer", "exact_size", "not my headers"},
     {"optimizer.determinism", "optimizer", "shared_count", "come to different values"},
-    {"optimizer.growth", "optimizer", "leaks", "left memory behind"},
+    {"optimizer.growth", "optimizer", "leaks", "memory behind"},
 };
 
 // All of them at once, a few at a time; each test then looks at its own.

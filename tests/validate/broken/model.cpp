@@ -51,8 +51,8 @@ void close(void* handle) {
   delete &of(handle);
 }
 const grpo_model_info* describe(void* handle) { return &of(handle).info; }
-const grpo_parameter* const* parameters(void* handle, std::int64_t* n) {
-  return of(handle).table->parameters(of(handle).inner, n);
+grpo_status parameters(void* handle, const grpo_call* call, std::int64_t* n, const grpo_parameter* const** list) {
+  return of(handle).table->parameters(of(handle).inner, call, n, list);
 }
 
 grpo_status forward(void* handle, const grpo_call* call, const grpo_forward* a) {

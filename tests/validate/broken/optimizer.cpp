@@ -85,11 +85,11 @@ grpo_status step(void* handle, const grpo_call* call, const grpo_optimizer_step*
   return status;
 }
 
-const grpo_named_tensor* const* state(void* handle, std::int64_t* n) {
+grpo_status state(void* handle, const grpo_call* call, std::int64_t* n, const grpo_named_tensor* const** list) {
   State& s = of(handle);
-  const auto* const* list = s.table->state(s.inner, n);
+  const grpo_status status = s.table->state(s.inner, call, n, list);
   if (s.is("no_state")) *n = 0;
-  return list;
+  return status;
 }
 grpo_status state_written(void* handle, const grpo_call* call) {
   return of(handle).table->state_written(of(handle).inner, call);

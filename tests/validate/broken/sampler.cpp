@@ -98,6 +98,7 @@ grpo_status bind(void* handle, const grpo_call* call, const grpo_sampler_binding
   s.binding.model = binding->model;
   s.binding.model_table = binding->model_table;
   s.binding.decode_table = &s.decode;
+  s.binding.model_revision = binding->model_revision;
   return s.table->bind(s.inner, call, &s.binding);
 }
 

@@ -10,8 +10,7 @@
 #include <string>
 
 // The library's one component. The library stays loaded.
-template <class Table>
-const Table* inner_table(const std::string& path) {
+inline const grpo_component* inner_component(const std::string& path) {
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library) return nullptr;
   auto* entry = reinterpret_cast<grpo_plugin_entry_fn*>(dlsym(library, "grpo_plugin_entry"));
@@ -22,13 +21,14 @@ const Table* inner_table(const std::string& path) {
                                  GRPO_ABI,
                                  "wrap",
                                  [](const grpo_host*, const char*, int64_t) {}};
-  return static_cast<const Table*>(entry(&host)->components[0]->table);
+  return entry(&host)->components[0];
 }
 
 // What wrappers of all kinds share; the first member of each.
 template <class Table>
 struct Wrapped {
   const Table* table = nullptr;
+  const grpo_component* component = nullptr;  // of the sound one
   void* inner = nullptr;
   std::string fault;
 
@@ -40,8 +40,9 @@ struct Wrapped {
     fault.assign(text.data, std::size_t(text.size));
     if (!options->text(options, "inner", &text))
       return grpo_fail(call, GRPO_STATUS_INVALID, "the option inner is missing");
-    table = inner_table<Table>(text.data);
-    if (!table) return grpo_fail(call, GRPO_STATUS_FAILED, "the library that inner names cannot be loaded");
+    component = inner_component(text.data);
+    if (!component) return grpo_fail(call, GRPO_STATUS_FAILED, "the library that inner names cannot be loaded");
+    table = static_cast<const Table*>(component->table);
     // The sound one gets options of its own: the defaults, which its getters then all leave alone.
     static const auto number = [](const grpo_options*, const char*, double*) -> int32_t { return 0; };
     static const auto integer = [](const grpo_options*, const char*, int64_t*) -> int32_t { return 0; };
@@ -52,6 +53,7 @@ struct Wrapped {
     defaults.number = number;
     defaults.integer = integer;
     defaults.text = no_text;
+    defaults.component = component;
     return table->open(call, &defaults, &inner);
   }
 };

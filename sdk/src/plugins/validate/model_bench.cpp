@@ -145,9 +145,14 @@ void ModelBench::commit(std::int64_t version) {
 }
 
 std::vector<const grpo_parameter*> ModelBench::parameters() const {
+  Caller call(fields_);
   std::int64_t n = 0;
-  const auto* const* list = table->parameters(handle(), &n);
+  const grpo_parameter* const* list = nullptr;
+  subject_.at("parameters");
+  const grpo_status status = table->parameters(handle(), call, &n, &list);
+  need(status == GRPO_STATUS_OK, "parameters failed: " + call.error() + " (" + status_text(status) + ")", "");
   need(n >= 0 && (n == 0 || list), "parameters gave " + std::to_string(n) + " of them", "");
+  call.end();
   return {list, list + n};
 }
 
@@ -200,25 +205,24 @@ struct Source {
     table.owner = this;
     table.n = static_cast<std::int64_t>(names.size());
     table.names = names.data();
-    table.get = [](const grpo_tensor_source* source, const grpo_call*,
-                   const char* name) noexcept -> const grpo_tensor* {
+    table.get = [](const grpo_tensor_source* source, const grpo_call*, const char* name,
+                   const grpo_tensor** out) noexcept -> grpo_status {
       auto& self = *static_cast<Source*>(source->owner);
+      *out = nullptr;
       const auto at = self.weights.tensors.find(name);
-      if (at == self.weights.tensors.end()) return nullptr;
+      if (at == self.weights.tensors.end()) return GRPO_STATUS_OK;
       self.shape = at->second.shape;
       self.bytes = at->second.bytes;  // the one before is gone
-      self.tensor.dl = {self.bytes.data(),
-                        GRPO_DEVICE_CPU,
-                        0,
-                        static_cast<std::int32_t>(self.shape.size()),
-                        at->second.type,
-                        at->second.bits,
-                        1,
-                        self.shape.data(),
-                        nullptr,
-                        0};
+      self.tensor.dl.data = self.bytes.data();
+      self.tensor.dl.device_type = GRPO_DEVICE_CPU;
+      self.tensor.dl.ndim = static_cast<std::int32_t>(self.shape.size());
+      self.tensor.dl.type = at->second.type;
+      self.tensor.dl.bits = at->second.bits;
+      self.tensor.dl.lanes = 1;
+      self.tensor.dl.shape = self.shape.data();
       self.tensor.flags = GRPO_TENSOR_READ_ONLY;
-      return &self.tensor;
+      *out = &self.tensor;
+      return GRPO_STATUS_OK;
     };
   }
 };

@@ -4,9 +4,11 @@
 #include <dlfcn.h>
 #include <malloc.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <thread>
+#include <vector>
 
 #include "grpo/sdk/error.hpp"
 
@@ -26,6 +28,7 @@ Attempt::Attempt(Subject& subject, const nlohmann::json& options, const Settings
   passed_->number = from->number;
   passed_->integer = from->integer;
   passed_->text = from->text;
+  passed_->component = subject.loaded()->entry;
   passed_.seal();
   subject.at(settings.what);
   status_ = table_->open(caller_, passed_, &handle_);
@@ -77,42 +80,61 @@ Usage usage() {
   return out;
 }
 
+namespace {
+
+// Threads end in their own time.
+Usage settled(const Usage& before) {
+  Usage now = usage();
+  for (int i = 0; i < 100 && (now.threads > before.threads || now.descriptors > before.descriptors); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    now = usage();
+  }
+  return now;
+}
+
+// Does this number grow by at least so much from each measurement to the next?
+template <class Number>
+bool grows(const std::vector<Usage>& series, Number Usage::*number, Number least) {
+  for (std::size_t i = 1; i < series.size(); ++i)
+    if (series[i].*number < series[i - 1].*number + least) return false;
+  return true;
+}
+
+}  // namespace
+
 int need_no_growth(Subject& subject, int times, const std::string& what, const std::function<void()>& body) {
   using Clock = std::chrono::steady_clock;
   const auto until = Clock::now() + std::chrono::seconds(subject.quick() ? 2 : 8);
-  const int warm = std::max(4, times / 10);
-  for (int i = 0; i < warm; ++i) body();
-  // Both halves must have grown: caches fill once. A slow one is repeated less often.
-  const Usage before = usage();
-  int half = 0;
-  for (; half < times / 2 && (half < 10 || Clock::now() < until); ++half) body();
-  const Usage middle = usage();
-  for (int i = 0; i < half; ++i) body();
-  Usage after = usage();
-  for (int i = 0; i < 100 && (after.threads > before.threads || after.descriptors > before.descriptors); ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));  // threads end in their own time
-    after = usage();
+  for (int i = 0; i < std::max(4, times / 10); ++i) body();
+  std::vector<Usage> series{usage()};
+  std::size_t n = 0;  // in a stretch; a slow one is repeated less often
+  for (; n < static_cast<std::size_t>(times / 2) && (n < 10 || Clock::now() < until); ++n) body();
+  series.push_back(settled(series.front()));
+  const std::size_t heap = std::max<std::size_t>(8 * n, 4096), resident = std::max<std::size_t>(1024 * n, 16 * 4096);
+  const auto suspicious = [&] {
+    return grows(series, &Usage::threads, 1) || grows(series, &Usage::descriptors, 1) || grows(series, &Usage::heap, heap) ||
+           grows(series, &Usage::resident, resident);
+  };
+  // Caches fill up and stop; a leak goes on in every stretch.
+  constexpr std::size_t most_stretches = 7;
+  while (series.size() < 3 || (suspicious() && series.size() < most_stretches)) {
+    for (std::size_t i = 0; i < n; ++i) body();
+    series.push_back(settled(series.back()));
   }
-  const auto n = static_cast<std::size_t>(half);
-  const std::string often = what + " " + std::to_string(2 * half) + " times ";
-  need(after.threads <= before.threads,
-       often + "left " + std::to_string(after.threads - before.threads) + " threads behind",
-       "join what open starts in close; the host's grpo.tasks/1 has threads to share");
-  need(after.descriptors <= before.descriptors,
-       often + "left " + std::to_string(after.descriptors - before.descriptors) + " descriptors open",
-       "close in close what open opens");
-  const auto grew = [&](std::size_t Usage::*what_of, std::size_t least) {
-    const std::size_t floor = std::max<std::size_t>(least * n, 4096);  // what the C library does for itself
-    return middle.*what_of >= before.*what_of + floor && after.*what_of >= middle.*what_of + floor;
-  };
-  const auto each = [&](std::size_t Usage::*what_of) {
-    return std::to_string((after.*what_of - before.*what_of) / (2 * n)) + " bytes each time";
-  };
-  need(!grew(&Usage::heap, 8), often + "left memory behind: " + each(&Usage::heap),
-       "free in close what open allocates");
-  need(!grew(&Usage::resident, 1024), often + "left memory behind: " + each(&Usage::resident) + ", not from malloc",
-       "unmap in close what open maps");
-  return warm + 2 * half;
+  const std::size_t count = (series.size() - 1) * n;
+  const std::string often = what + " " + std::to_string(count) + " times left ";
+  const Usage &first = series.front(), &last = series.back();
+  need(!grows(series, &Usage::threads, 1), often + std::to_string(last.threads - first.threads) + " threads behind",
+       "join what was started; the host's grpo.tasks/1 has threads to share");
+  need(!grows(series, &Usage::descriptors, 1),
+       often + std::to_string(last.descriptors - first.descriptors) + " descriptors open", "close what was opened");
+  need(!grows(series, &Usage::heap, heap),
+       often + "memory behind: " + std::to_string((last.heap - first.heap) / count) + " bytes each time",
+       "free what was allocated; what is kept must not grow with the number of calls");
+  need(!grows(series, &Usage::resident, resident),
+       often + "memory behind: " + std::to_string((last.resident - first.resident) / count) + " bytes each time, not from malloc",
+       "unmap what was mapped; what is kept must not grow with the number of calls");
+  return static_cast<int>(count);
 }
 
 }  // namespace grpo::plugins::conformance

@@ -152,13 +152,22 @@ void OptimizerBench::step(std::int64_t number, double rate, double scale) {
   need_intact();
 }
 
-State OptimizerBench::state() {
-  subject_.at("state");
+std::vector<const grpo_named_tensor*> OptimizerBench::tensors() {
+  Caller call(fields_);
   std::int64_t n = 0;
-  const auto* const* list = table->state(handle(), &n);
-  need(n >= 0, "state says that it cannot be read (-1)", "");
+  const grpo_named_tensor* const* list = nullptr;
+  subject_.at("state");
+  const grpo_status status = table->state(handle(), call, &n, &list);
+  need(status == GRPO_STATUS_OK, "state failed: " + call.error() + " (" + status_text(status) + ")", "");
+  need(n >= 0 && (n == 0 || list), "state gave " + std::to_string(n) + " tensors", "");
+  call.end();
+  return {list, list + n};
+}
+
+State OptimizerBench::state() {
+  const auto list = tensors();
   State out;
-  for (std::int64_t i = 0; i < n; ++i) {
+  for (std::size_t i = 0; i < list.size(); ++i) {
     const std::string name = list[i]->name ? list[i]->name : "";
     const grpo_dltensor& t = list[i]->tensor->dl;
     need(!name.empty() && !out.contains(name), "state has two tensors named '" + name + "'",
@@ -172,13 +181,12 @@ State OptimizerBench::state() {
 }
 
 void OptimizerBench::restore(const State& state) {
-  std::int64_t n = 0;
-  const auto* const* list = table->state(handle(), &n);
-  need(n == static_cast<std::int64_t>(state.size()),
-       "bound to the same slices it has " + std::to_string(n) + " state tensors, before it had " +
+  const auto list = tensors();
+  need(list.size() == state.size(),
+       "bound to the same slices it has " + std::to_string(list.size()) + " state tensors, before it had " +
            std::to_string(state.size()),
        "make the state in bind, for every slice");
-  for (std::int64_t i = 0; i < n; ++i) {
+  for (std::size_t i = 0; i < list.size(); ++i) {
     const auto from = state.find(list[i]->name);
     const grpo_dltensor& t = list[i]->tensor->dl;
     need(from != state.end() && from->second.size() == bytes_of(t),

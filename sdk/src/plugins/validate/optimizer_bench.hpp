@@ -66,6 +66,7 @@ class OptimizerBench {
     std::vector<std::int64_t> shape;
   };
   void bind(const std::vector<Piece>& pieces);
+  std::vector<const grpo_named_tensor*> tensors();
 
   Subject& subject_;
   Fields fields_;

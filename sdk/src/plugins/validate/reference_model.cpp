@@ -372,7 +372,11 @@ const grpo_model* ReferenceModel::model_table() {
       return std::strcmp(id, GRPO_DECODE_ID) ? nullptr : decode_table();
     };
     t.describe = [](void* m) -> const grpo_model_info* { return &static_cast<ReferenceModel*>(m)->info_; };
-    t.parameters = [](void*, std::int64_t* n) -> const grpo_parameter* const* { return *n = 0, nullptr; };
+    t.parameters = [](void*, const grpo_call*, std::int64_t* n, const grpo_parameter* const** list) -> grpo_status {
+      *n = 0;
+      *list = nullptr;
+      return GRPO_STATUS_OK;
+    };
     t.forward = [](void* m, const grpo_call* call, const grpo_forward* a) -> grpo_status {
       const auto& model = *static_cast<ReferenceModel*>(m);
       const grpo_forest& f = *a->forest;

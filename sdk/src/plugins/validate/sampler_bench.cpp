@@ -151,6 +151,7 @@ SamplerBench::SamplerBench(Subject& subject, bool with_tokenizer, Fields how) : 
   (*binding_)->model = &model;
   (*binding_)->model_table = ReferenceModel::model_table();
   (*binding_)->decode_table = ReferenceModel::decode_table();
+  (*binding_)->model_revision = GRPO_HEADER_REVISION;
   binding_->seal();
   subject.at("bind");
   Caller call(how);
