@@ -8,6 +8,7 @@ namespace grpo::plugins::conformance {
 
 std::span<const Check> model_forward_checks();
 std::span<const Check> model_training_checks();
+std::span<const Check> model_weights_checks();
 std::span<const Check> model_decode_checks();
 
 }  // namespace grpo::plugins::conformance

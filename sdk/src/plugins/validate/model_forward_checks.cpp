@@ -234,7 +234,8 @@ std::span<const Check> model_forward_checks() { return all; }
 std::span<const Check> model_checks() {
   static const std::vector<Check> joined = [] {
     std::vector<Check> out;
-    for (const auto part : {model_forward_checks(), model_training_checks(), model_decode_checks()})
+    for (const auto part :
+         {model_forward_checks(), model_training_checks(), model_weights_checks(), model_decode_checks()})
       out.insert(out.end(), part.begin(), part.end());
     return out;
   }();

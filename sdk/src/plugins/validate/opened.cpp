@@ -112,8 +112,8 @@ int need_no_growth(Subject& subject, int times, const std::string& what, const s
   series.push_back(settled(series.front()));
   const std::size_t heap = std::max<std::size_t>(8 * n, 4096), resident = std::max<std::size_t>(1024 * n, 16 * 4096);
   const auto suspicious = [&] {
-    return grows(series, &Usage::threads, 1) || grows(series, &Usage::descriptors, 1) || grows(series, &Usage::heap, heap) ||
-           grows(series, &Usage::resident, resident);
+    return grows(series, &Usage::threads, 1) || grows(series, &Usage::descriptors, 1) ||
+           grows(series, &Usage::heap, heap) || grows(series, &Usage::resident, resident);
   };
   // Caches fill up and stop; a leak goes on in every stretch.
   constexpr std::size_t most_stretches = 7;
@@ -132,7 +132,8 @@ int need_no_growth(Subject& subject, int times, const std::string& what, const s
        often + "memory behind: " + std::to_string((last.heap - first.heap) / count) + " bytes each time",
        "free what was allocated; what is kept must not grow with the number of calls");
   need(!grows(series, &Usage::resident, resident),
-       often + "memory behind: " + std::to_string((last.resident - first.resident) / count) + " bytes each time, not from malloc",
+       often + "memory behind: " + std::to_string((last.resident - first.resident) / count) +
+           " bytes each time, not from malloc",
        "unmap what was mapped; what is kept must not grow with the number of calls");
   return static_cast<int>(count);
 }

@@ -233,4 +233,33 @@ std::string shown(const Ids& ids) {
   return out + (ids.size() > 12 ? " ...]" : "]");
 }
 
+const char* const keys_way = "sample i of a request draws with grpo_random_key(request.key, i), as random.h says";
+
+void need_same(const Results& got, const Results& expected, const std::string& when) {
+  for (const auto& [name, g] : got) {
+    const Got& e = expected.at(name);
+    need(g.ids == e.ids && g.finish == e.finish,
+         "sample " + std::to_string(name.second) + " of request " + std::to_string(name.first) + " is " + shown(g.ids) +
+             " " + when + ", and " + shown(e.ids) + " otherwise",
+         keys_way);
+  }
+}
+
+// All completions are those that the model and random.h make.
+void need_expected(const SamplerBench& bench, const std::vector<Ask>& asks, const Results& got,
+                   const std::string& about, const std::string& way_out) {
+  for (const Ask& ask : asks)
+    for (std::int64_t i = 0; i < ask.samples; ++i) {
+      const auto want = expected(bench.model, ask, i);
+      const Got& g = got.at({ask.id, i});
+      const std::string which = about + ": sample " + std::to_string(i) + " of request " + std::to_string(ask.id);
+      need(g.ids == want.ids, which + " is " + shown(g.ids) + ", the model and its key give " + shown(want.ids),
+           way_out);
+      need(g.finish == want.finish,
+           which + " ended as " + std::to_string(g.finish) + ", not as " + std::to_string(want.finish) +
+               " (GRPO_FINISH_*)",
+           way_out);
+    }
+}
+
 }  // namespace grpo::plugins::conformance

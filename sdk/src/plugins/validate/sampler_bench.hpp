@@ -121,6 +121,13 @@ std::vector<Ask> usual_asks();
 ReferenceModel::Completion expected(const ReferenceModel& model, const Ask& ask, std::int64_t index);
 std::string shown(const Ids& ids);
 
+extern const char* const keys_way;  // what to do about a completion that is not that of its key
+// Throws Failed if a completion of `got` differs from `expected`. when: "the second time".
+void need_same(const Results& got, const Results& expected, const std::string& when);
+// Throws Failed unless all completions are those that the suite's model and random.h make.
+void need_expected(const SamplerBench& bench, const std::vector<Ask>& asks, const Results& got,
+                   const std::string& about, const std::string& way_out);
+
 }  // namespace grpo::plugins::conformance
 
 #endif
