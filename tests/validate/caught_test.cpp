@@ -81,6 +81,7 @@ const Case cases[] = {
     {"sampler.model_fails", "sampler", "always_ok", "generate returned OK"},
     {"sampler.slots", "sampler", "keeps_slots", "slot"},
     {"sampler.weights", "sampler", "old_version", "completions say version"},
+    {"sampler.update", "sampler", "takes_updates", "completions say version"},
     {"sampler.fields", "sampler", "exact_size", "not my headers"},
     {"sampler.unsupported", "sampler", "no_stop_text", "answered as if it were not there"},
     {"sampler.growth", "sampler", "leaks", "memory behind"},

@@ -1,6 +1,10 @@
 // What is skipped and why, and how results are told.
 #include <gmock/gmock.h>
 
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -107,6 +111,32 @@ TEST(Report, ChecksAreNamedByKindAndUnique) {
     EXPECT_FALSE(c.what.empty());
   }
   EXPECT_GT(ids.size(), 50u);
+}
+
+// The command: what it prints, and its exit status.
+std::pair<std::string, int> command(const std::string& arguments) {
+  std::string out;
+  FILE* pipe = ::popen((std::string(HOST) + " plugins validate " + arguments + " 2>&1").c_str(), "r");
+  char text[4096];
+  for (std::size_t n; (n = std::fread(text, 1, sizeof text, pipe)) > 0;) out.append(text, n);
+  const int status = ::pclose(pipe);
+  return {out, WEXITSTATUS(status)};
+}
+
+TEST(Command, ExitStatusTableAndJson) {
+  const auto [good, zero] = command(broken("reward") + " --only reward.order --only library.loads");
+  EXPECT_EQ(zero, 0) << good;
+  EXPECT_THAT(good, HasSubstr("2 passed, 0 failed, 0 skipped"));
+  const auto [bad, one] =
+      command(broken("reward") + R"( --only reward.order --json --options '{"fault": "by_place"}')");
+  EXPECT_EQ(one, 1) << bad;
+  EXPECT_EQ(json::parse(bad)["counts"]["fail"], 1);
+  const auto [all, listed] = command("--list");
+  EXPECT_EQ(listed, 0);
+  EXPECT_EQ(static_cast<std::size_t>(std::count(all.begin(), all.end(), '\n')), validation_checks().size());
+  const auto [which, mistake] = command("");
+  EXPECT_EQ(mistake, 1);
+  EXPECT_THAT(which, HasSubstr("which file?"));
 }
 
 TEST(Report, TheDocumentNamesEveryCheck) {

@@ -36,6 +36,8 @@ TEST(Sound, TheFaultyOnesWithoutTheirFault) {
     files.push_back(broken(kind));
     options.push_back(with_fault(kind, ""));
   }
+  files.push_back(broken("sampler"));  // this one is none
+  options.push_back(with_fault("sampler", "updates"));
   expect_sound(files, options);
 }
 

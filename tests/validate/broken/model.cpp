@@ -26,6 +26,7 @@ struct State : Wrapped<grpo_model> {
   std::map<std::int64_t, std::vector<float>> first;  // answers, for one that does not look again
   std::map<std::uint64_t, std::size_t> targets;      // of tickets
   std::set<std::uint64_t> shared;                    // tickets of forests
+  void forget(std::uint64_t ticket) { targets.erase(ticket), shared.erase(ticket); }
 };
 State& of(void* handle) { return *static_cast<State*>(handle); }
 
@@ -83,8 +84,9 @@ grpo_status backward(void* handle, const grpo_call* call, const grpo_backward* a
   State& s = of(handle);
   if (s.is("overwrites")) s.table->zero_grad(s.inner, call);
   float scale = s.is("weak") ? 0.9f : s.is("tree_gradient") && s.shared.count(a->ticket) ? 0.5f : 1;
-  if (scale >= 1) return s.table->backward(s.inner, call, a);
   std::vector<float> less(a->dlogprob, a->dlogprob + s.targets[a->ticket]);
+  s.forget(a->ticket);
+  if (scale >= 1) return s.table->backward(s.inner, call, a);
   for (float& x : less) x *= scale;
   grpo_backward own{};
   own.struct_size = sizeof own;
@@ -97,6 +99,7 @@ grpo_status backward(void* handle, const grpo_call* call, const grpo_backward* a
 void drop(void* handle, std::uint64_t ticket) {
   State& s = of(handle);
   if (s.is("leaks_ticket")) leak();
+  s.forget(ticket);
   s.table->drop(s.inner, ticket);
 }
 grpo_status zero_grad(void* handle, const grpo_call* call) {

@@ -88,7 +88,12 @@ void close(void* handle) {
   delete &of(handle);
 }
 const void* query(void*, const char*) { return nullptr; }
-const grpo_sampler_info* describe(void* handle) { return of(handle).table->describe(of(handle).inner); }
+const grpo_sampler_info* describe(void* handle) {
+  State& s = of(handle);
+  s.info = *s.table->describe(s.inner);
+  if (s.is("updates") || s.is("takes_updates")) s.info.flags |= GRPO_SAMPLER_UPDATES;
+  return &s.info;
+}
 
 grpo_status bind(void* handle, const grpo_call* call, const grpo_sampler_binding* binding) {
   State& s = of(handle);
@@ -134,9 +139,20 @@ void model_changed(void* handle, std::int64_t version) {
   if (!of(handle).is("old_version")) of(handle).table->model_changed(of(handle).inner, version);
 }
 
+grpo_status update_begin(void* handle, const grpo_call*, std::int64_t version, const grpo_tensor_sink** sink) {
+  static grpo_tensor_sink own{};
+  own.struct_size = sizeof own;
+  own.put = [](const grpo_tensor_sink*, const grpo_call*, std::int64_t,
+               const grpo_named_tensor* const*) -> grpo_status { return GRPO_STATUS_OK; };
+  *sink = &own;
+  if (of(handle).is("takes_updates")) of(handle).table->model_changed(of(handle).inner, version);
+  return GRPO_STATUS_OK;
+}
+grpo_status update_end(void*, const grpo_call*, std::int32_t) { return GRPO_STATUS_OK; }
+
 const grpo_sampler table = {
-    sizeof(grpo_sampler), 0, open, close, query, describe, bind, generate, cancel, nullptr, nullptr, nullptr, nullptr,
-    model_changed};
+    sizeof(grpo_sampler), 0,          open,         close, query, describe, bind, generate, cancel, nullptr, nullptr,
+    update_begin,         update_end, model_changed};
 
 }  // namespace
 

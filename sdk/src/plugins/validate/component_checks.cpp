@@ -43,7 +43,7 @@ void query(Subject& s) {
 }
 
 void fields(Subject& s) {
-  for (const Fields how : {Fields::plain, Fields::longer, Fields::noisy}) {
+  for (const Fields how : later_hosts(s)) {
     Attempt::Settings settings;
     settings.fields = how;
     const Attempt a(s, s.options(), settings);

@@ -259,7 +259,7 @@ void slots(Subject& s) {
 
 void decode_fields(Subject& s) {
   std::vector<Row> rows;
-  for (const Fields how : {Fields::plain, Fields::longer, Fields::noisy}) {
+  for (const Fields how : later_hosts(s)) {
     ModelBench m(s, how);
     m.need_decode();
     SessionBench session(m, 2, 128);

@@ -201,7 +201,7 @@ void refuses(Subject& s) {
 
 void fields(Subject& s) {
   std::vector<float> expected;
-  for (const Fields how : {Fields::plain, Fields::longer, Fields::noisy}) {
+  for (const Fields how : later_hosts(s)) {
     ModelBench m(s, how);
     const auto got = m.forward(tree(m)).logprob;
     if (how == Fields::plain) expected = got;

@@ -45,6 +45,11 @@ Opened::Opened(Subject& subject, const Settings& settings) : Attempt(subject, su
        "see what it says; options are given with --options '{...}'");
 }
 
+std::vector<Fields> later_hosts(Subject& subject) {
+  if (subject.loaded()->header_revision > GRPO_HEADER_REVISION) return {Fields::plain, Fields::longer};
+  return {Fields::plain, Fields::longer, Fields::noisy};
+}
+
 namespace {
 
 std::size_t heap_in_use() {

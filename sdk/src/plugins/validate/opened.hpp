@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "caller.hpp"
 #include "check.hpp"
@@ -56,6 +57,10 @@ class Opened : public Attempt {
     return reinterpret_cast<const T*>(table());
   }
 };
+
+// How hosts of now and later pass their structs. One that was built with headers later than these may know the fields
+// behind, so they are zero for it.
+std::vector<Fields> later_hosts(Subject& subject);
 
 // What a process uses.
 struct Usage {

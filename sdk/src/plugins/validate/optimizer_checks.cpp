@@ -205,7 +205,7 @@ void other_types(Subject& s) {
 
 void fields(Subject& s) {
   Numbers expected;
-  for (const Fields how : {Fields::plain, Fields::longer, Fields::noisy}) {
+  for (const Fields how : later_hosts(s)) {
     OptimizerBench bench(s, whole_pieces(), how);
     run(bench, 1, 3);
     if (how == Fields::plain) expected = bench.values();

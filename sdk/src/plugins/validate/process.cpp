@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -79,6 +80,25 @@ std::string on_one_line(const std::string& text) {
   return from == std::string::npos ? "" : out.substr(from, out.find_last_not_of(' ') + 1 - from);
 }
 
+// Time, as far as this process ran: a machine that was suspended, or a group of processes that was stopped, has not
+// kept anybody waiting.
+class Patience {
+ public:
+  static constexpr int turn_ms = 100;  // the longest between two turns
+  explicit Patience(double seconds)
+      : left_(std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds))) {}
+  void turn() {
+    const auto now = Clock::now();
+    left_ -= std::min<Clock::duration>(now - last_, std::chrono::milliseconds(2 * turn_ms));
+    last_ = now;
+  }
+  bool over() const { return left_ <= Clock::duration::zero(); }
+
+ private:
+  Clock::duration left_;
+  Clock::time_point last_ = Clock::now();
+};
+
 // Takes whole lines out of the buffer.
 bool take_lines(std::string& buffer, const std::function<bool(const std::string&)>& on_line) {
   bool progress = false;
@@ -118,18 +138,13 @@ Ending run_child(const std::string& helper, const std::string& job, double secon
   const pid_t child = start(helper, job, lines, output);
   lines.close_in();
   output.close_in();
-  const auto patience = std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
-  auto until = Clock::now() + patience;
+  Patience patience(seconds);
   Ending ending;
   std::string buffer, words;
   pollfd fds[2] = {{lines.out, POLLIN, 0}, {output.out, POLLIN, 0}};
-  while (fds[0].fd >= 0 && !ending.late) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
-    if (left <= 0) {
-      ending.late = true;
-      break;
-    }
-    if (::poll(fds, 2, static_cast<int>(left)) < 0 && errno != EINTR) break;
+  while (fds[0].fd >= 0 && !patience.over()) {
+    if (::poll(fds, 2, Patience::turn_ms) < 0 && errno != EINTR) break;
+    patience.turn();
     for (int i = 0; i < 2; ++i) {
       if (fds[i].fd < 0 || fds[i].revents == 0) continue;
       char bytes[4096];
@@ -138,16 +153,17 @@ Ending run_child(const std::string& helper, const std::string& job, double secon
       if (n <= 0) continue;
       std::string& into = i == 0 ? buffer : words;
       into.append(bytes, static_cast<std::size_t>(n));
-      if (i == 0 && take_lines(buffer, on_line)) until = Clock::now() + patience;
+      if (i == 0 && take_lines(buffer, on_line)) patience = Patience(seconds);
       if (i == 1 && words.size() > kept_output) words.erase(0, words.size() - kept_output);
     }
   }
   // It may close its descriptors and stay.
   int status = 0;
-  while (!ending.late && ::waitpid(child, &status, WNOHANG) == 0) {
-    ending.late = Clock::now() >= until;
-    if (!ending.late) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  while (!patience.over() && ::waitpid(child, &status, WNOHANG) == 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    patience.turn();
   }
+  ending.late = patience.over();
   ::kill(-child, SIGKILL);  // and whatever it started
   if (ending.late)
     while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {

@@ -123,9 +123,36 @@ void weights(Subject& s) {
   }
 }
 
+// What it would load is its own affair; that it forgets what it is told to forget is not.
+void update(Subject& s) {
+  SamplerBench bench(s);
+  if (!(bench.info().flags & GRPO_SAMPLER_UPDATES))
+    throw Skipped{"it has no weights of its own (no GRPO_SAMPLER_UPDATES)"};
+  need(bench.table->update_begin && bench.table->update_end,
+       "its description says GRPO_SAMPLER_UPDATES, and its table lacks update_begin or update_end", "give both");
+  const auto asks = usual_asks();
+  const Results before = bench.generate(asks);
+  Caller begin, end;
+  const grpo_tensor_sink* sink = nullptr;
+  s.at("update_begin");
+  grpo_status status = bench.table->update_begin(bench.handle(), begin, before.begin()->second.version + 5, &sink);
+  need(status == GRPO_STATUS_OK, "update_begin failed: " + begin.error() + " (" + status_text(status) + ")", "");
+  need(sink && sink->put, "update_begin gave no sink", "a grpo_tensor_sink, valid until update_end");
+  s.at("update_end that forgets");
+  status = bench.table->update_end(bench.handle(), end, /*accept=*/0);
+  need(status == GRPO_STATUS_OK, "update_end failed: " + end.error() + " (" + status_text(status) + ")", "");
+  const Results after = bench.generate(asks);
+  need_same(after, before, "after an update that was called off");
+  for (const auto& [name, g] : after)
+    need(g.version == before.at(name).version,
+         "after an update that was called off completions say version " + std::to_string(g.version) + ", before it " +
+             std::to_string(before.at(name).version),
+         "with accept 0 forget the new weights and their version");
+}
+
 void fields(Subject& s) {
   Results plain;
-  for (const Fields how : {Fields::plain, Fields::longer, Fields::noisy}) {
+  for (const Fields how : later_hosts(s)) {
     SamplerBench bench(s, false, how);
     const Results got = bench.generate(usual_asks());
     if (how == Fields::plain) plain = got;
@@ -172,6 +199,7 @@ constexpr Check all[] = {
     {"sampler.slots", "sampler", "slots are released and sessions closed", slots},
     {"sampler.weights", "sampler", "after model_changed completions carry the new version and the new weights",
      weights},
+    {"sampler.update", "sampler", "an update that is called off changes neither weights nor version", update},
     {"sampler.fields", "sampler", "longer structs of a later host change nothing", fields},
     {"sampler.unsupported", "sampler", "a sampling option that it does not offer is refused with a message",
      unsupported},
