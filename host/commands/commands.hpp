@@ -53,6 +53,7 @@ void add_grade(Command program);      // grade
 void add_objective(Command program);  // objective
 void add_import(Command program);     // import, export
 void add_plugins(Command program);    // plugins list, plugins describe
+void add_plugins_validate(Command plugins);
 void add_config(Command program);     // config
 void add_doctor(Command program);     // doctor
 
