@@ -54,6 +54,9 @@ void add_plugins(Command program);    // plugins list, plugins describe
 void add_config(Command program);     // config
 void add_doctor(Command program);     // doctor
 
+// Below `plugins`, one file each.
+void add_plugins_new(Command plugins);
+
 // Exit status 128 + signal when a signal ended it early.
 int run_training(const RunArguments& arguments, bool sft);
 report::Progress progress_of(const config::Config& config);
