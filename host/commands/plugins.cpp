@@ -77,6 +77,7 @@ void add_plugins(Command program) {
     command.action([a] { return describe(*a, a->what); });
   }
   add_plugins_new(sub);
+  add_plugins_replay(sub);
 }
 
 }  // namespace grpo::host

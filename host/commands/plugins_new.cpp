@@ -72,7 +72,7 @@ void check_name(const std::string& name) {
   if (taken.contains(name)) throw Error("'" + name + "' means something to CMake; choose another name");
 }
 
-void write(const fs::path& path, const std::string& text) {
+void write_file(const fs::path& path, const std::string& text) {
   std::ofstream file(path, std::ios::binary);
   file << text;
   file.close();
@@ -120,7 +120,7 @@ int create(const NewArguments& a) {
   if (!fs::create_directory(folder, error))
     throw Error(folder.string() + ": cannot be made: " + (error ? error.message() : "it has just appeared"));
   for (const auto& [name, text] : files) {
-    write(folder / name, filled(text, values));
+    write_file(folder / name, filled(text, values));
     std::cout << (folder / name).string() << '\n';
   }
   std::cout << "\nNext, with the SDK's author part in ~/grpo (README.md says how, and how to do without):\n  cd "

@@ -4,6 +4,7 @@
 #include "commands.hpp"
 #include "filter.hpp"
 #include "grpo/sdk/error.hpp"
+#include "grpo/sdk/plugins/recorded.hpp"
 #include "grpo/sdk/plugins/reward.hpp"
 #include "grpo/sdk/report/console.hpp"
 #include "grpo/sdk/train/session.hpp"
@@ -13,7 +14,8 @@ namespace {
 
 struct ScoreArguments {
   RunArguments run;
-  std::string reward, options = "{}", prompt_key = "prompt", completion_key = "completion", answer_key = "ground_truth";
+  std::string reward, options = "{}", prompt_key = "prompt", completion_key = "completion", answer_key = "ground_truth",
+                      record;
   std::size_t batch = 64;
   double timeout = 60;
 };
@@ -42,8 +44,11 @@ int score(const ScoreArguments& a) {
   auto registry = train::make_registry(a.run.plugin_places());
   auto options = nlohmann::json::parse(a.options, nullptr, false);
   if (!options.is_object()) throw Error("--options: not a JSON object: " + a.options);
+  auto component = registry.load(GRPO_REWARD_ID, a.reward);
+  if (!a.record.empty())
+    component = plugins::recorded(component, {.file = a.record, .host = "grpo-host " GRPO_VERSION});
   plugins::Reward reward(
-      registry, a.reward, options,
+      component, options,
       {.services = train::make_services(nullptr, 1), .where = "--options", .label = a.reward, .progress = nullptr});
   return filter_batches(a.batch, [&](const std::vector<Json>& rows) {
     plugins::RewardBatch batch;
@@ -97,6 +102,7 @@ void add_score(Command program) {
   sub.option("--answer-key", a->answer_key, "Column with the ground truth");
   sub.option("--batch", a->batch, "Samples in a call").positive();
   sub.option("--timeout", a->timeout, "Seconds a call may take; 0: no limit").not_negative();
+  sub.option("--record", a->record, "File that the calls are written into, for `plugins replay`");
   sub.action([a] { return score(*a); });
 }
 

@@ -6,6 +6,7 @@
 
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/plugins/call.hpp"
+#include "grpo/sdk/plugins/recorded.hpp"
 #include "grpo/sdk/train/option_paths.hpp"
 
 namespace grpo::train {
@@ -75,6 +76,19 @@ auto opened(const config::Config& config, const Open& open) {
   }
 }
 
+// The component, behind what the configuration puts in front of it. record: the key's value; `key` for messages.
+std::shared_ptr<const plugins::Component> component(plugins::Registry& registry, const char* interface_id,
+                                                    const std::string& name, const std::filesystem::path& record,
+                                                    const config::Config& config, const std::string& key) {
+  auto found = registry.load(interface_id, name);
+  if (record.empty()) return found;
+  try {
+    return plugins::recorded(std::move(found), {.file = record, .host = "grpo " GRPO_VERSION});
+  } catch (const Error& e) {
+    throw Error(config.where(key + ".record") + ": " + e.what());
+  }
+}
+
 // Before anything is loaded: the directory is there, and the host can read its texts.
 void check_model_directory(const config::Config& config, const std::string& key, const std::filesystem::path& path) {
   const std::string where = config.where(key) + ": " + path.string();
@@ -133,7 +147,8 @@ std::vector<WeightedReward> open_rewards(plugins::Registry& registry, const conf
     reward.timeout_seconds = entry.timeout_seconds;
     reward.reward = opened(config, [&] {
       return std::make_unique<plugins::Reward>(
-          registry, entry.plugin, nlohmann::json::parse(entry.options.json),
+          component(registry, GRPO_REWARD_ID, entry.plugin, entry.record, config, key),
+          nlohmann::json::parse(entry.options.json),
           plugins::OpenSettings{
               .services = services, .where = key + ".options", .label = reward.name, .progress = nullptr});
     });
@@ -177,7 +192,8 @@ Session::Session(config::Config config, std::vector<std::filesystem::path> plugi
     const auto& manifest = registry_.find(GRPO_SAMPLER_ID, config_.sampler.plugin);
     sampler_ = opened(config_, [&] {
       return std::make_unique<plugins::Sampler>(
-          registry_, config_.sampler.plugin, merged(manifest, nlohmann::json::object(), config_.sampler.options),
+          component(registry_, GRPO_SAMPLER_ID, config_.sampler.plugin, config_.sampler.record, config_, "sampler"),
+          merged(manifest, nlohmann::json::object(), config_.sampler.options),
           plugins::OpenSettings{
               .services = services_, .where = "sampler.options", .label = "sampler", .progress = nullptr});
     });
@@ -198,7 +214,7 @@ Session::Session(config::Config config, std::vector<std::filesystem::path> plugi
     const auto& manifest = registry_.find(GRPO_OPTIMIZER_ID, plugin);
     optimizer_ = opened(config_, [&] {
       return std::make_unique<plugins::Optimizer>(
-          registry_, plugin,
+          component(registry_, GRPO_OPTIMIZER_ID, plugin, config_.optimizer.record, config_, "optimizer"),
           merged(manifest, {{"weight_decay", config_.optimizer.weight_decay}}, config_.optimizer.options),
           plugins::OpenSettings{
               .services = services_, .where = "optimizer.options", .label = "optimizer", .progress = nullptr});
@@ -235,8 +251,11 @@ nlohmann::json Session::model_options(const std::filesystem::path& path, bool tr
 std::unique_ptr<plugins::Model> Session::open_model(const std::filesystem::path& path, bool trained,
                                                     const char* label) {
   return opened(config_, [&] {
+    // The reference is not the model that is trained: a file holds the calls of one.
+    const auto record = std::string_view(label) == "model" ? config_.model.record : std::filesystem::path();
     return std::make_unique<plugins::Model>(
-        registry_, config_.model.plugin, model_options(path, trained),
+        component(registry_, GRPO_MODEL_ID, config_.model.plugin, record, config_, "model"),
+        model_options(path, trained),
         plugins::OpenSettings{.services = services_, .where = "model.options", .label = label, .progress = nullptr});
   });
 }
