@@ -78,6 +78,7 @@ void add_plugins(Command program) {
   }
   add_plugins_new(sub);
   add_plugins_replay(sub);
+  add_plugins_fuzz(sub);
 }
 
 }  // namespace grpo::host

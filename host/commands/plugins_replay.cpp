@@ -1,5 +1,9 @@
 // plugins replay: the calls of a recording, made again and compared.
+#include <sys/resource.h>
+#include <sys/time.h>
 #include <unistd.h>
+
+#include <cmath>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -19,7 +23,8 @@ namespace {
 struct ReplayArguments {
   RunArguments run;
   std::string file, plugin, options = "{}", record;
-  double tolerance = 0, timeout = 0;
+  double tolerance = 0, timeout = 0, kill_after = 0;
+  std::int64_t memory_mb = 0;
   std::size_t most = 20;
   bool as_json = false, ignore_messages = false;
 };
@@ -49,8 +54,9 @@ std::shared_ptr<const plugins::Component> find_plugin(const ReplayArguments& a, 
 // Which call is being made, for the line that a crash leaves.
 volatile std::sig_atomic_t current_call = 0;
 
-extern "C" void tell_call(int signal) {
-  char line[96] = "grpo-host: the plugin crashed in call ";
+void write_call(const char* what) {
+  char line[96];
+  std::strcpy(line, what);
   std::size_t n = std::strlen(line);
   char digits[16];
   int count = 0;
@@ -59,8 +65,55 @@ extern "C" void tell_call(int signal) {
   while (count > 0) line[n++] = digits[--count];
   std::memcpy(line + n, " of the recording\n", 18);
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line, n + 18);
+}
+
+extern "C" void tell_call(int signal) {
+  write_call("grpo-host: the plugin crashed in call ");
   std::signal(signal, SIG_DFL);
   raise(signal);
+}
+
+// On a stack of its own: the plugin's may be what ran out.
+void tell_crashes() {
+  static char stack[64 * 1024];
+  stack_t other{};
+  other.ss_sp = stack;
+  other.ss_size = sizeof stack;
+  sigaltstack(&other, nullptr);
+  struct sigaction action {};
+  action.sa_handler = tell_call;
+  action.sa_flags = SA_ONSTACK | SA_RESETHAND;
+  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigaction(signal, &action, nullptr);
+}
+
+// The call is over, however that came about.
+struct NoCall {
+  ~NoCall() { current_call = 0; }
+};
+
+// A plugin that calls exit must not look like one that agreed.
+void tell_exit() {
+  if (current_call == 0) return;
+  write_call("grpo-host: the plugin ended the process in call ");
+  _exit(1);
+}
+
+// Ends this process when it is not called again, or with 0, in time.
+void alarm_in(double seconds) {
+  const itimerval timer{
+      {0, 0}, {static_cast<time_t>(seconds), static_cast<suseconds_t>((seconds - std::floor(seconds)) * 1e6)}};
+  setitimer(ITIMER_REAL, &timer, nullptr);
+}
+
+void limit_memory(std::int64_t megabytes) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  (void)megabytes;  // a sanitizer takes terabytes of addresses
+#else
+  const rlimit limit{static_cast<rlim_t>(megabytes) << 20, static_cast<rlim_t>(megabytes) << 20};
+  setrlimit(RLIMIT_AS, &limit);
+#endif
+  const rlimit no_core{0, 0};
+  setrlimit(RLIMIT_CORE, &no_core);
 }
 
 void print(const plugins::ReplayReport& report, const ReplayArguments& a) {
@@ -107,15 +160,24 @@ int replay(const ReplayArguments& a) {
   if (!options.is_object()) throw Error("--options: not a JSON object: " + a.options);
   auto plugin = find_plugin(a, plugins::recording_info(a.file));
   if (!a.record.empty()) plugin = plugins::recorded(plugin, {.file = a.record, .host = "grpo-host " GRPO_VERSION});
-  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) std::signal(signal, tell_call);
+  tell_crashes();
+  std::atexit(tell_exit);
   plugins::ReplaySettings settings;
   settings.tolerance = a.tolerance;
   settings.compare_messages = !a.ignore_messages;
   settings.options = &options;
   settings.timeout_seconds = a.timeout;
   settings.services = train::make_services(nullptr, 1);
-  settings.before = [](std::uint64_t call, const std::string&) { current_call = static_cast<int>(call); };
-  const auto report = plugins::replay(a.file, std::move(plugin), settings);
+  settings.before = [&a](std::uint64_t call, const std::string&) {
+    current_call = static_cast<int>(call);
+    if (a.kill_after > 0) alarm_in(a.kill_after);
+  };
+  if (a.memory_mb > 0) limit_memory(a.memory_mb);
+  const auto report = [&] {
+    const NoCall after;
+    return plugins::replay(a.file, std::move(plugin), settings);
+  }();
+  alarm_in(0);
   if (a.as_json)
     print_json(report);
   else
@@ -139,6 +201,9 @@ void add_plugins_replay(Command plugins) {
       .not_negative();
   command.flag("--ignore-messages", a->ignore_messages, "Do not compare texts of errors");
   command.option("--timeout", a->timeout, "Seconds until the deadline of a call; 0: none").not_negative();
+  command.option("--kill-after", a->kill_after, "Seconds after which a call that does not return ends this process")
+      .not_negative();
+  command.option("--memory-mb", a->memory_mb, "Memory that this process may take; 0: no limit").not_negative();
   command.option("--record", a->record, "Records these calls in turn");
   command.option("--most", a->most, "Differences that are listed");
   command.flag("--json", a->as_json, "One JSON object in place of the table");

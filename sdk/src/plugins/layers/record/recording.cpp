@@ -60,8 +60,7 @@ Recording::Recording(const std::string& file) : file_(file), input_(std::make_un
   try {
     if (!wire::read_delimited(input_->stream, header_, file)) {
       if (input_->buffer.damaged()) throw Error(none + ", or is damaged: its bytes are not those that were written");
-      if (input_->buffer.ends_early())
-        throw Error(none + ", or was cut off at its beginning");
+      if (input_->buffer.ends_early()) throw Error(none + ", or was cut off at its beginning");
       throw Error(none + ": it is empty");
     }
   } catch (const Error& e) {

@@ -91,8 +91,14 @@ void Replayer::run(Recording& recording) {
       asked(message);
   }
   finished();
-  for (const auto& [call, outcome] : opens_)
-    compare_.note("call " + std::to_string(call) + " (open) has no answer in the recording: the process ended in it");
+  for (const auto& [call, outcome] : opens_) unanswered(call);
+  if (unanswered_.size() == 1)
+    compare_.note("call " + std::to_string(unanswered_[0]) +
+                  " has no answer in the recording: the process ended in it. Now it returned");
+  if (unanswered_.size() > 1)
+    compare_.note(std::to_string(unanswered_.size()) + " calls, the last of them call " +
+                  std::to_string(*std::max_element(unanswered_.begin(), unanswered_.end())) +
+                  ", have no answer in the recording. Now they returned");
   if (recording.cut_off())
     compare_.note("the recording was not closed: the process that made it ended, or the file was cut off");
   while (!handles_.empty()) close(handles_.begin()->first);
@@ -110,6 +116,9 @@ void Replayer::open(const wire::Envelope& message) {
   const grpo_status status = plugin_->table->open(call, *o.options, &o.handle);
   o.open = status == GRPO_STATUS_OK;
   opens_[message.id()] = {status, call.error()};
+  compare_.of(message.id(), "open");
+  if (status != GRPO_STATUS_OK && call.error().empty())
+    compare_.broken(-1, "a call that fails says nothing", status_name(status));
 }
 
 void Replayer::open_answered(const wire::Envelope& message) {
@@ -130,6 +139,8 @@ void Replayer::close(std::uint64_t handle) {
   if (at->second.open) plugin_->table->close(at->second.handle);
   handles_.erase(at);
 }
+
+void Replayer::unanswered(std::uint64_t call) { unanswered_.push_back(call); }
 
 Replayer::Opened& Replayer::opened(const wire::Envelope& message) {
   const auto at = handles_.find(message.handle());

@@ -77,10 +77,7 @@ class RewardReplayer final : public Replayer {
   }
 
   void finished() override {
-    for (const auto& [id, made] : made_)
-      compare_.note("call " + std::to_string(id) +
-                    " has no answer in the recording: the process ended in it. Now it returned: " +
-                    status_name(made.status) + (made.error.empty() ? "" : ", " + made.error));
+    for (const auto& [id, made] : made_) unanswered(id);
   }
 
   struct Made {

@@ -66,6 +66,7 @@ class Replayer {
   virtual void finished() {}  // no more messages: calls without an answer are still there
 
   Opened& opened(const wire::Envelope& message);  // throws grpo::Error when there is no such handle
+  void unanswered(std::uint64_t call);            // the recording does not say how it ended
   // Says which call is made now, and gives it its deadline.
   void begin(const wire::Envelope& message, Call& call);
 
@@ -79,6 +80,7 @@ class Replayer {
   void close(std::uint64_t handle);
   void open_answered(const wire::Envelope& message);
   std::map<std::uint64_t, Opened> handles_;
+  std::vector<std::uint64_t> unanswered_;
   std::map<std::uint64_t, std::pair<grpo_status, std::string>> opens_;  // what open gave, by call
 };
 
