@@ -17,8 +17,7 @@ FuzzReport fuzz_planted(const Folder& folder, const std::string& component, Fuzz
   settings.library = PLANTED;
   settings.component = component;
   settings.output = folder / component;
-  settings.seconds = 60;
-  if (settings.runs == 2000) settings.runs = 96;
+  if (settings.runs == 2000) settings.runs = 64;
   return fuzz(settings);
 }
 
@@ -39,7 +38,7 @@ TEST(Fuzz, NothingIsFoundInAGoodOne) {
   const Folder folder;
   const FuzzReport report = fuzz_planted(folder, "good");
   EXPECT_TRUE(report.findings.empty()) << report.findings[0].what;
-  EXPECT_GE(report.runs, 96);
+  EXPECT_GE(report.runs, 64);
   EXPECT_GT(report.calls, 3 * report.runs);
 }
 
@@ -76,7 +75,8 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Fuzz, AHangIsFound) {
   const Folder folder;
   FuzzSettings settings;
-  settings.timeout_seconds = 1;
+  settings.timeout_seconds = 0.5;
+  settings.seconds = 5;
   settings.runs = 16;
   const FuzzReport report = fuzz_planted(folder, "hangs", settings);
   ASSERT_EQ(report.findings.size(), 1u);

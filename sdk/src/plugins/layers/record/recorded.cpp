@@ -26,7 +26,7 @@ std::shared_ptr<record::Recorder> recorder_of(const Component& component, const 
 
 std::shared_ptr<const Component> recorded(std::shared_ptr<const Component> inner, const RecordSettings& settings) {
   const std::string kind = kind_of(inner->manifest.interface_id);
-  const auto make = kind == "reward" ? record::record_reward : nullptr;
+  const auto make = kind == "reward" ? record::record_reward : kind == "optimizer" ? record::record_optimizer : nullptr;
   if (!make) throw Error(inner->label() + ": calls of " + inner->manifest.interface_id + " cannot be recorded");
   auto to = recorder_of(*inner, settings);
   return make(std::move(inner), std::move(to));

@@ -8,6 +8,7 @@
 
 #include "grpo/sdk/error.hpp"
 #include "replaying.hpp"
+#include "tensors.hpp"
 
 namespace grpo::plugins {
 namespace record {
@@ -60,6 +61,39 @@ void Comparison::status(grpo_status expected, grpo_status got) {
 void Comparison::outcome(const wire::Envelope& expected, grpo_status got, const std::string& error) {
   status(expected.status(), got);
   if (expected.status() != GRPO_STATUS_OK && expected.status() == got) text(expected.error(), error, -1, "error");
+}
+
+void Comparison::tensor(const wire::Tensor& expected, const wire::Tensor& got, const std::string& what) {
+  const auto shape = [](const wire::Tensor& t) {
+    std::string text = "[";
+    for (const auto n : t.shape()) text += (text.size() > 1 ? ", " : "") + std::to_string(n);
+    return text + "]";
+  };
+  if (expected.type() != got.type() || expected.bits() != got.bits() || expected.data().size() != got.data().size()) {
+    ++report_.compared;
+    differ(-1, what + ": type and shape", shape(expected), shape(got));
+    return;
+  }
+  std::vector<double> a, b;
+  if (!numbers_of(expected, a) || !numbers_of(got, b)) {
+    ++report_.compared;
+    if (expected.data() != got.data()) differ(-1, what, "these bytes", "others");
+    return;
+  }
+  report_.compared += a.size();
+  std::size_t first = a.size(), count = 0;
+  double most = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (agree(a[i], b[i])) continue;
+    first = std::min(first, i);
+    ++count;
+    if (std::fabs(a[i] - b[i]) > most) most = std::fabs(a[i] - b[i]);
+  }
+  if (count == 0) return;
+  differ(static_cast<std::int64_t>(first),
+         what + " (" + std::to_string(count) + " of " + std::to_string(a.size()) + " elements, by up to " +
+             written(most) + ")",
+         written(a[first]), written(b[first]));
 }
 
 void Comparison::broken(std::int64_t at, const std::string& rule, const std::string& got) { differ(at, rule, "", got); }
@@ -178,7 +212,7 @@ ReplayReport replay(const std::string& file, std::shared_ptr<const Component> pl
     throw Error(file + ": holds calls of " + interface_id + "; " + plugin->label() + " is " +
                 plugin->manifest.interface_id);
   const std::string kind = kind_of(interface_id);
-  const auto make = kind == "reward" ? record::replay_reward : nullptr;
+  const auto make = kind == "reward" ? record::replay_reward : kind == "optimizer" ? record::replay_optimizer : nullptr;
   if (!make) throw Error(file + ": holds calls of " + interface_id + ", which this program cannot run again");
   try {
     make(std::move(plugin), settings, report)->run(recording);

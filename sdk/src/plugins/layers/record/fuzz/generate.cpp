@@ -170,23 +170,32 @@ void add_texts(const std::string& bytes, Words& words) {
   }
 }
 
-// A comparison with a short text is compiled into numbers of eight, then four bytes, within instructions of x86:
-// 48..49 b8..bf and the number itself.
+// A comparison with a short text is compiled into numbers within instructions of x86: eight bytes are moved into a
+// register (48..49 b8..bf, the number), the next four are compared where they lie (81 78..7f, an offset, the number),
+// not far behind.
 void add_numbers(const std::string& code, Words& words) {
-  const auto run = [&code](std::size_t from, std::size_t n) {
-    return from + n <= code.size() && std::all_of(code.begin() + static_cast<std::ptrdiff_t>(from),
-                                                  code.begin() + static_cast<std::ptrdiff_t>(from + n), printable);
+  constexpr std::size_t not_far = 256;
+  const auto byte = [&code](std::size_t i) { return static_cast<unsigned char>(code[i]); };
+  const auto text = [&code](std::size_t from, std::size_t n) {
+    const bool all =
+        from + n <= code.size() && std::all_of(code.begin() + static_cast<std::ptrdiff_t>(from),
+                                               code.begin() + static_cast<std::ptrdiff_t>(from + n), printable);
+    return all ? code.substr(from, n) : std::string();
   };
-  for (std::size_t i = 0; i + 10 <= code.size() && words.size() < most_words; ++i) {
-    const auto first = static_cast<unsigned char>(code[i]), second = static_cast<unsigned char>(code[i + 1]);
-    if ((first != 0x48 && first != 0x49) || second < 0xb8 || second > 0xbf || !run(i + 2, 8)) continue;
-    const std::string begin = code.substr(i + 2, 8);
-    words.insert(begin);
-    for (std::size_t k = i + 10; k < i + 34; ++k) {
-      const std::size_t size = run(k, 8) ? 8 : 4;
-      if (!run(k, 4)) continue;
-      words.insert(begin + code.substr(k, size));
-      break;
+  std::string begin;
+  std::size_t end_of_begin = 0;
+  for (std::size_t i = 0; i + 7 <= code.size() && words.size() < most_words; ++i) {
+    if ((byte(i) == 0x48 || byte(i) == 0x49) && byte(i + 1) >= 0xb8 && byte(i + 1) <= 0xbf) {
+      const std::string found = text(i + 2, 8);
+      if (found.empty()) continue;
+      if (!begin.empty() && i - end_of_begin < not_far) words.insert(begin + found);
+      words.insert(begin = found);
+      end_of_begin = i + 10;
+    } else if (byte(i) == 0x81 && byte(i + 1) >= 0x78 && byte(i + 1) <= 0x7f) {
+      const std::string found = text(i + 3, 4);
+      if (found.empty()) continue;
+      words.insert(found);
+      if (!begin.empty() && i - end_of_begin < not_far) words.insert(begin + found);
     }
   }
 }
