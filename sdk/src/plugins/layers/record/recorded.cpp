@@ -26,10 +26,13 @@ std::shared_ptr<record::Recorder> recorder_of(const Component& component, const 
 
 std::shared_ptr<const Component> recorded(std::shared_ptr<const Component> inner, const RecordSettings& settings) {
   const std::string kind = kind_of(inner->manifest.interface_id);
-  const auto make = kind == "reward" ? record::record_reward : kind == "optimizer" ? record::record_optimizer : nullptr;
-  if (!make) throw Error(inner->label() + ": calls of " + inner->manifest.interface_id + " cannot be recorded");
+  static const std::map<std::string, decltype(&record::record_reward)> layers = {
+      {"reward", record::record_reward}, {"optimizer", record::record_optimizer}, {"model", record::record_model}};
+  const auto layer = layers.find(kind);
+  if (layer == layers.end())
+    throw Error(inner->label() + ": calls of " + inner->manifest.interface_id + " cannot be recorded");
   auto to = recorder_of(*inner, settings);
-  return make(std::move(inner), std::move(to));
+  return layer->second(std::move(inner), std::move(to));
 }
 
 }  // namespace grpo::plugins

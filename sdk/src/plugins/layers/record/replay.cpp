@@ -212,10 +212,13 @@ ReplayReport replay(const std::string& file, std::shared_ptr<const Component> pl
     throw Error(file + ": holds calls of " + interface_id + "; " + plugin->label() + " is " +
                 plugin->manifest.interface_id);
   const std::string kind = kind_of(interface_id);
-  const auto make = kind == "reward" ? record::replay_reward : kind == "optimizer" ? record::replay_optimizer : nullptr;
-  if (!make) throw Error(file + ": holds calls of " + interface_id + ", which this program cannot run again");
+  static const std::map<std::string, decltype(&record::replay_reward)> replayers = {
+      {"reward", record::replay_reward}, {"optimizer", record::replay_optimizer}, {"model", record::replay_model}};
+  const auto replayer = replayers.find(kind);
+  if (replayer == replayers.end())
+    throw Error(file + ": holds calls of " + interface_id + ", which this program cannot run again");
   try {
-    make(std::move(plugin), settings, report)->run(recording);
+    replayer->second(std::move(plugin), settings, report)->run(recording);
   } catch (const Error& e) {
     const std::string text = e.what();
     throw Error(text.starts_with(file) ? text : file + ": " + text);
