@@ -117,7 +117,7 @@ void pack_result(const grpo_decode_step& a, std::int64_t vocabulary, ValueList& 
 }
 
 RecordedDecode::RecordedDecode(Tape& tape, const grpo_decode* inner, void* model, std::int64_t vocabulary,
-                               const std::uint64_t* parent)
+                               const std::atomic<std::uint64_t>* parent)
     : tape_(tape), inner_(inner), model_(model), vocabulary_(vocabulary), parent_(parent) {}
 
 grpo_status RecordedDecode::session_open(const grpo_call* call, const grpo_decode_session* wanted, void** session) {

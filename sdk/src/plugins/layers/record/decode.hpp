@@ -40,17 +40,15 @@ class SamplingView {
 };
 
 // --- recording
-// Stands in front of a model's decoder. What it is given as `model` is itself.
+// Stands in front of a model's decoder.
 class RecordedDecode {
  public:
   // parent: the call in which callbacks are made now, for samplers; null: these are calls of their own.
   RecordedDecode(Tape& tape, const grpo_decode* inner, void* model, std::int64_t vocabulary,
-                 const std::uint64_t* parent = nullptr);
+                 const std::atomic<std::uint64_t>* parent = nullptr);
   RecordedDecode(const RecordedDecode&) = delete;
   RecordedDecode& operator=(const RecordedDecode&) = delete;
-  // Its functions take `model` by of_model, a function of the owner: the owner's handle to this object.
   const grpo_decode* inner() const { return inner_; }
-  void* model() const { return model_; }
 
   grpo_status session_open(const grpo_call* call, const grpo_decode_session* wanted, void** session);
 
@@ -66,13 +64,13 @@ class RecordedDecode {
   template <class Run>
   static grpo_status recorded(Session& s, const char* function, const grpo_call* call, const Tape::Fill& ask,
                               const Run& run, const Tape::Fill& answer = nullptr);
-  std::uint64_t parent() const { return parent_ ? *parent_ : 0; }
+  std::uint64_t parent() const { return parent_ ? parent_->load() : 0; }
 
   Tape& tape_;
   const grpo_decode* inner_;
   void* model_;
   std::int64_t vocabulary_, sessions_ = 0;
-  const std::uint64_t* parent_;
+  const std::atomic<std::uint64_t>* parent_;
 };
 
 }  // namespace grpo::plugins::record

@@ -27,7 +27,10 @@ std::shared_ptr<record::Recorder> recorder_of(const Component& component, const 
 std::shared_ptr<const Component> recorded(std::shared_ptr<const Component> inner, const RecordSettings& settings) {
   const std::string kind = kind_of(inner->manifest.interface_id);
   static const std::map<std::string, decltype(&record::record_reward)> layers = {
-      {"reward", record::record_reward}, {"optimizer", record::record_optimizer}, {"model", record::record_model}};
+      {"reward", record::record_reward},
+      {"optimizer", record::record_optimizer},
+      {"model", record::record_model},
+      {"sampler", record::record_sampler}};
   const auto layer = layers.find(kind);
   if (layer == layers.end())
     throw Error(inner->label() + ": calls of " + inner->manifest.interface_id + " cannot be recorded");

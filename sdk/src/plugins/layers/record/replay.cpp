@@ -213,7 +213,10 @@ ReplayReport replay(const std::string& file, std::shared_ptr<const Component> pl
                 plugin->manifest.interface_id);
   const std::string kind = kind_of(interface_id);
   static const std::map<std::string, decltype(&record::replay_reward)> replayers = {
-      {"reward", record::replay_reward}, {"optimizer", record::replay_optimizer}, {"model", record::replay_model}};
+      {"reward", record::replay_reward},
+      {"optimizer", record::replay_optimizer},
+      {"model", record::replay_model},
+      {"sampler", record::replay_sampler}};
   const auto replayer = replayers.find(kind);
   if (replayer == replayers.end())
     throw Error(file + ": holds calls of " + interface_id + ", which this program cannot run again");
