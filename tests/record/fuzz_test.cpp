@@ -18,6 +18,7 @@ FuzzReport fuzz_planted(const Folder& folder, const std::string& component, Fuzz
   settings.component = component;
   settings.output = folder / component;
   if (settings.runs == 2000) settings.runs = 64;
+  settings.tries = std::min(settings.tries, 150);
   return fuzz(settings);
 }
 
@@ -76,7 +77,7 @@ TEST(Fuzz, AHangIsFound) {
   const Folder folder;
   FuzzSettings settings;
   settings.timeout_seconds = 0.5;
-  settings.seconds = 5;
+  settings.tries = 10;
   settings.runs = 16;
   const FuzzReport report = fuzz_planted(folder, "hangs", settings);
   ASSERT_EQ(report.findings.size(), 1u);

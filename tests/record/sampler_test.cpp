@@ -66,8 +66,8 @@ TEST(RecordSampler, WithOtherOptionsItAsksForSomethingElse) {
   const Difference& d = report.differences[0];
   EXPECT_EQ(d.function, "generate");
   EXPECT_EQ(d.what, "what it asks for");
-  EXPECT_THAT(d.expected, HasSubstr("decode.step(session=1"));
-  EXPECT_THAT(d.got, HasSubstr("room=3"));
+  EXPECT_THAT(d.expected, testing::StartsWith("decode.session_open(flags=0, slots=64"));
+  EXPECT_THAT(d.got, testing::AllOf(testing::StartsWith("decode.session_open"), testing::Ne(d.expected)));
 }
 
 TEST(RecordSampler, ACutRecordingIsMadeAgainAsFarAsItGoes) {

@@ -28,6 +28,7 @@ struct FuzzSettings {
   std::uint64_t seed = 1;
   std::int64_t runs = 2000;       // batches (an optimizer: sequences of steps)
   double seconds = 60;            // for all of it; making cases smaller comes on top, at most as long again
+  int tries = 400;                // to make a case smaller
   double timeout_seconds = 10;    // for one call; longer is a hang
   std::int64_t memory_mb = 4096;  // that the child may take; 0: no limit
   std::function<void(std::int64_t runs, std::size_t findings)> progress = {};

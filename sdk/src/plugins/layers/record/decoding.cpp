@@ -117,7 +117,7 @@ void compare_values(Comparison& compare, const ValueList& expected, const ValueL
   for (int i = 0; i < expected.size(); ++i) {
     const wire::Value &a = expected[i], &b = got[i];
     if (a.name() != b.name() || a.value_case() != b.value_case())
-      compare.text(a.name(), b.name(), i, "result");
+      compare.differ(i, "result", a.name(), b.name());
     else if (a.has_tensor())
       compare.tensor(a.tensor(), b.tensor(), a.name());
     else if (a.has_number())

@@ -30,10 +30,10 @@ class Comparison {
   void tensor(const wire::Tensor& expected, const wire::Tensor& got, const std::string& what);
   void broken(std::int64_t at, const std::string& rule, const std::string& got);  // the contract
   void note(const std::string& what);
+  void differ(std::int64_t at, const std::string& what, std::string expected, std::string got);
 
  private:
   bool agree(double a, double b) const;
-  void differ(std::int64_t at, const std::string& what, std::string expected, std::string got);
   const ReplaySettings& settings_;
   ReplayReport& report_;
   std::uint64_t call_ = 0;

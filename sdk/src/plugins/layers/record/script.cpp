@@ -220,7 +220,7 @@ grpo_status Script::fail(const grpo_call* call) const {
 
 void Script::diverge(const std::string& expected, const std::string& got) {
   diverged_ = true;
-  compare_.text(expected, got, static_cast<std::int64_t>(at_), "what it asks for");
+  compare_.differ(static_cast<std::int64_t>(at_), "what it asks for", expected, got);
 }
 
 grpo_status Script::give_step(const grpo_call* call, std::int64_t number, const grpo_decode_step& a) {

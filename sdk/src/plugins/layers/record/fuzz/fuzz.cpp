@@ -188,7 +188,7 @@ class RewardFuzzer {
     };
     if (does(c)) {
       const Case least = smaller(c, generator_->options(/*plain=*/true), does,
-                                 [&] { return tries >= 400 || seconds_since(start) > settings_.seconds; });
+                                 [&] { return tries >= settings_.tries || seconds_since(start) > settings_.seconds; });
       f.input = described(least);
       script_of(least, header_, problem, outcome, calls, flags_).write(f.file);
     } else {
