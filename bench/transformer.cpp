@@ -17,7 +17,7 @@ constexpr std::int64_t prompts = 4, group = 8, prompt_tokens = 120, completion_t
 
 Model& model() {
   static Model model = [] {
-    setenv("GOMP_SPINCOUNT", "3000", 0);  // as grpo-host does
+    setenv("GOMP_SPINCOUNT", "1000", 0);  // as grpo-host does
     const char* threads = std::getenv("GRPO_BENCH_THREADS");
     const char* kernels = std::getenv("GRPO_BENCH_KERNELS");
     return Model({{"path", std::string(GRPO_BENCH_DATA) + "/smollm2-135m"},

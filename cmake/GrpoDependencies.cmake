@@ -21,7 +21,13 @@ set_target_properties(grpo_dep::pcre2 PROPERTIES INTERFACE_COMPILE_DEFINITIONS P
 grpo_static_library(utf8proc HEADER utf8proc.h NAME utf8proc)
 set_target_properties(grpo_dep::utf8proc PROPERTIES INTERFACE_COMPILE_DEFINITIONS UTF8PROC_STATIC)
 grpo_static_library(yaml HEADER yaml-cpp/yaml.h NAME yaml-cpp)
-grpo_static_library(boost_filesystem HEADER boost/dll.hpp NAME boost_filesystem)
+
+# Boost.DLL as headers, over std::filesystem: no library of Boost is linked.
+find_path(GRPO_boost_dll_INCLUDE boost/dll.hpp REQUIRED)
+add_library(grpo_dep_boost_dll INTERFACE)
+add_library(grpo_dep::boost_dll ALIAS grpo_dep_boost_dll)
+target_include_directories(grpo_dep_boost_dll SYSTEM INTERFACE $<BUILD_INTERFACE:${GRPO_boost_dll_INCLUDE}>)
+target_compile_definitions(grpo_dep_boost_dll INTERFACE BOOST_DLL_USE_STD_FS)
 
 # spdlog and fmt as headers: nothing to carry.
 add_library(grpo_dep_spdlog INTERFACE)

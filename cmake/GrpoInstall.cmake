@@ -1,6 +1,10 @@
 # cmake --install BUILD --prefix P, or one component of it:
 #   author   headers, version script, the package for find_package(grpo COMPONENTS author), and grpo.pc. Needs no build.
-#   runtime  grpo-host, its helper, its plugins
+#   runtime  grpo-host, its helpers, its plugins
+#   torch    the plugins that link LibTorch
+#   embed    libgrpo.so; embed_dev: its headers and grpo-embed.pc (c_api/CMakeLists.txt)
+#   host     for hosts of your own in C++: the host side's headers and libraries, find_package(grpo COMPONENTS host)
+# Debian packages of them: GrpoPackage.cmake.
 include(CMakePackageConfigHelpers)
 set(grpo_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/grpo)
 
@@ -25,22 +29,21 @@ file(RELATIVE_PATH grpo_prefix_from_pc /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig
 configure_file(${PROJECT_SOURCE_DIR}/cmake/grpo.pc.in ${PROJECT_BINARY_DIR}/cmake/grpo.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/cmake/grpo.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT author)
 
-# The host looks for its helper here, seen from where it is itself.
-foreach(program grpo-host)
-  if(TARGET ${program})
-    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
-  endif()
-endforeach()
-if(TARGET grpo-plugin-probe)
-  install(TARGETS grpo-plugin-probe RUNTIME DESTINATION libexec/grpo COMPONENT runtime)
-endif()
+# The host looks for its helpers and its plugins here, seen from where it is itself.
+install(TARGETS grpo-host RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
+install(TARGETS grpo-plugin-probe RUNTIME DESTINATION libexec/grpo COMPONENT runtime)
 
 function(grpo_install_plugins folder)
   get_directory_property(targets DIRECTORY ${folder} BUILDSYSTEM_TARGETS)
   foreach(target ${targets})
     get_target_property(type ${target} TYPE)
     if(type STREQUAL MODULE_LIBRARY)
-      install(TARGETS ${target} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/grpo/plugins COMPONENT runtime)
+      get_target_property(links ${target} LINK_LIBRARIES)
+      set(component runtime)
+      if("grpo_dep::torch" IN_LIST links)
+        set(component torch)
+      endif()
+      install(TARGETS ${target} LIBRARY DESTINATION lib/grpo/plugins COMPONENT ${component})
     endif()
   endforeach()
   get_directory_property(below DIRECTORY ${folder} SUBDIRECTORIES)
@@ -49,3 +52,6 @@ function(grpo_install_plugins folder)
   endforeach()
 endfunction()
 grpo_install_plugins(${PROJECT_SOURCE_DIR}/plugins)
+
+include(GrpoInstallHost)
+include(GrpoPackage)

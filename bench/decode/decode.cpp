@@ -72,7 +72,7 @@ Prompts read_prompts() {
 }
 
 void run(int argc, char** argv) {
-  setenv("GOMP_SPINCOUNT", "3000", 0);  // as grpo-host does
+  setenv("GOMP_SPINCOUNT", "1000", 0);  // as grpo-host does
   const std::int64_t group = std::max(1, std::atoi(argv[2])), tokens = std::atoi(argv[3]);
   const Prompts prompts = read_prompts();
   Model model({{"path", argv[1]}, {"threads", 0}});

@@ -111,11 +111,11 @@ Work linear(std::int64_t rows, int times) {
   constexpr std::int64_t inputs = 576, outputs = 1536;
   const auto weight = wave(inputs * outputs, 0.3);
   std::vector<float> packed(static_cast<std::size_t>(simd::packed_size(outputs, inputs)));
-  simd::pack(weight.data(), outputs, inputs, simd::PackedType::float32, packed.data());
+  simd::pack(weight.data(), outputs, inputs, {packed.data(), simd::PackedType::float32});
   return [=, x = wave(rows * inputs, 0.1), y = std::vector<float>(static_cast<std::size_t>(rows * outputs)),
           scratch = std::vector<float>(static_cast<std::size_t>(simd::linear_scratch(rows, inputs)))]() mutable {
     for (int i = 0; i < times; ++i)
-      simd::linear(x.data(), rows, {packed.data(), simd::PackedType::float32}, nullptr, outputs, inputs, nullptr,
+      simd::linear({x.data()}, rows, {packed.data(), simd::PackedType::float32}, nullptr, outputs, inputs, nullptr,
                    y.data(), scratch.data());
     return static_cast<double>(y[1]);
   };
@@ -124,15 +124,24 @@ Work linear(std::int64_t rows, int times) {
 Work cached_attention() {
   constexpr std::int64_t kv_heads = 3, group = 3, size = 64, length = 256, heads = kv_heads * group;
   return [=, keys = wave(kv_heads * size * length, 0.2), values = wave(kv_heads * size * length, 0.4),
-          query = wave(heads * size, 0.6)] {
+          query = wave((heads + 2 * kv_heads) * size, 0.6)]() mutable {
     std::vector<std::int32_t> blocks;
     for (std::int32_t b = 0; b < length / 16; ++b) blocks.push_back(b);
     std::vector<float> out(heads * size);
     std::vector<float> scratch(static_cast<std::size_t>(simd::cached_attention_scratch(length, group)));
-    const simd::CachedQuery one{query.data(), blocks.data(), 0, length, out.data(), nullptr};
-    for (int i = 0; i < 8; ++i)
-      simd::cached_attention(&one, 1, keys.data(), values.data(), kv_heads, group, size, 0.125f, scratch.data(),
-                             length);
+    const simd::CachedToken last{blocks.data(), length - 1};
+    simd::CachedLayer layer{};
+    layer.token = &last;
+    layer.n = 1;
+    layer.kv_heads = kv_heads;
+    layer.group = group;
+    layer.size = size;
+    layer.turned = query.data();
+    layer.keys = keys.data();
+    layer.values = values.data();
+    layer.scale = 0.125f;
+    layer.out = out.data();
+    for (int i = 0; i < 8; ++i) simd::cached_attention(layer, length, scratch.data());
     return static_cast<double>(out[1]);
   };
 }

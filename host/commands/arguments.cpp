@@ -16,7 +16,13 @@ void RunArguments::add_plugins(Command command) {
                                                                                        // not another directory
 }
 
+void RunArguments::add_check(Command command) {
+  command.flag("--check-plugins", check,
+               "Hold every call of a plugin against the contract, and name the rule that is broken (docs/checks.md)");
+}
+
 void RunArguments::add_config(Command command) {
+  add_check(command);
   command.option("--config", config_file, "The run's YAML file").existing_file();
   command.option("overrides", overrides, "section.key=value, which wins over the file");
 }
@@ -28,7 +34,9 @@ config::Config RunArguments::load_config() const {
                   config::did_you_mean(
                       text, {"demo", "train", "sft", "eval", "generate", "logprobs", "tokenize", "render", "score",
                              "grade", "objective", "import", "export", "plugins", "config", "doctor"}));
-  return config::load(config_file.empty() ? std::nullopt : std::optional<fs::path>(config_file), overrides);
+  auto all = overrides;
+  if (check) all.push_back("run.check_plugins=true");
+  return config::load(config_file.empty() ? std::nullopt : std::optional<fs::path>(config_file), all);
 }
 
 std::vector<fs::path> RunArguments::plugin_places() const {
@@ -45,13 +53,16 @@ std::vector<fs::path> RunArguments::plugin_places() const {
 
 void ModelArguments::add(Command command) {
   run.add_plugins(command);
+  run.add_check(command);
   command.option("--model", model, "Model directory in Hugging Face layout").required().existing_directory();
   command.option("--dtype", dtype, "Type to compute in").one_of({"float32", "bfloat16"});
   command.option("--device", device, "Where to compute: cpu or cuda");
 }
 
 config::Config ModelArguments::config() const {
-  return config::load(std::nullopt, {"model.path=" + model, "model.dtype=" + dtype, "model.device=" + device});
+  std::vector<std::string> overrides{"model.path=" + model, "model.dtype=" + dtype, "model.device=" + device};
+  if (run.check) overrides.emplace_back("run.check_plugins=true");
+  return config::load(std::nullopt, overrides);
 }
 
 }  // namespace grpo::host

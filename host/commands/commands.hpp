@@ -24,8 +24,10 @@ struct RunArguments {
   std::vector<std::string> plugins;
   std::string config_file;
   std::vector<std::string> overrides;
+  bool check = false;
 
   void add_plugins(Command command);
+  void add_check(Command command);  // --check-plugins, for commands that call plugins; add_config has it
   void add_config(Command command);
   config::Config load_config() const;
   // --plugins, or where this program's own plugins are: beside it in a build tree, or in its installation.

@@ -47,10 +47,11 @@ void write_problems(const std::filesystem::path& directory) {
 }
 
 config::Config load(const std::filesystem::path& directory, const std::string& model, const std::string& stage,
-                    std::vector<std::string> more) {
+                    bool check, std::vector<std::string> more) {
   std::vector<std::string> overrides = {"run.output_dir=" + (directory / stage).string(), "model.path=" + model,
                                         "data.path=" + (directory / "train.jsonl").string(),
                                         "evaluation.path=" + (directory / "test.jsonl").string()};
+  if (check) overrides.emplace_back("run.check_plugins=true");
   overrides.insert(overrides.end(), more.begin(), more.end());
   return config::load(config::Source{"demo.yaml (built in)", std::string(demo_yaml), {}}, overrides);
 }
@@ -63,6 +64,7 @@ void add_demo(Command program) {
   sub.footer("Everything goes into runs/demo, in place of an earlier demo.");
   auto a = std::make_shared<RunArguments>();
   a->add_plugins(sub);
+  a->add_check(sub);
   sub.action([a] { return run_demo(*a); });
 }
 
@@ -82,7 +84,7 @@ int run_demo(const RunArguments& arguments) {
       "The demo: two-digit addition. A teacher who forgets to carry 60 % of the time is imitated first (SFT);\n"
       "then GRPO rewards right answers alone. 500 problems are held out from both.");
   train::StageSettings sft;
-  sft.config = load(directory, model.string(), "sft", {"report.every_steps=100"});
+  sft.config = load(directory, model.string(), "sft", arguments.check, {"report.every_steps=100"});
   sft.plugin_directories = arguments.plugin_places();
   sft.console = &console;
   sft.stop = [] { return interrupted() != 0; };
@@ -91,7 +93,8 @@ int run_demo(const RunArguments& arguments) {
   if (taught.interrupted) return 128 + interrupted();
 
   train::StageSettings grpo;
-  grpo.config = load(directory, taught.checkpoint->string(), "grpo", {"run.max_steps=200", "model.init=checkpoint"});
+  grpo.config = load(directory, taught.checkpoint->string(), "grpo", arguments.check,
+                     {"run.max_steps=200", "model.init=checkpoint"});
   grpo.plugin_directories = sft.plugin_directories;
   grpo.console = &console;
   grpo.stop = sft.stop;

@@ -4,9 +4,11 @@
 #include "commands.hpp"
 #include "filter.hpp"
 #include "grpo/sdk/error.hpp"
+#include "grpo/sdk/plugins/checked.hpp"
 #include "grpo/sdk/plugins/recorded.hpp"
 #include "grpo/sdk/plugins/reward.hpp"
 #include "grpo/sdk/report/console.hpp"
+#include "grpo/sdk/train/components.hpp"
 #include "grpo/sdk/train/session.hpp"
 
 namespace grpo::host {
@@ -44,7 +46,8 @@ int score(const ScoreArguments& a) {
   auto registry = train::make_registry(a.run.plugin_places());
   auto options = nlohmann::json::parse(a.options, nullptr, false);
   if (!options.is_object()) throw Error("--options: not a JSON object: " + a.options);
-  auto component = registry.load(GRPO_REWARD_ID, a.reward);
+  auto component =
+      train::load_component(registry, GRPO_REWARD_ID, a.reward, a.run.check || plugins::check_by_default());
   if (!a.record.empty())
     component = plugins::recorded(component, {.file = a.record, .host = "grpo-host " GRPO_VERSION});
   plugins::Reward reward(
@@ -95,6 +98,7 @@ void add_score(Command program) {
   sub.group(group_filters);
   auto a = std::make_shared<ScoreArguments>();
   a->run.add_plugins(sub);
+  a->run.add_check(sub);
   sub.option("--reward", a->reward, "Name of the reward; see `plugins list`").required();
   sub.option("--options", a->options, "Its options, as JSON");
   sub.option("--prompt-key", a->prompt_key, "Column with the prompt");

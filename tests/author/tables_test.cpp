@@ -146,8 +146,10 @@ TEST(Tables, AModelThatOnlyScores) {
   void* handle = nullptr;
   ASSERT_EQ(t.open(call, test::Options(), &handle), GRPO_STATUS_OK);
   std::int64_t n = 0;
-  const grpo_parameter& p = *t.parameters(handle, &n)[0];
-  EXPECT_EQ(n, 1);
+  const grpo_parameter* const* list = nullptr;
+  ASSERT_EQ(t.parameters(handle, call, &n, &list), GRPO_STATUS_OK);
+  ASSERT_EQ(n, 1);
+  const grpo_parameter& p = *list[0];
   EXPECT_EQ(p.flags, unsigned{GRPO_PARAMETER_FROZEN});
   EXPECT_EQ(p.gradient, nullptr);
 

@@ -173,25 +173,29 @@ class Bench {
     need(call, table->squared_norm(handle, call, &sum));
     return sum;
   }
+  std::vector<const grpo_named_tensor*> listed() const {
+    test::Call call;
+    std::int64_t n = 0;
+    const grpo_named_tensor* const* list = nullptr;
+    need(call, table->state(handle, call, &n, &list));
+    return {list, list + n};
+  }
   std::map<std::string, Numbers> state() const {
     std::map<std::string, Numbers> out;
-    std::int64_t n = 0;
-    const auto* const* list = table->state(handle, &n);
-    for (std::int64_t i = 0; i < n; ++i) {
-      const auto& dl = list[i]->tensor->dl;
+    for (const auto* named : listed()) {
+      const auto& dl = named->tensor->dl;
       const auto* data = reinterpret_cast<const float*>(static_cast<const char*>(dl.data) + dl.byte_offset);
-      out[list[i]->name].assign(data, data + dl.shape[0]);
+      out[named->name].assign(data, data + dl.shape[0]);
     }
     return out;
   }
   void restore(const std::map<std::string, Numbers>& from) {
-    std::int64_t n = 0;
-    const auto* const* list = table->state(handle, &n);
-    ASSERT_EQ(static_cast<std::size_t>(n), from.size());
-    for (std::int64_t i = 0; i < n; ++i) {
-      const Numbers& x = from.at(list[i]->name);
-      ASSERT_EQ(list[i]->tensor->dl.shape[0], static_cast<std::int64_t>(x.size()));
-      std::memcpy(list[i]->tensor->dl.data, x.data(), x.size() * sizeof(float));
+    const auto list = listed();
+    ASSERT_EQ(list.size(), from.size());
+    for (const auto* named : list) {
+      const Numbers& x = from.at(named->name);
+      ASSERT_EQ(named->tensor->dl.shape[0], static_cast<std::int64_t>(x.size()));
+      std::memcpy(named->tensor->dl.data, x.data(), x.size() * sizeof(float));
     }
     test::Call call;
     need(call, table->state_written(handle, call));

@@ -105,9 +105,7 @@ TEST(Slices, NameTheirState) {
   test::Options options;
   Bench bench("adamw", options, Numbers(8), {{"a.weight", 0, 3}, {"a.weight", 3, 5}}, Type::bf16);
   std::vector<std::string> names;
-  std::int64_t n = 0;
-  const auto* const* list = bench.table->state(bench.handle, &n);
-  for (std::int64_t i = 0; i < n; ++i) names.push_back(list[i]->name);
+  for (const auto* named : bench.listed()) names.push_back(named->name);
   EXPECT_THAT(names, testing::ElementsAre("a.weight@0.exp_avg", "a.weight@0.exp_avg_sq", "a.weight@0.master",
                                           "a.weight@3.exp_avg", "a.weight@3.exp_avg_sq", "a.weight@3.master"));
   Bench plain("sgd", options, Numbers(8), {{"a.weight", 0, 8}});

@@ -120,8 +120,11 @@ TEST(Completions, CarryTheVersionOfTheWeights) {
 TEST(Completions, FollowTheWeightsOfTheModel) {
   Bench bench;
   const auto before = bench.generate({{1, 3, {4}, 4, &plain}});
+  test::Call call;
   int64_t n = 0;
-  auto* value = static_cast<float*>(bench.model_table->parameters(bench.model, &n)[0]->value->dl.data);
+  const grpo_parameter* const* list = nullptr;
+  ASSERT_EQ(bench.model_table->parameters(bench.model, call, &n, &list), GRPO_STATUS_OK);
+  auto* value = static_cast<float*>(list[0]->value->dl.data);
   for (int i = 0; i < 1024 * 64; ++i) value[i] = -value[i];
   bench.table->model_changed(bench.handle, 1);
   EXPECT_NE(bench.generate({{1, 3, {4}, 4, &plain}}), before);

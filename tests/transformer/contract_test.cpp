@@ -59,9 +59,9 @@ TEST(Describe, TellsWhatItIs) {
   EXPECT_EQ(info.vocabulary, 128);
   EXPECT_EQ(info.max_positions, 128);
   EXPECT_EQ(info.max_depth, 0);
-  std::int64_t n = 0, elements = 0;
-  const auto* list = model.table().parameters(model.handle(), &n);
-  for (std::int64_t i = 0; i < n; ++i) {
+  const auto list = model.parameters();
+  std::int64_t elements = 0;
+  for (std::size_t i = 0; i < list.size(); ++i) {
     EXPECT_STRNE(list[i]->name, "lm_head.weight") << "a tied tensor is listed once";
     std::int64_t size = 1;
     for (int d = 0; d < list[i]->value->dl.ndim; ++d) size *= list[i]->value->dl.shape[d];
@@ -78,8 +78,7 @@ TEST(Weights, CommitMakesWrittenValuesCount) {
     options["dtype"] = dtype;
     Model model(options);
     const auto before = model.forward(small_batch()).logprob;
-    std::int64_t n = 0;
-    const auto* list = model.table().parameters(model.handle(), &n);
+    const auto list = model.parameters();
     auto* values = static_cast<float*>(list[0]->value->dl.data);
     for (int i = 0; i < 128 * 32; ++i) values[i] *= 1.5f;
     model.commit();
@@ -109,22 +108,25 @@ struct Stream {
   }
   grpo_tensor_source source() {
     for (const auto& [name, tensor] : tensors) names.push_back(name.c_str());
-    return {sizeof(grpo_tensor_source),
-            0,
-            this,
-            static_cast<std::int64_t>(names.size()),
-            names.data(),
-            [](const grpo_tensor_source* s, const grpo_call*, const char* name) -> const grpo_tensor* {
-              auto& self = *static_cast<Stream*>(s->owner);
-              const auto at = self.tensors.find(name);
-              if (at == self.tensors.end()) return nullptr;
-              auto& [shape, data] = at->second;
-              self.given.struct_size = sizeof self.given;
-              self.given.dl = {
-                  data.data(),  GRPO_DEVICE_CPU, 0, static_cast<std::int32_t>(shape.size()), GRPO_TYPE_FLOAT, 32, 1,
-                  shape.data(), nullptr,         0};
-              return &self.given;
-            }};
+    return {
+        sizeof(grpo_tensor_source),
+        0,
+        this,
+        static_cast<std::int64_t>(names.size()),
+        names.data(),
+        [](const grpo_tensor_source* s, const grpo_call*, const char* name, const grpo_tensor** tensor) -> grpo_status {
+          auto& self = *static_cast<Stream*>(s->owner);
+          const auto at = self.tensors.find(name);
+          *tensor = nullptr;
+          if (at == self.tensors.end()) return GRPO_STATUS_OK;
+          auto& [shape, data] = at->second;
+          self.given.struct_size = sizeof self.given;
+          self.given.dl = {
+              data.data(),  GRPO_DEVICE_CPU, 0, static_cast<std::int32_t>(shape.size()), GRPO_TYPE_FLOAT, 32, 1,
+              shape.data(), nullptr,         0};
+          *tensor = &self.given;
+          return GRPO_STATUS_OK;
+        }};
   }
 };
 
@@ -308,10 +310,9 @@ TEST(Frozen, ScoresAlikeKeepsNoGradientsAndRefusesToTrain) {
   Model frozen(options);
   EXPECT_TRUE(trained.info().flags & GRPO_MODEL_TRAIN);
   EXPECT_FALSE(frozen.info().flags & GRPO_MODEL_TRAIN);
-  std::int64_t n = 0;
-  const auto* list = frozen.table().parameters(frozen.handle(), &n);
-  ASSERT_GT(n, 0);
-  for (std::int64_t i = 0; i < n; ++i) {
+  const auto list = frozen.parameters();
+  ASSERT_FALSE(list.empty());
+  for (std::size_t i = 0; i < list.size(); ++i) {
     EXPECT_TRUE(list[i]->flags & GRPO_PARAMETER_FROZEN) << list[i]->name;
     EXPECT_EQ(list[i]->gradient, nullptr) << list[i]->name;
   }
@@ -353,9 +354,8 @@ TEST(Devices, CudaEqualsCpuOrSaysWhyNot) {
     const auto scores = model.forward(small_batch(), true);
     model.backward(scores.ticket, {1, -1, 0.5f, 2}, {0.1f, 0.2f, -0.3f, 0});
     logprobs[cuda] = scores.logprob;
-    std::int64_t n = 0;
-    const auto* list = model.table().parameters(model.handle(), &n);
-    for (std::int64_t i = 0; i < n; ++i) {
+    const auto list = model.parameters();
+    for (std::size_t i = 0; i < list.size(); ++i) {
       const auto& dl = list[i]->gradient->dl;
       std::size_t size = 1;
       for (int d = 0; d < dl.ndim; ++d) size *= static_cast<std::size_t>(dl.shape[d]);

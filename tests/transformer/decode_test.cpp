@@ -308,8 +308,7 @@ TEST(DecodeWeights, CommitReachesOpenSessions) {
   session.prefill({0}, {{1, 2, 3}});
   session.assign({0}, {1}, sampling(1, 5));
   const auto before = session.step({0}, 1, {}, GRPO_STEP_PEEK, true)[0].logits;
-  std::int64_t n = 0;
-  const auto* list = model.table().parameters(model.handle(), &n);
+  const auto list = model.parameters();
   auto* values = static_cast<float*>(list[0]->value->dl.data);
   for (int i = 0; i < 128 * 32; ++i) values[i] *= 1.5f;
   model.commit(2);

@@ -176,11 +176,18 @@ void Model::commit(std::int64_t version) {
   check(table_->commit(handle_, call, version), call);
 }
 
+std::span<const grpo_parameter* const> Model::parameters() {
+  const Call call;
+  std::int64_t n = 0;
+  const grpo_parameter* const* list = nullptr;
+  check(table_->parameters(handle_, call, &n, &list), call);
+  return {list, static_cast<std::size_t>(n)};
+}
+
 std::map<std::string, std::vector<float>> Model::read(bool gradient) {
   std::map<std::string, std::vector<float>> out;
-  std::int64_t n = 0;
-  const auto* list = table_->parameters(handle_, &n);
-  for (std::int64_t i = 0; i < n; ++i) {
+  const auto list = parameters();
+  for (std::size_t i = 0; i < list.size(); ++i) {
     const auto& dl = (gradient ? list[i]->gradient : list[i]->value)->dl;
     std::int64_t size = 1;
     for (int d = 0; d < dl.ndim; ++d) size *= dl.shape[d];

@@ -10,6 +10,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -73,6 +74,7 @@ class Model {
   const grpo_model& table() const { return *table_; }
   const grpo_decode& decode() const { return *static_cast<const grpo_decode*>(table_->query(handle_, GRPO_DECODE_ID)); }
   void* handle() const { return handle_; }
+  std::span<const grpo_parameter* const> parameters();
 
  private:
   std::map<std::string, std::vector<float>> read(bool gradient);
@@ -97,6 +99,7 @@ class Session {
   void release(const std::vector<std::int64_t>& slots);
   std::int64_t free_tokens() const { return table_.free_tokens(handle_); }
   void* handle() const { return handle_; }
+  std::span<const grpo_parameter* const> parameters();
 
   struct Row {
     std::vector<std::int32_t> token;

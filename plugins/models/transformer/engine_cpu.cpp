@@ -16,14 +16,14 @@ namespace grpo::transformer {
 class PackedWeights {
  public:
   PackedWeights(const Weights& weights, DecodeType wanted) : weights_(weights), wanted_(wanted) {
-    const auto place = [this](const Range& r) {
+    const auto place = [this](const Range& r, std::int64_t parts) {
       const auto at = size_;
-      size_ += simd::packed_size(r.rows, r.columns);
+      size_ += parts * simd::packed_size(r.rows / parts, r.columns);
       return at;
     };
     for (const auto& l : weights.layout().layers)
-      layers_.push_back({place(l.qkv), place(l.o), place(l.gate_up), place(l.down)});
-    head_ = place(weights.layout().head);
+      layers_.push_back({place(l.qkv, 1), place(l.o, 1), place(l.gate_up, 2), place(l.down, 1)});
+    head_ = place(weights.layout().head, 1);
     buffer_ = fresh_zeros(size_, at::kFloat);
   }
 
@@ -32,8 +32,12 @@ class PackedWeights {
     type_ = wanted_ == DecodeType::float32                       ? simd::PackedType::float32
             : wanted_ == DecodeType::bfloat16 || fits_bfloat16() ? simd::PackedType::bfloat16
                                                                  : simd::PackedType::float32;
-    each_matrix([this](const Range& r, std::int64_t at) {
-      simd::pack(weights_.value_data() + r.offset, r.rows, r.columns, type_, address(at));
+    each_matrix([this](const Range& r, std::int64_t at, bool gated) {
+      const float* weight = weights_.value_data() + r.offset;
+      if (gated)
+        simd::pack_gated(weight, r.rows / 2, r.columns, {address(at), type_});
+      else
+        simd::pack(weight, r.rows, r.columns, {address(at), type_});
     });
     packed_ = true;
     version_ = version;
@@ -51,7 +55,7 @@ class PackedWeights {
   // Most published checkpoints hold bfloat16, and until the first optimizer step so do we.
   bool fits_bfloat16() const {
     bool fits = true;
-    each_matrix([&](const Range& r, std::int64_t) {
+    each_matrix([&](const Range& r, std::int64_t, bool) {
       fits = fits && simd::fits_bfloat16(weights_.value_data() + r.offset, r.size());
     });
     return fits;
@@ -61,12 +65,12 @@ class PackedWeights {
   void each_matrix(const Body& body) const {
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const auto& l = weights_.layout().layers[i];
-      body(l.qkv, layers_[i].qkv);
-      body(l.o, layers_[i].o);
-      body(l.gate_up, layers_[i].gate_up);
-      body(l.down, layers_[i].down);
+      body(l.qkv, layers_[i].qkv, false);
+      body(l.o, layers_[i].o, false);
+      body(l.gate_up, layers_[i].gate_up, true);
+      body(l.down, layers_[i].down, false);
     }
-    body(weights_.layout().head, head_);
+    body(weights_.layout().head, head_, false);
   }
 
   void* address(std::int64_t offset) const {
@@ -97,19 +101,17 @@ class CpuEngine final : public Engine {
     values_ = floats(c_.layers * blocks * block_elements_);
     layer_stride_ = blocks * block_elements_;
     x_ = floats(rows * c_.hidden);
-    normed_ = floats(rows * c_.hidden);
     qkv_ = floats(rows * c_.qkv_size());
-    if (c_.qk_norm) normed_qkv_ = floats(rows * c_.qkv_size());
+    if (c_.qk_norm) turned_ = floats(rows * c_.qkv_size());
     attention_ = floats(rows * c_.q_size());
     gate_up_ = floats(rows * 2 * c_.ffn);
     active_ = floats(rows * c_.ffn);
     logits_ = floats(logit_rows * c_.vocabulary);
     cos_ = floats(rows * c_.head_dim / 2);
     sin_ = floats(rows * c_.head_dim / 2);
-    sums_ = floats(simd::linear_scratch(rows, std::max({c_.hidden, c_.ffn, c_.q_size()})));
-    scratch_ = floats(simd::cached_attention_scratch(longest, c_.group()));
-    cache_rows_.resize(static_cast<std::size_t>(rows));
-    queries_.resize(static_cast<std::size_t>(rows));
+    scratch_ = floats(std::max(simd::linear_scratch(rows, std::max({c_.hidden, c_.ffn, c_.q_size()})),
+                               simd::cached_attention_scratch(longest, c_.group())));
+    tokens_.resize(static_cast<std::size_t>(rows));
     positions_.resize(static_cast<std::size_t>(rows));
   }
 
@@ -118,55 +120,31 @@ class CpuEngine final : public Engine {
 
   void run(const EngineRow* row, std::int64_t n, std::int64_t place) override {
     model_.packed->refresh(model_.version);
-    const Layout& layout = model_.weights.layout();
-    const float* values = model_.weights.value_data();
-    const std::int64_t hidden = c_.hidden, qkv_size = c_.qkv_size(), size = c_.head_dim;
-    for (std::int64_t r = 0; r < n; ++r) positions_[static_cast<std::size_t>(r)] = row[r].position;
+    for (std::int64_t r = 0; r < n; ++r) {
+      positions_[static_cast<std::size_t>(r)] = row[r].position;
+      tokens_[static_cast<std::size_t>(r)] = {row[r].block, row[r].position};
+    }
     rope_table(c_, positions_.data(), n, data(cos_), data(sin_));
-    const auto optional = [values](const Range& r) { return r.exists() ? values + r.offset : nullptr; };
-    const auto linear = [&](const float* x, std::int64_t packed, const Range& weight, const Range& bias,
-                            const float* residual, float* y) {
-      simd::linear(x, n, model_.packed->at(packed), optional(bias), weight.rows, weight.columns, residual, y,
-                   data(sums_));
-    };
-    const auto norm = [&](const float* x, const Range& weight) {
-      simd::rms_norm(x, hidden, values + weight.offset, c_.norm_eps, n, 1, hidden, data(normed_), hidden, nullptr);
-    };
-
     auto a = place_of(0, place);
+    const float* embedding = model_.weights.value_data() + model_.weights.layout().embedding.offset;
     for (std::int64_t r = 0; r < n; ++r)
-      std::copy_n(values + layout.embedding.offset + row[r].token * hidden, hidden, a.x + r * hidden);
-    for (std::size_t i = 0; i < layout.layers.size(); ++i) {
-      const auto& l = layout.layers[i];
-      const auto& packed = model_.packed->layer(i);
-      norm(a.x, l.input_norm);
-      linear(data(normed_), packed.qkv, l.qkv, l.qkv_bias, nullptr, a.qkv);
-      float* qkv = a.qkv;
-      if (c_.qk_norm) {  // a record has them as they were before
-        qkv = data(normed_qkv_);
-        std::copy_n(a.qkv, n * qkv_size, qkv);
-        simd::rms_norm(qkv, qkv_size, values + l.q_norm.offset, c_.norm_eps, n, c_.heads, size, qkv, qkv_size, nullptr);
-        simd::rms_norm(qkv + c_.q_size(), qkv_size, values + l.k_norm.offset, c_.norm_eps, n, c_.kv_heads, size,
-                       qkv + c_.q_size(), qkv_size, nullptr);
-      }
-      attend(row, n, i, qkv, a);
-      linear(a.attention, packed.o, l.o, l.o_bias, a.x, a.middle);
-      norm(a.middle, l.post_norm);
-      linear(data(normed_), packed.gate_up, l.gate_up, l.gate_up_bias, nullptr, a.gate_up);
-      simd::swiglu(a.gate_up, n, c_.ffn, data(active_));
+      std::copy_n(embedding + row[r].token * c_.hidden, c_.hidden, a.x + r * c_.hidden);
+      // One region for all layers: a thread that has done its part of a product goes straight on to the next.
+#pragma omp parallel firstprivate(a)
+    for (std::size_t i = 0; i < layers(); ++i) {
       const auto next = place_of(i + 1, place);
-      linear(data(active_), packed.down, l.down, l.down_bias, a.middle, next.x);
+      run_layer(i, n, a, next.x);
       a = next;
     }
-    last_ = a.x;
+    last_ = place_of(layers(), place).x;
   }
 
   const float* logits(std::int64_t first, std::int64_t n) override {
     const Layout& layout = model_.weights.layout();
-    simd::rms_norm(last_ + first * c_.hidden, c_.hidden, model_.weights.value_data() + layout.final_norm.offset,
-                   c_.norm_eps, n, 1, c_.hidden, data(normed_), c_.hidden, nullptr);
-    simd::linear(data(normed_), n, model_.packed->at(model_.packed->head()), nullptr, c_.vocabulary, c_.hidden, nullptr,
-                 data(logits_), data(sums_));
+    const float* norm = model_.weights.value_data() + layout.final_norm.offset;
+#pragma omp parallel
+    simd::linear({last_ + first * c_.hidden, norm, c_.norm_eps}, n, model_.packed->at(model_.packed->head()), nullptr,
+                 c_.vocabulary, c_.hidden, nullptr, data(logits_), data(scratch_));
     return data(logits_);
   }
 
@@ -192,35 +170,62 @@ class CpuEngine final : public Engine {
     return model_.record->layer(layer, place);
   }
 
-  // Turns queries and keys, writes keys and values into the cache, then lets every row look back.
-  void attend(const EngineRow* row, std::int64_t n, std::size_t layer, float* qkv, const Record::Layer& a) {
-    float* keys = data(keys_) + static_cast<std::int64_t>(layer) * layer_stride_;
-    float* values = data(values_) + static_cast<std::int64_t>(layer) * layer_stride_;
-    const std::int64_t size = c_.head_dim, window = c_.window[layer];
-    for (std::int64_t r = 0; r < n; ++r) {
-      const std::int64_t position = row[r].position;
-      float* own = qkv + r * c_.qkv_size();
-      cache_rows_[static_cast<std::size_t>(r)] = {own, row[r].block[position / block_tokens], position % block_tokens};
-      queries_[static_cast<std::size_t>(r)] = {own,
-                                               row[r].block,
-                                               window > 0 ? std::max<std::int64_t>(0, position + 1 - window) : 0,
-                                               position + 1,
-                                               a.attention + r * c_.q_size(),
-                                               a.lse ? a.lse + r * c_.heads : nullptr};
+  std::size_t layers() const { return static_cast<std::size_t>(c_.layers); }
+
+  // By all threads of a region.
+  void run_layer(std::size_t i, std::int64_t n, const Record::Layer& a, float* next) {
+    const auto& l = model_.weights.layout().layers[i];
+    const auto& packed = model_.packed->layer(i);
+    const float* values = model_.weights.value_data();
+    const auto at = [values](const Range& r) { return r.exists() ? values + r.offset : nullptr; };
+    const auto linear = [&](const simd::LinearInput& in, std::int64_t matrix, const Range& weight, const Range& bias,
+                            const float* residual, float* y) {
+      simd::linear(in, n, model_.packed->at(matrix), at(bias), weight.rows, weight.columns, residual, y,
+                   data(scratch_));
+    };
+    linear({a.x, at(l.input_norm), c_.norm_eps}, packed.qkv, l.qkv, l.qkv_bias, nullptr, a.qkv);
+    attend(i, n, a);
+    linear({a.attention}, packed.o, l.o, l.o_bias, a.x, a.middle);
+    simd::gated_linear({a.middle, at(l.post_norm), c_.norm_eps}, n, model_.packed->at(packed.gate_up),
+                       at(l.gate_up_bias), c_.ffn, c_.hidden, a.gate_up, data(active_), data(scratch_));
+    linear({data(active_)}, packed.down, l.down, l.down_bias, a.middle, next);
+  }
+
+  void attend(std::size_t i, std::int64_t n, const Record::Layer& a) {
+    const auto& l = model_.weights.layout().layers[i];
+    const float* values = model_.weights.value_data();
+    simd::CachedLayer layer{};
+    layer.token = tokens_.data();
+    layer.n = n;
+    layer.kv_heads = c_.kv_heads;
+    layer.group = c_.group();
+    layer.size = c_.head_dim;
+    layer.qkv = layer.turned = a.qkv;
+    if (c_.qk_norm) {  // a record has them as they were before
+      layer.q_norm = values + l.q_norm.offset;
+      layer.k_norm = values + l.k_norm.offset;
+      layer.norm_eps = c_.norm_eps;
+      layer.turned = data(turned_);
     }
-    simd::write_cache(cache_rows_.data(), n, data(cos_), data(sin_), c_.kv_heads, c_.group(), size, keys, values);
-    simd::cached_attention(queries_.data(), n, keys, values, c_.kv_heads, c_.group(), size,
-                           static_cast<float>(1 / std::sqrt(static_cast<double>(size))), data(scratch_), longest_);
+    layer.cos = data(cos_);
+    layer.sin = data(sin_);
+    layer.keys = data(keys_) + static_cast<std::int64_t>(i) * layer_stride_;
+    layer.values = data(values_) + static_cast<std::int64_t>(i) * layer_stride_;
+    layer.window = c_.window[i];
+    layer.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(c_.head_dim)));
+    layer.out = a.attention;
+    layer.lse = a.lse;
+    simd::write_cache(layer);
+    simd::cached_attention(layer, longest_, data(scratch_));
   }
 
   EngineModel& model_;
   const Config& c_;
   std::int64_t longest_, block_elements_, layer_stride_ = 0;
   at::Tensor keys_, values_;  // [layers][blocks][kv_heads][size][16] and [..][16][size]
-  at::Tensor x_, normed_, qkv_, normed_qkv_, attention_, gate_up_, active_, logits_, cos_, sin_, sums_, scratch_;
+  at::Tensor x_, qkv_, turned_, attention_, gate_up_, active_, logits_, cos_, sin_, scratch_;
   const float* last_ = nullptr;  // [rows, hidden] what the last pass left
-  std::vector<simd::CacheRow> cache_rows_;
-  std::vector<simd::CachedQuery> queries_;
+  std::vector<simd::CachedToken> tokens_;
   std::vector<std::int32_t> positions_;
 };
 

@@ -256,16 +256,19 @@ void Model::commit() {
   require(tickets_.empty(), "commit while " + std::to_string(tickets_.size()) + " tickets are open");
   weights_.refresh();
   changed();
-  report_memory();
 }
 
-// The most that LibTorch's allocator has held for tensors on the device, in this process so far.
-void Model::report_memory() const {
+// Its peak of memory: the most that LibTorch's allocator has held for tensors on the device, in this process so far.
+const grpo_model_info* Model::info() noexcept {
   const auto device = weights_.device();
-  if (!device.is_cuda()) return;
-  constexpr auto all = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
-  const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
-  host_.metric("memory/device_peak", static_cast<double>(stats.allocated_bytes[all].peak));
+  if (!device.is_cuda()) return &info_;
+  try {
+    constexpr auto all = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+    info_.device_peak_bytes = stats.allocated_bytes[all].peak;
+  } catch (const c10::Error&) {  // an allocator that counts nothing: the peak stays not known
+  }
+  return &info_;
 }
 
 void Model::import_weights(const grpo_call* call, const grpo_tensor_source* source) {

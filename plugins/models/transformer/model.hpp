@@ -30,7 +30,7 @@ class Model {
  public:
   Model(const Options& options, const grpo::host& host);
 
-  const grpo_model_info* info() const { return &info_; }
+  const grpo_model_info* info() noexcept;
   const grpo_parameter* const* parameters(std::int64_t* n) const;
 
   void forward(const grpo::call& call, const grpo_forward& a);
@@ -49,7 +49,6 @@ class Model {
   void report_record(bool found);
   std::vector<std::int64_t> recorded_places(const Forest& forest) const;
   void require_trainable(const char* what) const;
-  void report_memory() const;
   std::unique_ptr<Activations> take_activations();
 
   Config config_;

@@ -63,7 +63,7 @@ class Transformer {
     }
   }
 
-  const grpo_model_info& info() const noexcept { return *model_.info(); }
+  const grpo_model_info& info() noexcept { return *model_.info(); }
   grpo::span<const grpo_parameter* const> parameters() const noexcept {
     std::int64_t n = 0;
     const grpo_parameter* const* list = model_.parameters(&n);

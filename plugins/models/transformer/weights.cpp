@@ -132,12 +132,18 @@ void Weights::export_to(const grpo_call* call, const grpo_tensor_sink* sink) con
 }
 
 void Weights::import_from(const grpo_call* call, const grpo_tensor_source* source) {
+  const auto given = [&](const Parameter& p) {
+    const grpo_tensor* tensor = nullptr;
+    if (const auto status = source->get(source, call, p.name.c_str(), &tensor); status != GRPO_STATUS_OK)
+      throw Refusal(status, "the source could not give \"" + p.name + "\"");
+    return tensor;
+  };
   // All of them are looked at before any is written: on failure nothing has changed.
-  for (const auto& p : layout_.parameters) check_source(source->get(source, call, p.name.c_str()), p);
+  for (const auto& p : layout_.parameters) check_source(given(p), p);
   const at::Tensor host = at::zeros({layout_.elements}, at::kFloat);
   auto* to = host.mutable_data_ptr<float>();
   for (const auto& p : layout_.parameters) {
-    const auto* t = source->get(source, call, p.name.c_str());
+    const grpo_tensor* t = given(p);
     check_source(t, p);
     widen(t, p.size(), to + p.offset);
   }

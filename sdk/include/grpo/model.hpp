@@ -2,8 +2,8 @@
 //
 //     struct my_model {
 //       explicit my_model(grpo::options);                                      // or (grpo::options, grpo::host)
-//       const grpo_model_info& info() const noexcept;                          // the same object until it is destroyed
-//       grpo::span<const grpo_parameter* const> parameters() const noexcept;
+//       const grpo_model_info& info() noexcept;                                // the same object until it is destroyed
+//       grpo::span<const grpo_parameter* const> parameters() const;
 //       std::uint64_t forward(const grpo::forward_pass&, const grpo::call&);   // the ticket, if it trains; else 0
 //
 //       // with GRPO_MODEL_TRAIN
@@ -169,8 +169,8 @@ template <class Model>
 struct model_table {
   static_assert(detail::has<detail::uses_model_info, Model>::value &&
                     detail::has<detail::uses_parameters, Model>::value,
-                "a model has `const grpo_model_info& info() const noexcept` and `grpo::span<const grpo_parameter* "
-                "const> parameters() const noexcept`");
+                "a model has `const grpo_model_info& info() noexcept` and `grpo::span<const grpo_parameter* "
+                "const> parameters() const`");
   static_assert(detail::has<detail::uses_forward, Model>::value,
                 "a model has `std::uint64_t forward(const grpo::forward_pass&, const grpo::call&)`");
   static constexpr bool decodes = detail::has<detail::uses_session, Model>::value;
@@ -183,10 +183,13 @@ struct model_table {
     return nullptr;
   }
   static const grpo_model_info* describe(void* handle) noexcept { return &own(handle).info(); }
-  static const grpo_parameter* const* parameters(void* handle, std::int64_t* n) noexcept {
-    const span<const grpo_parameter* const> list = own(handle).parameters();
-    *n = static_cast<std::int64_t>(list.size());
-    return list.data();
+  static grpo_status parameters(void* handle, const grpo_call* c, std::int64_t* n,
+                                const grpo_parameter* const** list) noexcept {
+    return detail::guarded<Model>(c, [&] {
+      const span<const grpo_parameter* const> all = own(handle).parameters();
+      *n = static_cast<std::int64_t>(all.size());
+      *list = all.data();
+    });
   }
   static grpo_status forward(void* handle, const grpo_call* c, const grpo_forward* a) noexcept {
     return detail::guarded<Model>(c, [&] {

@@ -158,10 +158,13 @@ struct optimizer_table {
       own.step(*s, call(c));
     });
   }
-  static const grpo_named_tensor* const* state(void* handle, std::int64_t* n) noexcept {
-    const span<const grpo_named_tensor* const> list = detail::own<Optimizer>(handle).state();
-    *n = static_cast<std::int64_t>(list.size());
-    return list.data();
+  static grpo_status state(void* handle, const grpo_call* c, std::int64_t* n,
+                           const grpo_named_tensor* const** list) noexcept {
+    return detail::guarded_bound<Optimizer>(handle, c, [&](Optimizer& own) {
+      const span<const grpo_named_tensor* const> all = own.state();
+      *n = static_cast<std::int64_t>(all.size());
+      *list = all.data();
+    });
   }
   static grpo_status state_written(void* handle, const grpo_call* c) noexcept {
     return detail::guarded_bound<Optimizer>(handle, c, [&]([[maybe_unused]] Optimizer& own) {

@@ -80,7 +80,8 @@ class parameter_list {
   // Every parameter from the source. Throws failure, naming the tensor, and may then have read some.
   void import_from(const grpo_tensor_source& source, const grpo_call* c) {
     for (described& d : all_) {
-      const grpo_tensor* t = source.get(&source, c, d.name.c_str());
+      const grpo_tensor* t = nullptr;
+      need(source.get(&source, c, d.name.c_str(), &t));
       if (!t) throw failure(GRPO_STATUS_INVALID, "the weights have no tensor " + d.name);
       if (!is_fp32(*t, d.shape))
         throw failure(GRPO_STATUS_INVALID,

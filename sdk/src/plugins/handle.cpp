@@ -10,6 +10,7 @@ Handle::Handle(std::shared_ptr<const Component> component, const nlohmann::json&
                settings.where.empty() ? component_->manifest.name : settings.where),
       thread_(std::this_thread::get_id()) {
   if (settings.services) services_ = settings.services->of(settings.label.empty() ? name() : settings.label);
+  options_.set_component(component_->entry);
   Call call(services_);
   if (settings.progress) call.on_progress(settings.progress);
   call.need(component_->table->open(call, options_, &handle_), *component_, "open");

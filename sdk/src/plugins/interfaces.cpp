@@ -20,7 +20,7 @@ struct Function {
 
 struct Interface {
   const char* id;
-  std::size_t least;                // bytes of the table in revision 1
+  std::size_t least;                // bytes of the table in revision 1: to its last function then
   std::vector<Function> functions;  // that may not be NULL
 };
 
@@ -30,18 +30,18 @@ struct Interface {
 const std::vector<Interface>& interfaces() {
   static const std::vector<Interface> all{
       {GRPO_REWARD_ID,
-       sizeof(grpo_reward),
+       GRPO_SIZE_TO(grpo_reward, score),
        {GRPO_FUNCTION(grpo_reward, open), GRPO_FUNCTION(grpo_reward, close), GRPO_FUNCTION(grpo_reward, score)}},
       {GRPO_MODEL_ID,
-       sizeof(grpo_model),
+       GRPO_SIZE_TO(grpo_model, import_weights),
        {GRPO_FUNCTION(grpo_model, open), GRPO_FUNCTION(grpo_model, close), GRPO_FUNCTION(grpo_model, describe),
         GRPO_FUNCTION(grpo_model, parameters), GRPO_FUNCTION(grpo_model, forward)}},
       {GRPO_SAMPLER_ID,
-       sizeof(grpo_sampler),
+       GRPO_SIZE_TO(grpo_sampler, model_changed),
        {GRPO_FUNCTION(grpo_sampler, open), GRPO_FUNCTION(grpo_sampler, close), GRPO_FUNCTION(grpo_sampler, describe),
         GRPO_FUNCTION(grpo_sampler, generate), GRPO_FUNCTION(grpo_sampler, cancel)}},
       {GRPO_OPTIMIZER_ID,
-       sizeof(grpo_optimizer),
+       GRPO_SIZE_TO(grpo_optimizer, state_written),
        {GRPO_FUNCTION(grpo_optimizer, open), GRPO_FUNCTION(grpo_optimizer, close), GRPO_FUNCTION(grpo_optimizer, bind),
         GRPO_FUNCTION(grpo_optimizer, squared_norm), GRPO_FUNCTION(grpo_optimizer, step),
         GRPO_FUNCTION(grpo_optimizer, state), GRPO_FUNCTION(grpo_optimizer, state_written)}}};
@@ -49,9 +49,6 @@ const std::vector<Interface>& interfaces() {
 }
 
 #undef GRPO_FUNCTION
-
-// These headers are of revision 1, so sizeof is the size in revision 1. Once a table grows its old size belongs here.
-static_assert(GRPO_HEADER_REVISION == 1);
 
 }  // namespace
 

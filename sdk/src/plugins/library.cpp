@@ -146,16 +146,17 @@ void check_answer(const grpo_plugin* plugin, const Manifest& manifest) {
     throw Error("it speaks GRPO ABI " + std::to_string(plugin->abi) + ", this host speaks ABI " +
                 std::to_string(GRPO_ABI) + ": rebuild the plugin with this host's SDK, or take a host for its ABI");
   }
-  if (plugin->struct_size < sizeof(grpo_plugin) || plugin->struct_size > (1u << 20)) {
+  constexpr std::size_t least = GRPO_SIZE_TO(grpo_plugin, components);  // in revision 1
+  if (plugin->struct_size < least || plugin->struct_size > (1u << 20)) {
     throw Error("it describes itself in " + std::to_string(plugin->struct_size) + " bytes, at least " +
-                std::to_string(sizeof(grpo_plugin)) + " are due: it was not built with the SDK's headers");
+                std::to_string(least) + " are due: it was not built with the SDK's headers");
   }
   if (plugin->header_revision == 0) throw Error("it states header revision 0; revisions count from 1");
   std::set<Key> promised, given;
   for (const ComponentManifest& c : manifest.components) promised.emplace(c.interface_id, c.name);
   for (std::uint32_t i = 0; i < plugin->n_components; ++i) {
     const grpo_component* c = plugin->components ? plugin->components[i] : nullptr;
-    if (!c || c->struct_size < sizeof(grpo_component) || !c->interface_id || !c->name || !c->table) {
+    if (!c || c->struct_size < GRPO_SIZE_TO(grpo_component, table) || !c->interface_id || !c->name || !c->table) {
       throw Error("its component number " + std::to_string(i) + " lacks an interface, a name or a table");
     }
     if (!given.emplace(c->interface_id, c->name).second) {
@@ -204,13 +205,12 @@ const grpo_plugin* load_library(const Manifest& manifest, const RegistrySettings
   return at->second.plugin;
 }
 
-const grpo_table* table_of(const grpo_plugin& plugin, const ComponentManifest& wanted) {
+const grpo_component& entry_of(const grpo_plugin& plugin, const ComponentManifest& wanted) {
   for (std::uint32_t i = 0; i < plugin.n_components; ++i) {
     const grpo_component& c = *plugin.components[i];
     if (c.interface_id != wanted.interface_id || c.name != wanted.name) continue;
-    const auto* table = static_cast<const grpo_table*>(c.table);
-    check_table(*table, wanted);
-    return table;
+    check_table(*static_cast<const grpo_table*>(c.table), wanted);
+    return c;
   }
   throw Error("it does not give " + wanted.interface_id + " '" + wanted.name + "'");
 }

@@ -13,8 +13,8 @@ namespace grpo::plugins {
 // size and time) gives the same answer for the rest of the process, a refusal too. Throws grpo::Error without the path.
 const grpo_plugin* load_library(const Manifest& manifest, const RegistrySettings& settings);
 
-// The component's table, its own checks passed. Throws grpo::Error without the path.
-const grpo_table* table_of(const grpo_plugin& plugin, const ComponentManifest& wanted);
+// The component as the plugin lists it, its table checked. Throws grpo::Error without the path.
+const grpo_component& entry_of(const grpo_plugin& plugin, const ComponentManifest& wanted);
 
 // Loads the file in a child process; throws grpo::Error saying how that ended unless it went well.
 void probe_library(const std::string& path, const RegistrySettings& settings);

@@ -46,18 +46,27 @@ void Model::start() {
     throw Error(component().label() + ": says that it trains, but lacks backward, drop, zero_grad or commit");
   }
   decode_ = static_cast<const grpo_decode*>(query(GRPO_DECODE_ID));
-  if (decode_ && decode_->struct_size < sizeof(grpo_decode)) {
+  constexpr std::size_t decode_least = GRPO_SIZE_TO(grpo_decode, release);  // in revision 1
+  if (decode_ && decode_->struct_size < decode_least) {
     throw Error(component().label() + ": its table of " GRPO_DECODE_ID " has " + std::to_string(decode_->struct_size) +
-                " bytes, at least " + std::to_string(sizeof(grpo_decode)) + " are due");
+                " bytes, at least " + std::to_string(decode_least) + " are due");
   }
 }
 
 Model::~Model() { close(); }
 
+std::int64_t Model::device_peak_bytes() const {
+  on_own_thread("describe");
+  const grpo_model_info* now = table_->describe(raw());
+  return now ? now->device_peak_bytes : 0;
+}
+
 std::span<const grpo_parameter* const> Model::parameters() const {
   on_own_thread("parameters");
   std::int64_t n = 0;
-  const grpo_parameter* const* list = table_->parameters(raw(), &n);
+  const grpo_parameter* const* list = nullptr;
+  Call call(services_);
+  call.need(table_->parameters(raw(), call, &n, &list), component(), "parameters");
   return {list, static_cast<std::size_t>(std::max<std::int64_t>(n, 0))};
 }
 
@@ -241,14 +250,15 @@ void Model::import_weights(std::int64_t version, TensorSource& source) {
   table.owner = &giver;
   table.n = static_cast<std::int64_t>(list.size());
   table.names = list.data();
-  table.get = [](const grpo_tensor_source* s, const grpo_call* call, const char* name) noexcept -> const grpo_tensor* {
+  table.get = [](const grpo_tensor_source* s, const grpo_call* call, const char* name,
+                 const grpo_tensor** tensor) noexcept -> grpo_status {
     Giver& g = *static_cast<Giver*>(s->owner);
     try {
-      return g.source.get(name);
+      *tensor = g.source.get(name);
+      return GRPO_STATUS_OK;
     } catch (const std::exception& e) {
       g.error = std::current_exception();
-      grpo_fail(call, GRPO_STATUS_FAILED, e.what());
-      return nullptr;
+      return grpo_fail(call, GRPO_STATUS_FAILED, e.what());
     }
   };
   call_.reset();

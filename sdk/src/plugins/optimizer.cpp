@@ -77,8 +77,9 @@ void Optimizer::step(std::int64_t step, double learning_rate, double gradient_sc
 std::span<const grpo_named_tensor* const> Optimizer::state() {
   need_bound("state");
   std::int64_t n = 0;
-  const grpo_named_tensor* const* list = table_->state(raw(), &n);
-  if (n < 0) throw Error(component().label() + ": its state cannot be read; has the device failed?");
+  const grpo_named_tensor* const* list = nullptr;
+  call_.reset();
+  call_.need(table_->state(raw(), call_, &n, &list), component(), "state");
   return {list, static_cast<std::size_t>(n)};
 }
 

@@ -211,6 +211,7 @@ Options::~Options() = default;
 Options::Options(Options&&) noexcept = default;
 Options& Options::operator=(Options&&) noexcept = default;
 const json& Options::values() const { return state_->values; }
+void Options::set_component(const grpo_component* component) { state_->table.component = component; }
 const grpo_options* Options::get() const { return &state_->table; }
 
 }  // namespace grpo::plugins

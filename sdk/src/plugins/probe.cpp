@@ -42,7 +42,7 @@ std::string find_probe(const std::string& given) {
   const fs::path program = fs::read_symlink("/proc/self/exe", ignored).parent_path();
   std::string looked;
   for (const fs::path& folder : {program, folder_of_this_code()}) {
-    for (const char* below : {".", "../libexec/grpo", "../bin", "bin"}) {
+    for (const char* below : {".", "grpo", "../libexec/grpo", "../bin", "bin"}) {
       const fs::path candidate = (folder / below / "grpo-plugin-probe").lexically_normal();
       if (::access(candidate.c_str(), X_OK) == 0) return candidate.string();
       looked += (looked.empty() ? "" : ", ") + candidate.string();

@@ -39,6 +39,13 @@ bool carries_manifest(const std::string& path) {
 
 std::string Component::label() const { return "plugin '" + manifest.name + "' (" + path + ")"; }
 
+void Component::need_revision(std::uint32_t since, const std::string& field) const {
+  if (header_revision >= since) return;
+  throw Error(label() + ": it was built with revision " + std::to_string(header_revision) + " of the headers; " +
+              field + " is new in revision " + std::to_string(since) +
+              " and would be ignored. Leave it at its default, or build the plugin with a newer SDK");
+}
+
 std::string default_probe_cache() {
   const auto set = [](const char* name) { return std::getenv(name) && *std::getenv(name); };
   if (set("GRPO_CACHE")) return std::string(std::getenv("GRPO_CACHE")) + "/probed-plugins";
@@ -165,9 +172,10 @@ std::shared_ptr<const Component> Registry::load(const std::string& id, const std
     out->version = manifest->version;
     out->path = manifest->path;
     out->manifest = *component;
-    out->table = table_of(*plugin, *component);
+    out->entry = &entry_of(*plugin, *component);
+    out->table = static_cast<const grpo_table*>(out->entry->table);
     out->header_revision = plugin->header_revision;
-    return out;
+    return state_->settings.layer ? state_->settings.layer(std::move(out)) : out;
   } catch (const std::exception& e) {
     throw Error("plugin '" + name + "' (" + manifest->path + ") is refused: " + e.what());
   }

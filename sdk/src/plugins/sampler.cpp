@@ -46,6 +46,7 @@ void Sampler::bind(Model& model) {
   binding_.model = model.raw();
   binding_.model_table = model.table();
   binding_.decode_table = model.decode();
+  binding_.model_revision = model.component().header_revision;
   call_.reset();
   call_.need(table_->bind(raw(), call_, &binding_), component(), "bind");
 }

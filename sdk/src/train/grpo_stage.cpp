@@ -34,16 +34,7 @@ TrainerState initial_grpo_state(const config::Config& c) {
 UpdateOptions update_options(const config::Config& c) {
   const auto& a = c.algorithm;
   UpdateOptions options;
-  options.objective = algorithm::objective_options(a.objective);
-  // An objective has clips of its own (gspo's are a thousand times smaller); only what was asked for replaces them.
-  const auto given = [&c](const char* key) { return c.origin(key).kind != config::Origin::Kind::built_in; };
-  if (given("algorithm.clip_low")) options.objective.clip_low = a.clip_low;
-  if (given("algorithm.clip_high")) options.objective.clip_high = a.clip_high;
-  if (a.delta > 0) options.objective.delta = a.delta;
-  options.objective.kl_coefficient = a.kl_coefficient;
-  options.objective.kl_estimator = algorithm::kl_estimator(a.kl_estimator);
-  options.objective.kl_bias_correction = a.kl_bias_correction;
-  options.objective.entropy_coefficient = a.entropy_coefficient;
+  options.objective = objective_of(c);
   options.temperature = c.sampler.temperature;
   options.max_completion_length = c.sampler.max_new_tokens;
   options.max_tokens_per_microbatch = a.max_tokens_per_microbatch;
@@ -110,7 +101,7 @@ class GrpoStage {
     announce();
     if (evaluator_ && config_.evaluation.at_start && state.step == 0) evaluate_before_training();
     bool stopped = run_.stopped();
-    while (state.step < total_steps_ && !stopped) {
+    while (!stopped && run_.go_on(session_, state.step < total_steps_) && state.step < total_steps_) {
       const Timer timer;
       report::Metrics metrics;
       Rollout rollout = step(metrics);
@@ -243,7 +234,7 @@ class GrpoStage {
     if (const auto mfu = model_flops_utilization(config_, session_.model(), static_cast<double>(update.tokens),
                                                  update.update_seconds))
       m.set("mfu", *mfu);
-    add_plugin_metrics(session_.services(), m);
+    add_plugin_metrics(session_, m);
   }
 
   void finish_metrics(report::Metrics& m, const Rollout& rollout, double seconds) {

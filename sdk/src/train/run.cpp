@@ -67,6 +67,7 @@ void Run::start(Session& session, std::int64_t rows) {
   remove_unfinished_checkpoints(directory());
   if (resumed_) {
     last_checkpoint_ = resumed_;
+    if (settings_.on_checkpoint) settings_.on_checkpoint(*resumed_);
     if (settings_.console)
       settings_.console->line(fmt::format("resumed from {} (step {})", resumed_->string(), state_.step));
   } else if (const auto aside = set_earlier_run_aside(directory())) {
@@ -99,15 +100,26 @@ CheckpointOptions Run::checkpoint_options(Session& session) const {
   return options;
 }
 
+bool Run::go_on(Session& session, bool more) {
+  if (!settings_.next) return true;
+  Next next;
+  while ((next = settings_.next(more)) == Next::save) save(session);
+  return next == Next::step;
+}
+
 void Run::maybe_save(Session& session, bool last, bool stopped) {
   const auto& c = settings_.config.checkpoint;
   const bool due = c.every_steps > 0 && state_.step % c.every_steps == 0;
-  if (!due && !(last && c.final) && !stopped) return;
+  if (due || (last && c.final) || stopped) save(session);
+}
+
+void Run::save(Session& session) {
   const Timer timer;
   last_checkpoint_ = save_checkpoint(checkpoint_options(session), state_, session.model(), session.optimizer());
   checkpoint_seconds_ = timer.seconds();
   report::log(report::Level::debug,
               fmt::format("checkpoint written to {} in {:.2f} s", last_checkpoint_->string(), checkpoint_seconds_));
+  if (settings_.on_checkpoint) settings_.on_checkpoint(*last_checkpoint_);
 }
 
 void Run::say_end(std::int64_t total_steps, bool stopped) const {
@@ -127,10 +139,11 @@ std::optional<double> model_flops_utilization(const config::Config& config, cons
   return each * tokens / seconds / peak;
 }
 
-void add_plugin_metrics(plugins::Services& services, report::Metrics& metrics) {
-  for (const auto& [name, mean] : services.take_metrics())
-    metrics.set(name == "plugin/model/memory/device_peak" ? "memory/device_peak" : name,
-                mean.sum / static_cast<double>(std::max<std::int64_t>(1, mean.count)));
+void add_plugin_metrics(Session& session, report::Metrics& metrics) {
+  for (const auto& [name, mean] : session.services().take_metrics())
+    metrics.set(name, mean.sum / static_cast<double>(std::max<std::int64_t>(1, mean.count)));
+  if (const auto peak = session.model().device_peak_bytes())
+    metrics.set("memory/device_peak", static_cast<double>(peak));
 }
 
 algorithm::ScheduleOptions schedule_of(const config::Config& config, double peak) {

@@ -36,6 +36,8 @@ class Run {
   void report(report::Metrics& metrics);
   // Whether StageSettings::stop asks for an early end.
   bool stopped() const { return settings_.stop && settings_.stop(); }
+  // Asks StageSettings::next; false: the run is to end here.
+  bool go_on(Session& session, bool more);
   // Writes a checkpoint if checkpoint.every_steps says so, if this was the last step and checkpoint.final is on, or if
   // the run is to end early.
   void maybe_save(Session& session, bool last, bool stopped);
@@ -45,6 +47,7 @@ class Run {
 
  private:
   CheckpointOptions checkpoint_options(Session& session) const;
+  void save(Session& session);
 
   const StageSettings& settings_;
   OutputDirectory directory_;
@@ -70,9 +73,9 @@ std::optional<double> model_flops_utilization(const config::Config& config, cons
                                               double seconds);
 
 algorithm::ScheduleOptions schedule_of(const config::Config& config, double peak);
-// What plugins reported since the last call, under plugin/<component>/<name>; a model's memory/device_peak under that
-// name.
-void add_plugin_metrics(plugins::Services& services, report::Metrics& metrics);
+// What plugins reported since the last call, under plugin/<component>/<name>, and memory/device_peak if the model tells
+// it.
+void add_plugin_metrics(Session& session, report::Metrics& metrics);
 
 // Runs the stage; what ends it early is also written to its log, for who was not there to see it.
 template <class Stage>

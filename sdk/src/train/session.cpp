@@ -7,6 +7,7 @@
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/plugins/call.hpp"
 #include "grpo/sdk/plugins/recorded.hpp"
+#include "grpo/sdk/train/components.hpp"
 #include "grpo/sdk/train/option_paths.hpp"
 
 namespace grpo::train {
@@ -76,14 +77,13 @@ auto opened(const config::Config& config, const Open& open) {
   }
 }
 
-// The component, behind what the configuration puts in front of it. record: the key's value; `key` for messages.
-std::shared_ptr<const plugins::Component> component(plugins::Registry& registry, const char* interface_id,
-                                                    const std::string& name, const std::filesystem::path& record,
-                                                    const config::Config& config, const std::string& key) {
-  auto found = registry.load(interface_id, name);
-  if (record.empty()) return found;
+// The component, with its calls written into a file, if the configuration names one. key: of its section, for messages.
+std::shared_ptr<const plugins::Component> recording(std::shared_ptr<const plugins::Component> component,
+                                                    const std::filesystem::path& file, const config::Config& config,
+                                                    const std::string& key) {
+  if (file.empty()) return component;
   try {
-    return plugins::recorded(std::move(found), {.file = record, .host = "grpo " GRPO_VERSION});
+    return plugins::recorded(std::move(component), {.file = file, .host = "grpo " GRPO_VERSION});
   } catch (const Error& e) {
     throw Error(config.where(key + ".record") + ": " + e.what());
   }
@@ -147,7 +147,8 @@ std::vector<WeightedReward> open_rewards(plugins::Registry& registry, const conf
     reward.timeout_seconds = entry.timeout_seconds;
     reward.reward = opened(config, [&] {
       return std::make_unique<plugins::Reward>(
-          component(registry, GRPO_REWARD_ID, entry.plugin, entry.record, config, key),
+          recording(load_component(registry, GRPO_REWARD_ID, entry.plugin, check_plugins(config)), entry.record, config,
+                    key),
           nlohmann::json::parse(entry.options.json),
           plugins::OpenSettings{
               .services = services, .where = key + ".options", .label = reward.name, .progress = nullptr});
@@ -192,7 +193,8 @@ Session::Session(config::Config config, std::vector<std::filesystem::path> plugi
     const auto& manifest = registry_.find(GRPO_SAMPLER_ID, config_.sampler.plugin);
     sampler_ = opened(config_, [&] {
       return std::make_unique<plugins::Sampler>(
-          component(registry_, GRPO_SAMPLER_ID, config_.sampler.plugin, config_.sampler.record, config_, "sampler"),
+          recording(load_component(registry_, GRPO_SAMPLER_ID, config_.sampler.plugin, check_plugins(config_)),
+                    config_.sampler.record, config_, "sampler"),
           merged(manifest, nlohmann::json::object(), config_.sampler.options),
           plugins::OpenSettings{
               .services = services_, .where = "sampler.options", .label = "sampler", .progress = nullptr});
@@ -214,7 +216,8 @@ Session::Session(config::Config config, std::vector<std::filesystem::path> plugi
     const auto& manifest = registry_.find(GRPO_OPTIMIZER_ID, plugin);
     optimizer_ = opened(config_, [&] {
       return std::make_unique<plugins::Optimizer>(
-          component(registry_, GRPO_OPTIMIZER_ID, plugin, config_.optimizer.record, config_, "optimizer"),
+          recording(load_component(registry_, GRPO_OPTIMIZER_ID, plugin, check_plugins(config_)),
+                    config_.optimizer.record, config_, "optimizer"),
           merged(manifest, {{"weight_decay", config_.optimizer.weight_decay}}, config_.optimizer.options),
           plugins::OpenSettings{
               .services = services_, .where = "optimizer.options", .label = "optimizer", .progress = nullptr});
@@ -254,7 +257,8 @@ std::unique_ptr<plugins::Model> Session::open_model(const std::filesystem::path&
     // The reference is not the model that is trained: a file holds the calls of one.
     const auto record = std::string_view(label) == "model" ? config_.model.record : std::filesystem::path();
     return std::make_unique<plugins::Model>(
-        component(registry_, GRPO_MODEL_ID, config_.model.plugin, record, config_, "model"),
+        recording(load_component(registry_, GRPO_MODEL_ID, config_.model.plugin, check_plugins(config_)), record,
+                  config_, "model"),
         model_options(path, trained),
         plugins::OpenSettings{.services = services_, .where = "model.options", .label = label, .progress = nullptr});
   });

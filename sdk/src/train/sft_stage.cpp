@@ -66,7 +66,7 @@ class SftStage {
     order_.seek(state.position);
     announce();
     bool stopped = run_.stopped();
-    while (state.step < total_steps_ && !stopped) {
+    while (!stopped && run_.go_on(session_, state.step < total_steps_) && state.step < total_steps_) {
       const Timer timer;
       report::Metrics metrics;
       const double tokens = step(metrics);
@@ -74,7 +74,7 @@ class SftStage {
       metrics.set("throughput/end_to_end_tokens_per_second", tokens / timer.seconds());
       if (const auto mfu = model_flops_utilization(config_, session_.model(), tokens, metrics.get("step_time")))
         metrics.set("mfu", *mfu);
-      add_plugin_metrics(session_.services(), metrics);
+      add_plugin_metrics(session_, metrics);
       const bool last = state.step == total_steps_;
       stopped = run_.stopped();
       run_.report(metrics);

@@ -6,9 +6,26 @@
 #include <chrono>
 #include <cmath>
 
+#include "grpo/sdk/config/config.hpp"
 #include "grpo/sdk/error.hpp"
 
 namespace grpo::train {
+
+algorithm::ObjectiveOptions objective_of(const config::Config& c) {
+  const auto& a = c.algorithm;
+  algorithm::ObjectiveOptions objective = algorithm::objective_options(a.objective);
+  // An objective has clips of its own (gspo's are a thousand times smaller); only what was asked for replaces them.
+  const auto given = [&c](const char* key) { return c.origin(key).kind != config::Origin::Kind::built_in; };
+  if (given("algorithm.clip_low")) objective.clip_low = a.clip_low;
+  if (given("algorithm.clip_high")) objective.clip_high = a.clip_high;
+  if (a.delta > 0) objective.delta = a.delta;
+  objective.kl_coefficient = a.kl_coefficient;
+  objective.kl_estimator = algorithm::kl_estimator(a.kl_estimator);
+  objective.kl_bias_correction = a.kl_bias_correction;
+  objective.entropy_coefficient = a.entropy_coefficient;
+  return objective;
+}
+
 namespace {
 
 using Clock = std::chrono::steady_clock;

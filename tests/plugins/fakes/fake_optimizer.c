@@ -114,9 +114,10 @@ static grpo_status adamw_step(void* handle, const grpo_call* call, const grpo_op
   return GRPO_STATUS_OK;
 }
 
-static const grpo_named_tensor* const* adamw_state(void* handle, int64_t* n) {
+static grpo_status adamw_state(void* handle, const grpo_call* call, int64_t* n, const grpo_named_tensor* const** list) {
   *n = 2 * ((adamw*)handle)->n;
-  return ((adamw*)handle)->state;
+  *list = ((adamw*)handle)->state;
+  return (void)call, GRPO_STATUS_OK;
 }
 
 static grpo_status adamw_state_written(void* handle, const grpo_call* call) {

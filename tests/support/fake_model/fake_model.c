@@ -108,9 +108,11 @@ static const void* model_query(void* handle, const char* id) {
 
 static const grpo_model_info* model_describe(void* handle) { return &((model*)handle)->info; }
 
-static const grpo_parameter* const* model_parameters(void* handle, int64_t* n) {
+static grpo_status model_parameters(void* handle, const grpo_call* call, int64_t* n,
+                                    const grpo_parameter* const** list) {
   *n = 1;
-  return ((model*)handle)->parameters;
+  *list = ((model*)handle)->parameters;
+  return (void)call, GRPO_STATUS_OK;
 }
 
 /* The token before each one on its path; -1 at a root's first. Refuses a forest that breaks the contract. */
@@ -212,7 +214,9 @@ static grpo_status model_export(void* handle, const grpo_call* call, const grpo_
 static grpo_status model_import(void* handle, const grpo_call* call, int64_t version,
                                 const grpo_tensor_source* source) {
   model* m = handle;
-  const grpo_tensor* t = source->get(source, call, "table.weight");
+  const grpo_tensor* t = NULL;
+  const grpo_status status = source->get(source, call, "table.weight", &t);
+  if (status != GRPO_STATUS_OK) return status;
   if (!t || t->dl.ndim != 2 || t->dl.shape[0] != ROWS || t->dl.shape[1] != VOCABULARY ||
       t->dl.type != GRPO_TYPE_FLOAT || t->dl.bits != 32)
     return grpo_fail(call, GRPO_STATUS_INVALID, "fake: table.weight is missing, or not fp32 [1024, 64]");

@@ -5,6 +5,7 @@
 #ifndef GRPO_TRANSFORMER_KERNELS_LANES_HPP
 #define GRPO_TRANSFORMER_KERNELS_LANES_HPP
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -41,6 +42,12 @@ INLINE float sum_lanes(const Floats& v) {
   return x[0];
 }
 
+INLINE float max_lanes(const Floats& v) {
+  float best = v[0];
+  for (std::int64_t i = 1; i < lanes; ++i) best = v[i] > best ? v[i] : best;
+  return best;
+}
+
 // exp to about 1 ulp: x = n ln 2 + r, a polynomial in r, n into the exponent. Under -87.3: 0.
 INLINE void exp_lanes(const Floats& x, Floats& y) {
   const Floats magic = Floats{} + 12582912.0f;  // 1.5 * 2^23: rounds to an integer in the low bits
@@ -68,6 +75,47 @@ INLINE float exp_one(float x) {
   Floats y;
   exp_lanes(v, y);
   return y[0];
+}
+
+// Scalar ends where the size is no multiple of 16.
+INLINE float dot_lanes(const float* a, const float* b, std::int64_t n) {
+  Floats sum{}, x, y;
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    load(a + i, x);
+    load(b + i, y);
+    sum += x * y;
+  }
+  float rest = 0;
+  for (; i < n; ++i) rest += a[i] * b[i];
+  return sum_lanes(sum) + rest;
+}
+
+// 1 / rms(x).
+INLINE float norm_factor(const float* x, std::int64_t n, double eps) {
+  const double mean = static_cast<double>(dot_lanes(x, x, n)) / static_cast<double>(n);
+  return static_cast<float>(1.0 / std::sqrt(mean + eps));
+}
+
+// Pairs (i, i + half) turned by their angle.
+INLINE void turn_head(float* x, std::int64_t half, const float* cos, const float* sin, float direction) {
+  for (std::int64_t i = 0; i < half; ++i) {
+    const float a = x[i], b = x[i + half], s = sin[i] * direction;
+    x[i] = a * cos[i] - b * s;
+    x[i + half] = b * cos[i] + a * s;
+  }
+}
+
+INLINE void swiglu_lanes(const float* gate, const float* up, std::int64_t n, float* out) {
+  std::int64_t i = 0;
+  Floats g, u, e;
+  for (; i + lanes <= n; i += lanes) {
+    load(gate + i, g);
+    load(up + i, u);
+    exp_lanes(-g, e);
+    store(g / (e + 1.0f) * u, out + i);
+  }
+  for (; i < n; ++i) out[i] = gate[i] / (exp_one(-gate[i]) + 1.0f) * up[i];
 }
 
 }  // namespace grpo::transformer::simd

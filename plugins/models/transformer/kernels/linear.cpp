@@ -1,280 +1,156 @@
-// Matrix products against packed weights.
-//
-// Main idea. A group of outputs is streamed from memory once, however many rows there are: it is taken in blocks of
-// inputs that fit the first-level cache, and all rows pass over a block, in tiles whose sums stay in registers, before
-// the next one. While rows compute, the next block is fetched, so that neither waits for the other. A row's sum runs
-// over the inputs in order, whatever the tile, so it depends neither on the number of rows nor on that of threads.
+// Products of rows and packed weights: the input arranged as tiles, sums by group_sums.hpp, and what becomes of them.
 #include <omp.h>
 
 #include <algorithm>
-#include <type_traits>
 
+#include "group_sums.hpp"
 #include "lanes.hpp"
-#include "simd.hpp"
 
 namespace grpo::transformer::simd {
 namespace {
 
-constexpr std::int64_t width = linear_width, panels = width / lanes;
-constexpr std::int64_t input_block = 96;  // 18 KiB of weights
-constexpr std::int64_t most_rows = 8;     // in a tile
-constexpr std::int64_t line = 64;         // bytes of a cache line
+constexpr int most_arranging = 4;  // threads that each arrange all of the input
 
-// What one pass of a tile over a block of inputs works on. Weight: float, or std::uint16_t for bfloat16.
-template <typename Weight>
-struct Pass {
-  const float* x;  // [inputs, tile height of this machine]
-  std::int64_t begin, end;
-  const Weight* weights;  // [begin, end) x width of the group
-  float* sums;            // [height, width]
-  const char* ahead;      // [ahead_lines] cache lines that the next pass will want
-  std::int64_t ahead_lines;
-};
+// The gate's half of gate_up, rows 2 x stride apart, and the other one become y.
+CLONES void activate(const float* gate_up, std::int64_t rows, std::int64_t stride, std::int64_t n, float* y) {
+  for (std::int64_t r = 0; r < rows; ++r)
+    swiglu_lanes(gate_up + 2 * r * stride, gate_up + (2 * r + 1) * stride, n, y + r * stride);
+}
 
-// `Height` rows x `Wide` panels from the panel on. Height * Wide sums and what they are made of fill the registers.
-template <int Highest, int Height, int Wide, typename Weight>
-INLINE void tile(const Pass<Weight>& p, std::int64_t panel) {
-  Floats sum[Height][Wide];
-  float* sums = p.sums + panel * lanes;
-  if (p.begin == 0) {
-    for (auto& row : sum)
-      for (auto& s : row) s = Floats{};
-  } else {
-    for (int r = 0; r < Height; ++r)
-      for (int w = 0; w < Wide; ++w) load(sums + r * width + w * lanes, sum[r][w]);
-  }
-  const Weight* weights = p.weights + panel * lanes;
-  const std::int64_t fetched = std::min(p.ahead_lines, p.end - p.begin);
-  const char* ahead = p.ahead;
-  const auto step = [&](std::int64_t k) {
-    Floats weight[Wide];
-    for (int w = 0; w < Wide; ++w) load(weights + w * lanes, weight[w]);
-    weights += width;
-    for (int r = 0; r < Height; ++r) {
-      const float value = p.x[k * Highest + r];
-      for (int w = 0; w < Wide; ++w) sum[r][w] += weight[w] * value;
+// 16 inputs of 8 rows, turned in registers: each zip puts rows that are half as far apart side by side.
+INLINE void zip(const Floats& a, const Floats& b, Floats& low, Floats& high) {
+  low = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  high = __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+
+INLINE void turn(const Floats* row, float* out) {
+  Floats by4[8], by2[8], low, high;
+  for (int i = 0; i < 4; ++i) zip(row[i], row[i + 4], by4[i], by4[i + 4]);
+  for (int half = 0; half < 8; half += 4)
+    for (int i = 0; i < 2; ++i) zip(by4[half + i], by4[half + i + 2], by2[half + 2 * i], by2[half + 2 * i + 1]);
+  for (int half = 0; half < 8; half += 4)
+    for (int i = 0; i < 2; ++i) {
+      zip(by2[half + i], by2[half + i + 2], low, high);
+      store(low, out + (half + 2 * i) * lanes);
+      store(high, out + (half + 2 * i + 1) * lanes);
     }
-  };
-  std::int64_t k = p.begin;
-  for (; k < p.begin + fetched; ++k, ahead += line) {
-    __builtin_prefetch(ahead, 0, 2);
-    step(k);
-  }
-  for (; k < p.end; ++k) step(k);
-  for (int r = 0; r < Height; ++r)
-    for (int w = 0; w < Wide; ++w) store(sum[r][w], sums + r * width + w * lanes);
 }
 
-template <int Highest, int Height, int Wide, typename Weight>
-INLINE void all_panels(Pass<Weight>& p) {
-  for (std::int64_t panel = 0; panel < panels; panel += Wide) {
-    tile<Highest, Height, Wide>(p, panel);
-    p.ahead_lines = 0;
+// One tile: its rows side by side, normed if the input says so.
+CLONES void arrange_tile(const LinearInput& in, std::int64_t begin, std::int64_t height, std::int64_t inputs,
+                         std::int64_t highest, float* out) {
+  const float* row[most_rows];
+  float factor[most_rows];
+  for (std::int64_t r = 0; r < most_rows; ++r) {
+    row[r] = in.x + (begin + std::min(r, height - 1)) * inputs;  // places past the last row hold it again
+    factor[r] = in.norm && r < height ? norm_factor(row[r], inputs, in.eps) : 0;
   }
-}
-
-std::int64_t tiles_of(std::int64_t rows, std::int64_t highest) { return (rows + highest - 1) / highest; }
-
-// The first row of tile t: tiles are of about equal height.
-std::int64_t tile_begin(std::int64_t rows, std::int64_t tiles, std::int64_t t) { return rows * t / tiles; }
-
-// All tiles pass over a block of inputs.
-template <int Highest, int Wide, typename Weight>
-INLINE void block_sums(const float* x, std::int64_t rows, std::int64_t inputs, Pass<Weight> p, float* sums) {
-  const std::int64_t tiles = tiles_of(rows, Highest), lines = p.ahead_lines;
-  const char* next = p.ahead;
-  for (std::int64_t t = 0; t < tiles; ++t) {
-    const std::int64_t r = tile_begin(rows, tiles, t), height = tile_begin(rows, tiles, t + 1) - r;
-    const std::int64_t from = lines * t / tiles;
-    p.x = x + t * inputs * Highest;
-    p.sums = sums + r * width;
-    p.ahead = next + from * line;
-    p.ahead_lines = lines * (t + 1) / tiles - from;
-    switch (height) {
-#define HEIGHT(h)                                                \
-  case h:                                                        \
-    if constexpr (h <= Highest) all_panels<Highest, h, Wide>(p); \
-    break
-      HEIGHT(1);
-      HEIGHT(2);
-      HEIGHT(3);
-      HEIGHT(4);
-      HEIGHT(5);
-      HEIGHT(6);
-      HEIGHT(7);
-      HEIGHT(8);
-#undef HEIGHT
-    }
-  }
-}
-
-// All rows against one group. x: [tiles][inputs][Highest].
-template <int Highest, int Wide, typename Weight>
-INLINE void group_sums(const float* x, std::int64_t rows, const Weight* weights, std::int64_t inputs, bool last,
-                       float* sums) {
-  constexpr bool narrow = !std::is_same_v<Weight, float>;
-  const bool single = tiles_of(rows, Highest) == 1;
-  const std::int64_t block = single ? inputs : input_block;
-  for (std::int64_t begin = 0; begin < inputs; begin += block) {
-    const std::int64_t end = std::min(inputs, begin + block);
-    const std::int64_t bytes = (end - begin) * width * std::int64_t{sizeof(Weight)};
-    const auto* here = weights + begin * width;
-    const auto* next = reinterpret_cast<const char*>(weights + end * width);
-    const std::int64_t lines = last && end == inputs ? 0 : bytes / line;
-    if constexpr (narrow) {
-      if (!single) {  // widened once for all tiles
-        alignas(64) float wide[input_block * width];
-        for (std::int64_t i = 0; i < (end - begin) * width; i += lanes) {
-          Floats v;
-          load(here + i, v);
-          store(v, wide + i);
-        }
-        block_sums<Highest, Wide, float>(x, rows, inputs, {nullptr, begin, end, wide, nullptr, next, lines}, sums);
-        continue;
+  std::int64_t k = 0;
+  if (highest == most_rows && height > 2)  // turning a single row costs as much as eight
+    for (; k + lanes <= inputs; k += lanes) {
+      Floats part[most_rows], weight;
+      for (int r = 0; r < most_rows; ++r) load(row[r] + k, part[r]);
+      if (in.norm) {
+        load(in.norm + k, weight);
+        for (int r = 0; r < most_rows; ++r) part[r] = part[r] * factor[r] * weight;
       }
+      turn(part, out + k * most_rows);
     }
-    block_sums<Highest, Wide, Weight>(x, rows, inputs, {nullptr, begin, end, here, nullptr, next, lines}, sums);
-  }
+  for (; k < inputs; ++k)
+    for (std::int64_t r = 0; r < height; ++r)
+      out[k * highest + r] = in.norm ? row[r][k] * factor[r] * in.norm[k] : row[r][k];
 }
 
-// One version for each size of register file: 32 of 16 floats, 16 of 8, 16 of 4.
-template <typename Weight>
-using GroupSums = void (*)(const float* x, std::int64_t rows, const Weight* weights, std::int64_t inputs, bool last,
-                           float* sums);
-#define VERSION(name, attributes, highest, wide)                                                                 \
-  template <typename Weight>                                                                                     \
-  attributes void name(const float* x, std::int64_t rows, const Weight* weights, std::int64_t inputs, bool last, \
-                       float* sums) {                                                                            \
-    group_sums<highest, wide>(x, rows, weights, inputs, last, sums);                                             \
+// What the threads of one product share.
+struct Product {
+  Product(const LinearInput& input, std::int64_t n, std::int64_t size, float* memory)
+      : in(input), rows(n), inputs(size), highest(group_sums.highest()), tiles(tiles_of(n, highest)), scratch(memory) {}
+
+  const GroupSums& group_sums = GroupSums::of_this_machine();
+  const LinearInput& in;
+  const std::int64_t rows, inputs, highest, tiles;
+  float* const scratch;
+
+  std::int64_t arranged_size() const { return tiles * highest * inputs; }
+
+  // The input as tiles. A line that another core has written is slow to read: a few threads had rather arrange all of
+  // it, each for itself, than share; many share. Called by all threads of a region.
+  const float* arrange() const {
+    const bool share = omp_get_num_threads() > most_arranging;
+    float* out = scratch + (share ? 0 : omp_get_thread_num()) * arranged_size();
+    const auto one = [&](std::int64_t t) {
+      const std::int64_t begin = tile_begin(rows, tiles, t);
+      arrange_tile(in, begin, tile_begin(rows, tiles, t + 1) - begin, inputs, highest, out + t * highest * inputs);
+    };
+    if (share) {
+#pragma omp for schedule(static)
+      for (std::int64_t t = 0; t < tiles; ++t) one(t);
+    } else {
+      for (std::int64_t t = 0; t < tiles; ++t) one(t);
+    }
+    return out;
   }
-#if defined(__x86_64__)
-VERSION(group_sums_v4, __attribute__((target("arch=x86-64-v4"))), 8, 3)
-VERSION(group_sums_v3, __attribute__((target("arch=x86-64-v3"))), 6, 1)
-#endif
-VERSION(group_sums_plain, , 2, 1)
-#undef VERSION
 
-struct Version {
-  GroupSums<float> wide;
-  GroupSums<std::uint16_t> narrow;
-  std::int64_t highest;
-
-  void sums(const float* x, std::int64_t rows, const PackedMatrix& weight, std::int64_t offset, std::int64_t inputs,
-            bool last, float* to) const {
-    if (weight.type == PackedType::float32)
-      wide(x, rows, static_cast<const float*>(weight.data) + offset, inputs, last, to);
-    else
-      narrow(x, rows, static_cast<const std::uint16_t*>(weight.data) + offset, inputs, last, to);
+  // Of this thread: [2][rows, width].
+  float* sums() const {
+    const int copies = std::min(omp_get_num_threads(), most_arranging);
+    return scratch + copies * arranged_size() + omp_get_thread_num() * 2 * rows * width;
   }
 };
 
-Version pick_version() {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    return {group_sums_v4<float>, group_sums_v4<std::uint16_t>, 8};
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
-    return {group_sums_v3<float>, group_sums_v3<std::uint16_t>, 6};
-#endif
-  return {group_sums_plain<float>, group_sums_plain<std::uint16_t>, 2};
-}
-
-// Tile t of x, its rows side by side.
-void interleave(const float* x, std::int64_t rows, std::int64_t inputs, std::int64_t highest, std::int64_t t,
-                float* out) {
-  const std::int64_t tiles = tiles_of(rows, highest), begin = tile_begin(rows, tiles, t);
-  const std::int64_t height = tile_begin(rows, tiles, t + 1) - begin;
-  for (std::int64_t k = 0; k < inputs; ++k)
-    for (std::int64_t r = 0; r < height; ++r) out[k * highest + r] = x[(begin + r) * inputs + k];
-}
-
-CLONES void finish_row(const float* sums, const float* bias, const float* residual, std::int64_t n, float* y) {
-  if (bias && residual) {
-    for (std::int64_t i = 0; i < n; ++i) y[i] = sums[i] + bias[i] + residual[i];
-  } else if (bias) {
-    for (std::int64_t i = 0; i < n; ++i) y[i] = sums[i] + bias[i];
-  } else if (residual) {
-    for (std::int64_t i = 0; i < n; ++i) y[i] = sums[i] + residual[i];
-  } else {
-    std::copy_n(sums, n, y);
+// y[r][0, n) = sums[r] (+ bias) (+ residual[r]); residual may be y.
+CLONES void finish(const float* sums, std::int64_t rows, const float* bias, const float* residual, std::int64_t stride,
+                   std::int64_t n, float* y) {
+  for (std::int64_t r = 0; r < rows; ++r, sums += width, y += stride) {
+    const float* before = residual ? residual + r * stride : nullptr;
+    if (bias && before) {
+      for (std::int64_t i = 0; i < n; ++i) y[i] = sums[i] + bias[i] + before[i];
+    } else if (bias) {
+      for (std::int64_t i = 0; i < n; ++i) y[i] = sums[i] + bias[i];
+    } else if (before) {
+      for (std::int64_t i = 0; i < n; ++i) y[i] = sums[i] + before[i];
+    } else {
+      std::copy_n(sums, n, y);
+    }
   }
 }
 
 }  // namespace
-
-std::int64_t packed_size(std::int64_t outputs, std::int64_t inputs) {
-  return (outputs + width - 1) / width * width * inputs;
-}
-
-namespace {
-
-std::uint16_t nearest_bfloat16(float x) {
-  std::uint32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-template <typename Weight, typename Convert>
-void pack_as(const float* weight, std::int64_t outputs, std::int64_t inputs, const Convert& convert, Weight* packed) {
-  constexpr std::int64_t block = 16;  // inputs: a cache line of each output
-  const std::int64_t groups = (outputs + width - 1) / width;
-#pragma omp parallel for schedule(static)
-  for (std::int64_t g = 0; g < groups; ++g)
-    for (std::int64_t begin = 0; begin < inputs; begin += block)
-      for (std::int64_t o = 0; o < width; ++o) {
-        const std::int64_t row = g * width + o;
-        for (std::int64_t k = begin; k < std::min(inputs, begin + block); ++k)
-          packed[(g * inputs + k) * width + o] = row < outputs ? convert(weight[row * inputs + k]) : Weight{0};
-      }
-}
-
-}  // namespace
-
-void pack(const float* weight, std::int64_t outputs, std::int64_t inputs, PackedType type, void* packed) {
-  if (type == PackedType::float32)
-    pack_as(
-        weight, outputs, inputs, [](float x) { return x; }, static_cast<float*>(packed));
-  else
-    pack_as(weight, outputs, inputs, nearest_bfloat16, static_cast<std::uint16_t*>(packed));
-}
-
-bool fits_bfloat16(const float* x, std::int64_t n) {
-  constexpr std::int64_t block = 4096;  // stops soon when it does not
-  for (std::int64_t begin = 0; begin < n; begin += block) {
-    std::uint32_t lost = 0;
-    for (std::int64_t i = begin; i < std::min(n, begin + block); ++i) {
-      std::uint32_t bits;
-      std::memcpy(&bits, x + i, sizeof bits);
-      lost |= bits & 0xffff;
-    }
-    if (lost) return false;
-  }
-  return true;
-}
 
 std::int64_t linear_scratch(std::int64_t rows, std::int64_t inputs) {
-  return (rows + most_rows) * inputs + omp_get_max_threads() * rows * width;
+  const std::int64_t threads = omp_get_max_threads();
+  return std::min<std::int64_t>(threads, most_arranging) * (rows + most_rows) * inputs + threads * 2 * rows * width;
 }
 
-void linear(const float* x, std::int64_t rows, const PackedMatrix& weight, const float* bias, std::int64_t outputs,
-            std::int64_t inputs, const float* residual, float* y, float* scratch) {
-  static const Version version = pick_version();
-  const std::int64_t groups = (outputs + width - 1) / width, tiles = tiles_of(rows, version.highest);
-  const std::int64_t tile_size = inputs * version.highest;
-  float* const all_sums = scratch + tiles * tile_size;
-#pragma omp parallel
-  {
+void linear(const LinearInput& in, std::int64_t rows, const PackedMatrix& weight, const float* bias,
+            std::int64_t outputs, std::int64_t inputs, const float* residual, float* y, float* scratch) {
+  const std::int64_t groups = (outputs + width - 1) / width;
+  const Product product(in, rows, inputs, scratch);
+  const float* x = product.arrange();
+  float* sums = product.sums();
 #pragma omp for schedule(static)
-    for (std::int64_t t = 0; t < tiles; ++t) interleave(x, rows, inputs, version.highest, t, scratch + t * tile_size);
+  for (std::int64_t g = 0; g < groups; ++g) {
+    product.group_sums(x, rows, weight, g * width * inputs, inputs, g == groups - 1, sums);
+    const std::int64_t at = g * width;
+    finish(sums, rows, bias ? bias + at : nullptr, residual ? residual + at : nullptr, outputs,
+           std::min(width, outputs - at), y + at);
+  }
+}
+
+void gated_linear(const LinearInput& in, std::int64_t rows, const PackedMatrix& weight, const float* bias,
+                  std::int64_t outputs, std::int64_t inputs, float* gate_up, float* y, float* scratch) {
+  const std::int64_t groups = (outputs + width - 1) / width;
+  const Product product(in, rows, inputs, scratch);
+  const float* x = product.arrange();
+  float *gate = product.sums(), *up = gate + rows * width;
 #pragma omp for schedule(static)
-    for (std::int64_t g = 0; g < groups; ++g) {
-      float* sums = all_sums + omp_get_thread_num() * rows * width;
-      version.sums(scratch, rows, weight, g * width * inputs, inputs, g == groups - 1, sums);
-      const std::int64_t n = std::min(width, outputs - g * width);
-      for (std::int64_t r = 0; r < rows; ++r)
-        finish_row(sums + r * width, bias ? bias + g * width : nullptr,
-                   residual ? residual + r * outputs + g * width : nullptr, n, y + r * outputs + g * width);
-    }
+  for (std::int64_t g = 0; g < groups; ++g) {
+    product.group_sums(x, rows, weight, 2 * g * width * inputs, inputs, false, gate);
+    product.group_sums(x, rows, weight, (2 * g + 1) * width * inputs, inputs, g == groups - 1, up);
+    const std::int64_t at = g * width, n = std::min(width, outputs - at);
+    finish(gate, rows, bias ? bias + at : nullptr, nullptr, 2 * outputs, n, gate_up + at);
+    finish(up, rows, bias ? bias + outputs + at : nullptr, nullptr, 2 * outputs, n, gate_up + outputs + at);
+    activate(gate_up + at, rows, outputs, n, y + at);
   }
 }
 

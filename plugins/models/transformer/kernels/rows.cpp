@@ -11,18 +11,7 @@
 namespace grpo::transformer::simd {
 namespace {
 
-CLONES float dot(const float* a, const float* b, std::int64_t n) {
-  Floats sum{}, x, y;
-  std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    load(a + i, x);
-    load(b + i, y);
-    sum += x * y;
-  }
-  float rest = 0;
-  for (; i < n; ++i) rest += a[i] * b[i];
-  return sum_lanes(sum) + rest;
-}
+CLONES float factor_of(const float* x, std::int64_t n, double eps) { return norm_factor(x, n, eps); }
 
 CLONES void scale_row(const float* x, const float* weight, float factor, std::int64_t n, float* y) {
   for (std::int64_t i = 0; i < n; ++i) y[i] = x[i] * factor * weight[i];
@@ -53,23 +42,11 @@ CLONES void norm_backward_row(const float* dy, const float* x, const float* weig
 }
 
 CLONES void rope_head(float* x, std::int64_t half, const float* cos, const float* sin, float direction) {
-  for (std::int64_t i = 0; i < half; ++i) {
-    const float a = x[i], b = x[i + half], s = sin[i] * direction;
-    x[i] = a * cos[i] - b * s;
-    x[i + half] = b * cos[i] + a * s;
-  }
+  turn_head(x, half, cos, sin, direction);
 }
 
 CLONES void swiglu_row(const float* gate, const float* up, std::int64_t n, float* out) {
-  std::int64_t i = 0;
-  Floats g, u, e;
-  for (; i + lanes <= n; i += lanes) {
-    load(gate + i, g);
-    load(up + i, u);
-    exp_lanes(-g, e);
-    store(g / (e + 1.0f) * u, out + i);
-  }
-  for (; i < n; ++i) out[i] = gate[i] / (exp_one(-gate[i]) + 1.0f) * up[i];
+  swiglu_lanes(gate, up, n, out);
 }
 
 CLONES void swiglu_backward_row(const float* dout, float* gate, float* up, std::int64_t n) {
@@ -140,8 +117,7 @@ void rms_norm(const float* x, std::int64_t x_stride, const float* weight, double
   for (std::int64_t r = 0; r < rows; ++r)
     for (std::int64_t g = 0; g < groups; ++g) {
       const float* in = x + r * x_stride + g * size;
-      const double mean = static_cast<double>(dot(in, in, size)) / static_cast<double>(size);
-      const auto factor = static_cast<float>(1.0 / std::sqrt(mean + eps));
+      const float factor = factor_of(in, size, eps);
       scale_row(in, weight, factor, size, y + r * y_stride + g * size);
       if (rstd) rstd[r * groups + g] = factor;
     }
@@ -174,24 +150,6 @@ void rope(float* x, std::int64_t stride, std::int64_t rows, std::int64_t heads, 
   for (std::int64_t r = 0; r < rows; ++r)
     for (std::int64_t h = 0; h < heads; ++h)
       rope_head(x + r * stride + h * size, size / 2, cos + r * (size / 2), sin + r * (size / 2), direction);
-}
-
-void write_cache(const CacheRow* rows, std::int64_t n, const float* cos, const float* sin, std::int64_t kv_heads,
-                 std::int64_t group, std::int64_t size, float* keys, float* values) {
-  const std::int64_t half = size / 2, block_elements = kv_heads * size * lanes;
-#pragma omp parallel for schedule(static) if (n * kv_heads * size > 4096)
-  for (std::int64_t i = 0; i < n * kv_heads; ++i) {
-    const CacheRow& row = rows[i / kv_heads];
-    const std::int64_t head = i % kv_heads;
-    const float *c = cos + i / kv_heads * half, *s = sin + i / kv_heads * half;
-    for (std::int64_t g = 0; g < group; ++g) rope_head(row.qkv + (head * group + g) * size, half, c, s, 1.0f);
-    float* k = row.qkv + (kv_heads * group + head) * size;
-    const float* v = k + kv_heads * size;
-    rope_head(k, half, c, s, 1.0f);
-    const std::int64_t at = row.block * block_elements + head * size * lanes;
-    for (std::int64_t d = 0; d < size; ++d) keys[at + d * lanes + row.lane] = k[d];
-    std::copy_n(v, size, values + at + row.lane * size);
-  }
 }
 
 void swiglu(const float* gate_up, std::int64_t rows, std::int64_t size, float* out) {

@@ -4,7 +4,9 @@
 // picks at load. Sums run in a fixed order that depends neither on the number of threads nor on the number of rows, so
 // a row's result does not depend on its neighbours. Rows are shared out over OpenMP's team (LibTorch's own).
 //
-// Matrices are row-major; a stride counts elements. No function allocates unless it says so.
+// Matrices are row-major; a stride counts elements. No function allocates unless it says so. [all threads]: every
+// thread of an OpenMP region calls it, with the same arguments, and returns when all are done; outside of one it does
+// all the work. The others open a region of their own.
 #ifndef GRPO_TRANSFORMER_KERNELS_SIMD_HPP
 #define GRPO_TRANSFORMER_KERNELS_SIMD_HPP
 
@@ -49,47 +51,69 @@ float maximum(const float* z, std::int64_t size);
 void gather(const float* from, std::int64_t size, const std::int64_t* places, std::int64_t n, float* out);
 
 // A weight [outputs, inputs] in groups of linear_width outputs: [groups][inputs][linear_width], the last group filled
-// with zeros. Stored in bfloat16 it is half as many bytes to read; arithmetic is fp32
-// all the same, so a weight whose values bfloat16 holds exactly gives the same bits either way.
+// with zeros. Arithmetic is fp32 whatever the type, so a weight whose values bfloat16 holds exactly gives the same bits
+// as in fp32. int8 was tried: without int8 arithmetic it is no faster than bfloat16, for widening costs what reading
+// less saves.
 constexpr std::int64_t linear_width = 48;
 enum class PackedType { float32, bfloat16 };
 struct PackedMatrix {
   const void* data;
   PackedType type;
 };
+struct PackedSpace {  // where a packed matrix goes
+  void* data;
+  PackedType type;
+};
 std::int64_t packed_size(std::int64_t outputs, std::int64_t inputs);  // in elements
 // To bfloat16: the nearest, ties to even.
-void pack(const float* weight, std::int64_t outputs, std::int64_t inputs, PackedType type, void* packed);
+void pack(const float* weight, std::int64_t outputs, std::int64_t inputs, const PackedSpace& packed);
+// [2 outputs, inputs], gate and up: a group of the one, then the same of the other. Of size 2 packed_size(outputs,
+// inputs).
+void pack_gated(const float* weight, std::int64_t outputs, std::int64_t inputs, const PackedSpace& packed);
 bool fits_bfloat16(const float* x, std::int64_t n);  // without rounding
 
-// y = x weight^T (+ bias) (+ residual). x: [rows, inputs]; y: [rows, outputs], and residual, which may be y itself.
-// scratch: linear_scratch(rows, inputs) floats. A row's sums run over the inputs in order.
+// Rows of a product's input, [rows, inputs].
+struct LinearInput {
+  const float* x;
+  const float* norm = nullptr;  // [inputs] the rows are normed first, as by rms_norm; null: they are not
+  double eps = 0;
+};
+
+// [all threads] y = x weight^T (+ bias) (+ residual). y: [rows, outputs], and residual, which may be y itself. scratch:
+// linear_scratch(rows, inputs) floats. A row's sums run over the inputs in order.
 std::int64_t linear_scratch(std::int64_t rows, std::int64_t inputs);
-void linear(const float* x, std::int64_t rows, const PackedMatrix& weight, const float* bias, std::int64_t outputs,
-            std::int64_t inputs, const float* residual, float* y, float* scratch);
+void linear(const LinearInput& in, std::int64_t rows, const PackedMatrix& weight, const float* bias,
+            std::int64_t outputs, std::int64_t inputs, const float* residual, float* y, float* scratch);
 
-// A token on its way into the cache.
-struct CacheRow {
-  float* qkv;                // [(group + 2) * kv_heads, size]: queries, keys, values; the first two are turned in place
-  std::int64_t block, lane;  // its place: block of 16 tokens, token in the block
-};
-// RoPE, then keys and values into their places. cos, sin: [n, size / 2].
-void write_cache(const CacheRow* rows, std::int64_t n, const float* cos, const float* sin, std::int64_t kv_heads,
-                 std::int64_t group, std::int64_t size, float* keys, float* values);
+// [all threads] gate_up = x weight^T (+ bias), [rows, 2 outputs], the weight by pack_gated; y = silu(gate) * up, [rows,
+// outputs].
+void gated_linear(const LinearInput& in, std::int64_t rows, const PackedMatrix& weight, const float* bias,
+                  std::int64_t outputs, std::int64_t inputs, float* gate_up, float* y, float* scratch);
 
-// Attention of one token over a cache in blocks of 16 tokens: keys [kv_heads][size][16], values [kv_heads][16][size].
-struct CachedQuery {
-  const float* query;          // [kv_heads * group, size]
-  const std::int32_t* block;   // the sequence's blocks
-  std::int64_t first, length;  // tokens [first, length) are seen
-  float* out;                  // [kv_heads * group, size]
-  float* lse;                  // [kv_heads * group] log of the sum of exp(score); null: not wanted
+// What the cache holds of one layer, in blocks of 16 tokens: keys [kv_heads][size][16], values [kv_heads][16][size].
+struct CachedToken {
+  const std::int32_t* block;  // of its sequence
+  std::int64_t position;      // in its sequence; it sees those up to itself
 };
-// Floats of scratch for sequences of up to `longest` tokens.
+struct CachedLayer {
+  const CachedToken* token;  // [n]
+  std::int64_t n, kv_heads, group, size;
+  const float* qkv;              // [n][(group + 2) * kv_heads * size]: queries, keys, values
+  const float *q_norm, *k_norm;  // [size] of rms_norm; null: none
+  double norm_eps;
+  const float *cos, *sin;  // [n, size / 2]
+  float* turned;           // [n] as qkv: queries after norm and RoPE; may be qkv itself
+  float *keys, *values;    // the cache
+  std::int64_t window;     // tokens that are seen at most; 0: all
+  float scale;             // of scores
+  float* out;              // [n][kv_heads * group * size]
+  float* lse;              // [n][kv_heads * group] log of the sum of exp(score); null: not wanted
+};
+// [all threads] Norm, RoPE, then keys and values into their places.
+void write_cache(const CachedLayer& layer);
+// [all threads] Floats of scratch for sequences of up to `longest` tokens; then what each token sees.
 std::int64_t cached_attention_scratch(std::int64_t longest, std::int64_t group);
-void cached_attention(const CachedQuery* queries, std::int64_t n, const float* keys, const float* values,
-                      std::int64_t kv_heads, std::int64_t group, std::int64_t size, float scale, float* scratch,
-                      std::int64_t longest);
+void cached_attention(const CachedLayer& layer, std::int64_t longest, float* scratch);
 
 }  // namespace grpo::transformer::simd
 

@@ -62,6 +62,7 @@ class Model final : public Handle {
   ~Model();
 
   const grpo_model_info& info() const { return *info_; }
+  std::int64_t device_peak_bytes() const;  // the most it has held on its device so far; 0: not known
   bool can(std::uint32_t capability) const { return (info_->flags & capability) == capability; }  // GRPO_MODEL_*
   std::span<const grpo_parameter* const> parameters() const;
 

@@ -25,8 +25,9 @@ class Options {
   Options(Options&&) noexcept;
   Options& operator=(Options&&) noexcept;
 
-  const nlohmann::json& values() const;  // checked, defaults filled in
-  const grpo_options* get() const;       // as long as this object
+  const nlohmann::json& values() const;                 // checked, defaults filled in
+  const grpo_options* get() const;                      // as long as this object
+  void set_component(const grpo_component* component);  // the one that is opened with them
   operator const grpo_options*() const { return get(); }
 
  private:

@@ -21,6 +21,7 @@
 #include <grpo/plugin.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,10 +37,15 @@ struct Component {
   ComponentManifest manifest;   // interface_id, name, options schema, offers
   const grpo_table* table =
       nullptr;  // grpo_reward, grpo_sampler, grpo_model or grpo_optimizer, by manifest.interface_id
-  std::uint32_t header_revision = 0;  // of the headers that the plugin was built with
+  const grpo_component* entry = nullptr;  // as the plugin lists it; told to it at open
+  std::uint32_t header_revision = 0;      // of the headers that the plugin was built with
 
   // "plugin 'math' (plugins/math.so)": how every message begins.
   std::string label() const;
+
+  // Before a field that is newer than revision 1 ("grpo_forward.name", new in revision `since`) gets another value than
+  // its default. Throws grpo::Error if the plugin's headers do not have it: it would be ignored without a word.
+  void need_revision(std::uint32_t since, const std::string& field) const;
 };
 
 // A file that was not taken.
@@ -58,6 +64,8 @@ struct RegistrySettings {
   bool isolate_first_load = true;                   // load a file not seen before in a child process first
   double probe_seconds = 60;                        // how long the child may take
   std::string probe_cache = default_probe_cache();  // empty: remember nothing between runs
+  // What load puts in front of each component, such as its checks (checked.hpp); null: nothing.
+  std::function<std::shared_ptr<const Component>(std::shared_ptr<const Component>)> layer = {};
 };
 
 class Registry {

@@ -18,6 +18,13 @@
 
 namespace grpo::train {
 
+// What a run that is driven from outside does next.
+enum class Next {
+  step,  // go on
+  save,  // write a checkpoint of the steps done, and ask again
+  end    // end, without a checkpoint
+};
+
 struct StageSettings {
   config::Config config;
   std::vector<std::filesystem::path> plugin_directories;
@@ -27,6 +34,11 @@ struct StageSettings {
   // Asked after each step, and between the batches of an evaluation: true ends the run early, with a checkpoint of the
   // steps done. May be null.
   std::function<bool()> stop;
+  // Asked before each step, and once more when there is none left (more: false). On the stage's thread; may wait. Null:
+  // Next::step.
+  std::function<Next(bool more)> next;
+  // After each checkpoint, and with the one that the run goes on from. May be null.
+  std::function<void(const std::filesystem::path&)> on_checkpoint;
 };
 
 struct StageResult {

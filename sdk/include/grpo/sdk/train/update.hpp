@@ -25,7 +25,14 @@
 #include "grpo/sdk/train/microbatch.hpp"
 #include "grpo/sdk/train/rollout.hpp"
 
+namespace grpo::config {
+struct Config;
+}
+
 namespace grpo::train {
+
+// The objective that the section `algorithm` describes.
+algorithm::ObjectiveOptions objective_of(const config::Config& config);
 
 struct UpdateOptions {
   algorithm::ObjectiveOptions objective = {};

@@ -1,0 +1,23 @@
+// components.hpp: a component as a run wants it: loaded, and behind what the configuration puts in front of it.
+#ifndef GRPO_SDK_TRAIN_COMPONENTS_HPP
+#define GRPO_SDK_TRAIN_COMPONENTS_HPP
+
+#include <memory>
+#include <string>
+
+#include "grpo/sdk/config/config.hpp"
+#include "grpo/sdk/plugins/registry.hpp"
+
+namespace grpo::train {
+
+// run.check_plugins if it is given, else what the build and GRPO_CHECK_PLUGINS say.
+bool check_plugins(const config::Config& config);
+
+// Loads it; with `check`, every call is held against the contract, and what breaks it goes to the run's log. Throws
+// grpo::Error as Registry::load does.
+std::shared_ptr<const plugins::Component> load_component(plugins::Registry& registry, const std::string& interface_id,
+                                                         const std::string& name, bool check);
+
+}  // namespace grpo::train
+
+#endif

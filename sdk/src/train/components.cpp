@@ -1,0 +1,25 @@
+#include "grpo/sdk/train/components.hpp"
+
+#include "grpo/sdk/plugins/checked.hpp"
+#include "grpo/sdk/report/console.hpp"
+
+namespace grpo::train {
+
+bool check_plugins(const config::Config& config) {
+  const bool given = config.origin("run.check_plugins").kind != config::Origin::Kind::built_in;
+  return given ? config.run.check_plugins : plugins::check_by_default();
+}
+
+std::shared_ptr<const plugins::Component> load_component(plugins::Registry& registry, const std::string& interface_id,
+                                                         const std::string& name, bool check) {
+  auto component = registry.load(interface_id, name);
+  if (!check) return component;
+  plugins::CheckSettings settings;
+  settings.sink = [](const plugins::Violation& violation) {
+    const bool clear = violation.rule->severity == plugins::Severity::violation;
+    report::log(clear ? report::Level::error : report::Level::warning, violation.text());
+  };
+  return plugins::checked(std::move(component), std::move(settings));
+}
+
+}  // namespace grpo::train

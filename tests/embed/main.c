@@ -1,0 +1,61 @@
+/* Everything that grpo/embed.h offers, from C11. Usage: embed_c PLUGINS MOODY.so FAKE_MODEL.so MODEL_DIRECTORY SCRATCH
+ */
+#include "check.h"
+
+int checks, failures;
+static char error_text[4096];
+grpo_embed_error error = {error_text, sizeof error_text, 0};
+
+grpo_embed_texts texts_of(int64_t n, const char* const* texts, char* data, int64_t* start) {
+  const grpo_embed_texts packed = {n, data, start, NULL};
+  start[0] = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const size_t size = strlen(texts[i]);
+    memcpy(data + start[i], texts[i], size);
+    start[i + 1] = start[i] + (int64_t)size;
+  }
+  return packed;
+}
+
+int is_text(const grpo_embed_texts* texts, int64_t i, const char* expected) {
+  const int64_t size = texts->start[i + 1] - texts->start[i];
+  return i < texts->n && size == (int64_t)strlen(expected) &&
+         !memcmp(texts->data + texts->start[i], expected, (size_t)size);
+}
+
+static void test_library(void) {
+  CHECK(strchr(grpo_embed_version(), '.') != NULL);
+  CHECK(grpo_embed_header_revision() == GRPO_HEADER_REVISION);
+  grpo_embed_free(NULL);
+  grpo_embed_set_log_level(GRPO_LOG_ERROR);
+}
+
+/* A text that does not fit is cut at a character, ends with a 0, and its whole size is told. */
+static void test_errors(void) {
+  char small[8];
+  grpo_embed_error cut = {small, sizeof small, 0};
+  grpo_embed_tokenizer* tokenizer = NULL;
+  CHECK(grpo_embed_tokenizer_open("\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4", &tokenizer, &cut) == GRPO_STATUS_FAILED);
+  CHECK(cut.size > 8 && strlen(small) < sizeof small);
+  CHECK(((unsigned char)small[strlen(small) - 1] & 0xC0) != 0xC0);
+  cut.room = 0;
+  CHECK(grpo_embed_tokenizer_open("none", &tokenizer, &cut) == GRPO_STATUS_FAILED && cut.size > 0);
+  CHECK(grpo_embed_tokenizer_open("none", &tokenizer, NULL) == GRPO_STATUS_FAILED && tokenizer == NULL);
+  FAILS(grpo_embed_tokenizer_open(NULL, &tokenizer, &error), GRPO_STATUS_INVALID, "path is NULL");
+  FAILS(grpo_embed_tokenizer_open("none", NULL, &error), GRPO_STATUS_INVALID, "tokenizer is NULL");
+}
+
+int main(int argc, char** argv) {
+  if (argc != 6) {
+    fprintf(stderr, "usage: %s PLUGINS MOODY.so FAKE_MODEL.so MODEL_DIRECTORY SCRATCH\n", argv[0]);
+    return 2;
+  }
+  test_library();
+  test_errors();
+  test_text(argv[4]);
+  test_algorithm();
+  test_rewards(argv[1], argv[2]);
+  test_trainer(argv[1], argv[3], argv[4], argv[5]);
+  printf("%d checks, %d failures\n", checks, failures);
+  return failures != 0;
+}

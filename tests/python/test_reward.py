@@ -1,0 +1,193 @@
+"""A reward as TRL, verl and lm-evaluation-harness call it. No NumPy."""
+import math
+import pickle
+import unittest
+import warnings
+
+import grpo
+from support import MOODY, Scratch, moody
+
+BOXED = [r"so \boxed{4}", r"\boxed{5}", "no idea"]
+
+
+class Scoring(Scratch):
+    def test_every_part_of_an_answer(self):
+        scores = grpo.Reward("math", {"wrong": -0.5, "missing": -1}).score(BOXED, ground_truth=["4", "4", "4"])
+        self.assertEqual(scores.scores, [1.0, -0.5, -1.0])
+        self.assertEqual(scores.status, ["ok"] * 3)
+        self.assertEqual(scores.components, {"accuracy": [1, 0, 0], "format": [1, 1, 0]})
+        self.assertEqual((len(scores), scores[1]), (3, -0.5))
+
+    def test_what_is_missing_is_none_and_says_why(self):
+        scores = moody().score(["four", "error", "nan", "na"])
+        self.assertEqual(scores.scores, [4, None, None, None])
+        self.assertEqual(scores.status, ["ok", "error", "error", "not_applicable"])
+        self.assertEqual(scores.messages[1], "a bad sample")
+        self.assertIn("NaN", scores.messages[2])
+
+    def test_a_timeout_is_told(self):
+        scores = moody().score(["four", "slow"], timeout=0.001)
+        self.assertEqual((scores.scores, scores.status), ([4, None], ["ok", "timeout"]))
+        self.assertEqual(moody(settings={"timeout": 0.001}).score(["slow"]).status, ["timeout"])
+
+    def test_groups_ids_and_lengths(self):
+        whole = grpo.Reward("whole", plugins=[MOODY])
+        scores = whole.score(["a", "b", "c"], rows=[0, 0, 1], prompts=["p", "q"], finish=["stop", "length", "stop"],
+                             completion_ids=[[1], [], [2, 3]], prompt_ids=[[7], [8]], step=3,
+                             columns={"i": [1, 2], "f": [0.5, None], "t": ["x", None], "j": [{"a": 1}, [2]], "b": [True, False]})
+        self.assertEqual(scores.scores, [3, 3, 3])
+        self.assertTrue(whole.describe()["whole_batch"])
+
+    def test_any_text_gets_through(self):
+        scores = moody().score(["", "\0\0", "\ud800", "\U0001f600", "x" * 100000])
+        self.assertEqual(scores.scores, [0, 2, 9, 4, 100000])  # a lone surrogate: three bytes, each U+FFFD
+
+    def test_an_empty_batch(self):
+        self.assertEqual(moody().score([]).scores, [])
+
+    def test_mistakes_name_the_way_out(self):
+        with self.refused(grpo.Error, "'maths'", "math"):
+            grpo.Reward("maths")
+        with self.refused(grpo.Error, "wrong", "wron"):
+            grpo.Reward("math", {"wron": 1})
+        with self.refused(grpo.Error, "timeout_second", "timeout_seconds"):
+            grpo.Reward("math", settings={"timeout_second": 1})
+        with self.refused(grpo.Error, "/no/such/folder"):
+            grpo.Reward("math", plugins="/no/such/folder")
+        with self.refused(ValueError, "rows has 1 elements for 2"):
+            moody().score(["a", "b"], rows=[0])
+        with self.refused(grpo.Error, "batch.row[1] is 5"):
+            moody().score(["a", "b"], rows=[0, 5], prompts=["p"])
+        reward = moody()
+        reward.close()
+        with self.refused(grpo.Error, "closed"):
+            reward.score(["a"])
+
+    def test_pickled_and_copied(self):
+        reward = pickle.loads(pickle.dumps(grpo.Reward("math", {"wrong": -2}, truth="answer", label="m")))
+        self.assertEqual(reward.score(BOXED, ground_truth=["4"] * 3).scores, [1, -2, 0])
+        self.assertEqual((reward.__name__, reward.truth), ("m", "answer"))
+
+    def test_listing(self):
+        found = {c["name"]: c for c in grpo.components(kind="reward")}
+        self.assertIn("wrong", found["math"]["options"])
+        self.assertTrue(found["math"]["path"].endswith("reward_math.so"))
+
+
+class AsTrlCallsIt(Scratch):
+    def test_plain(self):
+        reward = grpo.Reward("math")
+        self.assertEqual(reward.__name__, "math")
+        self.assertEqual(reward(prompts=["2+2?"] * 3, completions=BOXED, completion_ids=[[1], [2], [3]],
+                                answer=["4"] * 3, trainer_state=object()), [1, 0, 0])
+
+    def test_conversations(self):
+        prompt = [{"role": "system", "content": "s"}, {"role": "user", "content": [{"type": "text", "text": "2+2?"}]}]
+        completions = [[{"role": "assistant", "content": text}] for text in BOXED]
+        self.assertEqual(grpo.Reward("math")(prompts=[prompt] * 3, completions=completions, completion_ids=None,
+                                             solution=["#### 4"] * 3), [1, 0, 0])
+
+    def test_no_truth_is_none_and_a_named_one_must_be_there(self):
+        self.assertEqual(grpo.Reward("math")(prompts=["a"], completions=["4"], completion_ids=[[1]]), [None])
+        with self.refused(KeyError, "'gold_answer'", "answer"):
+            grpo.Reward("math", truth="gold_answer")(prompts=["a"], completions=["4"], completion_ids=[[1]], answer=["4"])
+
+    def test_groups_are_completions_of_one_prompt(self):
+        class Seen(grpo.Reward):
+            def score(self, completions, **arguments):
+                self.seen = arguments
+                return super().score(completions, **arguments)
+
+        reward = Seen("moody", plugins=[MOODY])
+        reward(prompts=["p", "p", "q", "q"], completions=["a"] * 4, completion_ids=None, answer=["1", "1", "2", "2"])
+        self.assertEqual(reward.seen["rows"], [0, 0, 1, 1])
+        self.assertEqual(reward.seen["ground_truth"], ["1", "2"])
+        self.assertEqual(reward.seen["columns"], {"answer": ["1", "2"]})
+        reward(prompts=["p", "p"], completions=["a"] * 2, completion_ids=None, answer=["1", "2"])
+        self.assertEqual(reward.seen["rows"], [0, 1])
+
+    def test_failures_are_none_with_a_warning_or_raised(self):
+        logged = {}
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            got = moody()(prompts=["p"] * 3, completions=["four", "error", "na"], completion_ids=None,
+                          log_metric=logged.__setitem__)
+        self.assertEqual(got, [4, None, None])
+        self.assertIn("1 of 3 completions have no score: a bad sample", str(caught[0].message))
+        self.assertEqual(logged, {"moody/errors": 1, "moody/mean": 7})
+        with self.refused(grpo.Error, "a bad sample"):
+            moody(on_error="raise")(prompts=["p"], completions=["error"], completion_ids=None)
+
+    def test_columns_that_are_no_json_are_left_out_aloud(self):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            self.assertEqual(moody()(prompts=["p"] * 2, completions=["abc"] * 2, completion_ids=None,
+                                     image=[None, object()]), [3, 3])
+        self.assertIn("'image' does not reach the reward", str(caught[0].message))
+
+    def test_numbers_that_json_has_not(self):
+        self.assertEqual(moody()(prompts=[[{"role": "user", "content": [{"type": "image", "image": object()}]}]],
+                                 completions=["abc"], completion_ids=None, nested=[{"a": [math.nan, 1]}],
+                                 large=[2**70]), [3])
+
+
+class AsVerlCallsIt(Scratch):
+    def test_compute_score(self):
+        compute_score = grpo.Reward("math", {"wrong": -0.5})
+        arguments = dict(data_source="gsm8k", ground_truth="4", extra_info={"index": 3, "split": "train"})
+        self.assertEqual(compute_score(solution_str=BOXED[0], **arguments), 1.0)
+        self.assertEqual(compute_score(solution_str=BOXED[1], **arguments), -0.5)
+        self.assertIs(type(compute_score(solution_str=BOXED[1], **arguments)), float)
+        self.assertEqual(compute_score.compute_score("gsm8k", BOXED[0], "4"), 1.0)
+
+    def test_the_batch_manager(self):
+        self.assertEqual(grpo.Reward("math")(data_sources=["a"] * 3, solution_strs=BOXED, ground_truths=["4"] * 3,
+                                             extra_infos=[{"k": 1}, None, {"l": "x"}]), [1, 0, 0])
+
+    def test_no_score_is_never_a_zero(self):
+        with self.refused(grpo.Error, "ground truth", "missing=NUMBER"):
+            grpo.Reward("math")(data_source="x", solution_str="4", ground_truth=None, extra_info=None)
+        self.assertEqual(grpo.Reward("math", missing=-9)(data_source="x", solution_str="4", ground_truth=None), -9)
+
+
+class AsLmEvalCallsIt(Scratch):
+    def test_process_results(self):
+        process_results = grpo.Reward("math", label="accuracy").process_results
+        doc = {"question": "2+2?", "answer": "so\n#### 4", "level": 1}
+        self.assertEqual(process_results(doc, [BOXED[0]]), {"accuracy": 1.0})
+        self.assertEqual(process_results(doc, [[BOXED[0], BOXED[1]]]), {"accuracy": 0.5})  # repeats
+
+    def test_metric(self):
+        metric = grpo.Reward("math").metric
+        self.assertEqual(metric(references=["4"], predictions=["#### 4"]), 1.0)
+        self.assertEqual(metric(references=["4", "5"], predictions=["#### 4", "#### 4"], anything=1), 0.5)
+
+
+class Lists(unittest.TestCase):
+    """Advantages and objectives from lists, without NumPy."""
+
+    def test_advantages(self):
+        got, about = grpo.advantages([1, 0, 0, math.nan], group_size=4, epsilon=0, statistics=True)
+        self.assertAlmostEqual(got[0], 2 / math.sqrt(3))
+        self.assertEqual((got[3], about["not_applicable"]), (0, 1))
+        self.assertEqual(grpo.advantages([3, 1, 5], group_start=[0, 2, 3], kind="none"), [1, -1, 5])
+
+    def test_objective(self):
+        ragged = grpo.objective([[-1.0, -2.0], [-3.0]], [1, -1], options={"objective": "grpo"})
+        self.assertEqual((ragged.loss, ragged.dlogprob), (0.0, [[-0.25, -0.25], [0.5]]))
+        row = grpo.objective_row({"per_token_logps": [[-1.0, -2.0]], "advantages": [1.0]})
+        self.assertEqual(row["dlogp"], [[-0.5, -0.5]])
+
+    def test_mistakes(self):
+        for arguments, part in ((dict(clip_hi=1), "clip_high"), (dict(objective="best"), "dapo")):
+            with self.assertRaises(grpo.Error) as caught:
+                grpo.Objective(**arguments)
+            self.assertIn(part, str(caught.exception))
+        with self.assertRaisesRegex(ValueError, "2 elements where 3"):
+            grpo.objective([[-1.0, -2.0], [-3.0]], [1, -1], old=[-1.0, -2.0])
+        with self.assertRaisesRegex(ValueError, "group_size=3"):
+            grpo.advantages([1, 2], group_size=3)
+
+
+if __name__ == "__main__":
+    unittest.main()
