@@ -21,8 +21,9 @@
 
 GRPO_MANIFEST({"name": "hostile", "version": "1.0.0", "licence": "MIT", "components": [
   {"interface": "grpo.reward/1", "name": "hostile", "options": {
+    "at_step": {"type": "integer", "default": 0, "description": "of this step the first sample is a crash, once"},
     "at_open": {"type": "string", "default": ""}, "at_close": {"type": "string", "default": ""},
-    "marker": {"type": "string", "default": "", "description": "a file: the deeds that happened, one byte each"}}},
+    "marker": {"type": "string", "default": "", "description": "a file for what the test is to know"}}},
   {"interface": "grpo.reward/1", "name": "hostile_alone", "options": {}},
   {"interface": "grpo.sampler/1", "name": "hostile_sampler"}]});
 
@@ -33,11 +34,11 @@ void overrun() {
   *reinterpret_cast<volatile int*>(nowhere) = 1;
 }
 
-void leave_marker(const std::string& path) {
-  if (path.empty()) return;
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  [[maybe_unused]] const ssize_t n = ::write(fd, "x", 1);
-  ::close(fd);
+// True once for all processes that name this file.
+bool first_to_make(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd >= 0) ::close(fd);
+  return fd >= 0;
 }
 
 [[noreturn]] void spin() {
@@ -149,7 +150,6 @@ double deed(const grpo::sample& s, const std::string& what, const std::string& m
     }).detach();
     return 1;
   }
-  leave_marker(marker);
   return static_cast<double>(what.size());
 }
 
@@ -161,14 +161,17 @@ void at(const std::string& when) {
 }
 
 struct hostile {
-  explicit hostile(grpo::options o) : at_close(o.text("at_close", "")), marker(o.text("marker", "")) {
+  explicit hostile(grpo::options o)
+      : at_step(o.integer("at_step", 0)), at_close(o.text("at_close", "")), marker(o.text("marker", "")) {
     at(std::string(o.text("at_open", "")));
   }
   ~hostile() { at(at_close); }
   grpo::score operator()(const grpo::sample& s) const {
     s.component("seen", 1);
+    if (at_step > 0 && s.step() == at_step && first_to_make(marker)) overrun();
     return deed(s, std::string(s.completion()), marker);
   }
+  std::int64_t at_step;
   std::string at_close, marker;
 };
 

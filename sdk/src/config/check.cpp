@@ -41,6 +41,10 @@ void check(const Config& config, std::vector<std::string>& mistakes) {
     evaluates = evaluates || config.rewards[i].name == config.evaluation.reward;
     if (!names.insert(config.rewards[i].name).second)
       wrong(prefix + "plugin", "is the second reward called `" + config.rewards[i].name + "`: give it a `name`");
+    for (const char* key : {"memory_gib", "children", "processes", "max_crashes"}) {
+      if (!config.rewards[i].isolate && config.origin(prefix + key).kind != Origin::Kind::built_in)
+        wrong(prefix + key, "is for a plugin in a process of its own: set `isolate: true` beside it");
+    }
   }
   if (!evaluates) wrong("evaluation.reward", "is `" + config.evaluation.reward + "`, but no reward has this name");
 

@@ -184,7 +184,9 @@ void probe_library(const std::string& path, const RegistrySettings& settings) {
   const std::string line = identity_line(path);
   const bool cache = !settings.probe_cache.empty() && !line.empty() && line.find('\n') == std::string::npos;
   if (cache && remembered(settings.probe_cache, line)) return;
-  judge(run_probe(find_helper("grpo-plugin-probe", settings.probe, "tries a library before this process loads it"), path, settings.probe_seconds), settings.probe_seconds);
+  judge(run_probe(find_helper("grpo-plugin-probe", settings.probe, "tries a library before this process loads it"),
+                  path, settings.probe_seconds),
+        settings.probe_seconds);
   if (cache) remember(settings.probe_cache, line);
 }
 
