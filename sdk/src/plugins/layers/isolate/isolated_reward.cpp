@@ -4,32 +4,15 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
-#include <thread>
 
 #include "control.pb.h"
-#include "grpo/sdk/error.hpp"
 #include "grpo/sdk/plugins/call.hpp"
-#include "loading.hpp"
 #include "results.hpp"
 
 namespace grpo::plugins::isolate {
 namespace {
 
-constexpr std::int64_t slice_ns = 20'000'000;
-
-std::int64_t ns(double seconds) { return static_cast<std::int64_t>(std::min(seconds, 1e9) * 1e9); }
-std::int64_t from_now(double seconds) { return monotonic_now_ns() + ns(seconds); }
-
-std::string seconds_text(double seconds) {
-  const auto tenths = static_cast<long long>(std::llround(seconds * 10));
-  return std::to_string(tenths / 10) + (tenths % 10 ? "." + std::to_string(tenths % 10) : "") + " s";
-}
-
-grpo_status fail(const grpo_call* call, grpo_status status, const std::string& text) {
-  return call->fail(call, status, text.data(), static_cast<std::int64_t>(text.size()));
-}
-
-bool stopped(const grpo_call* call) { return call->cancelled && call->cancelled(call) != 0; }
+constexpr std::int64_t look_ns = 50'000'000;
 
 }  // namespace
 
@@ -49,76 +32,29 @@ class IsolatedReward::Lease {
 };
 
 IsolatedReward::IsolatedReward(std::string program, Component what, const IsolateSettings& settings, int children)
-    : program_(std::move(program)), what_(std::move(what)), settings_(settings) {
+    : launcher_(std::move(program), std::move(what), settings) {
   for (int i = 0; i < children; ++i) places_.push_back(std::make_unique<Place>());
 }
 
 IsolatedReward::~IsolatedReward() {
   wire::ToChild close;
   close.mutable_close();
+  const std::int64_t until = from_now(launcher_.settings().close_seconds);
   for (const auto& place : places_) {
-    if (place->child && !place->child->has_ended()) place->child->send(close, from_now(settings_.close_seconds));
+    if (place->child && !place->child->has_ended()) place->child->send(close, until);
   }
-  const std::int64_t until = from_now(settings_.close_seconds);
   for (const auto& place : places_) {
-    if (!place->child) continue;
-    wire::ToHost answer;
-    const auto got = place->child->wait(answer, until);
-    if (got == Child::Wait::late)
-      services_.write(GRPO_LOG_WARNING, "did not come back from close within " + seconds_text(settings_.close_seconds) +
-                                            "; its process was killed");
-    else if (got == Child::Wait::ended)
-      services_.write(GRPO_LOG_WARNING, "close: " + place->child->how());
-    place->child.reset();
+    if (place->child) launcher_.close(std::move(place->child), until);
   }
 }
 
 grpo_status IsolatedReward::open(const grpo_call* call, const grpo_options* options, std::unique_ptr<Child> spare) {
-  services_ = HostServices(call);
-  options_.assign(options->json.data, static_cast<std::size_t>(options->json.size));
+  launcher_.set(call, options);
   Place& first = *places_.front();
-  first.child = spare ? std::move(spare) : start();
-  return open_in(*first.child, call);
-}
-
-// A process with the library loaded. Throws grpo::Error.
-std::unique_ptr<Child> IsolatedReward::start() {
-  auto child = std::make_unique<Child>(program_, what_, settings_);
-  child->set_services(services_);
-  load_answer(*child, settings_);
-  return child;
-}
-
-grpo_status IsolatedReward::open_in(Child& child, const grpo_call* call) {
-  child.set_services(services_);
-  wire::ToChild message;
-  wire::OpenHandle& m = *message.mutable_open();
-  m.set_options(options_);
-  m.set_log(services_.log != nullptr);
-  if (services_.log) m.set_log_level(services_.log->level);
-  m.set_metrics(services_.metrics != nullptr);
-  if (const grpo_tokenizer* t = services_.tokenizer) {
-    m.set_tokenizer(true);
-    m.set_vocabulary(t->vocabulary);
-    m.set_bos(t->bos);
-    m.set_eos(t->eos);
-    m.set_pad(t->pad);
-  }
-  const std::int64_t until = from_now(settings_.open_seconds);
-  child.send(message, until);
-  wire::ToHost answer;
-  switch (child.wait(answer, until)) {
-    case Child::Wait::ended:
-      return fail(call, GRPO_STATUS_FAILED, child.how());
-    case Child::Wait::late:
-      return fail(call, GRPO_STATUS_FAILED,
-                  "did not come back within " + seconds_text(settings_.open_seconds) + "; its process was killed");
-    case Child::Wait::message:
-      break;
-  }
-  if (!answer.has_opened()) return fail(call, GRPO_STATUS_FAILED, "its process answered something else");
-  if (answer.opened().status() == GRPO_STATUS_OK) return GRPO_STATUS_OK;
-  return fail(call, answer.opened().status(), answer.opened().error());
+  first.child = spare ? std::move(spare) : launcher_.start();
+  const grpo_status status = launcher_.open_in(*first.child, call);
+  if (status != GRPO_STATUS_OK) first.child.reset();  // nothing to close
+  return status;
 }
 
 grpo_status IsolatedReward::score(const grpo_call* call, const grpo_reward_batch* batch,
@@ -156,46 +92,13 @@ void IsolatedReward::give(Place* place) {
   free_.notify_one();
 }
 
-// A process that is open, started if there is none. Starting has a time limit of its own: a short deadline must not end
-// every attempt.
+// A process that is open, started if there is none.
 grpo_status IsolatedReward::ready(Place& place, const grpo_call* call) {
   if (place.child) return GRPO_STATUS_OK;
   std::string why;
-  if (!wait_for_restart(call, why)) return fail(call, GRPO_STATUS_FAILED, why);
-  Call own;  // the error of an open that fails here is told as part of another
-  own.set_memory_limit(1 << 20);
-  try {
-    place.child = start();
-    place.area_is_new = place.area.size() > 0;
-    if (open_in(*place.child, own) == GRPO_STATUS_OK) return GRPO_STATUS_OK;
-    why = "open: " + own.error();
-  } catch (const Error& e) {
-    why = e.what();
-  }
-  lost(place, "when it was started again: " + why);
-  return fail(call, GRPO_STATUS_FAILED, "could not be started again: " + why);
-}
-
-// False: it is not to be started again (`why`), or the call is stopped first.
-bool IsolatedReward::wait_for_restart(const grpo_call* call, std::string& why) {
-  for (;;) {
-    std::int64_t left = 0;
-    {
-      std::lock_guard lock(mutex_);
-      if (!quarantined_.empty()) {
-        why = quarantined_;
-        return false;
-      }
-      left = not_before_ns_ - monotonic_now_ns();
-    }
-    if (left <= 0) return true;
-    // The deadline may be shorter than the pause; what is wanted here is to be stopped by the user.
-    std::this_thread::sleep_for(std::chrono::nanoseconds(std::min(left, slice_ns)));
-    if (stopped(call)) {
-      why = "the call ended before its process was to be started again";
-      return false;
-    }
-  }
+  place.child = launcher_.restart(call, why);
+  place.area_is_new = place.area.size() > 0;
+  return place.child ? GRPO_STATUS_OK : fail(call, GRPO_STATUS_FAILED, why);
 }
 
 grpo_status IsolatedReward::run(Place& place, const grpo_call* call, const grpo_reward_batch* batch,
@@ -216,14 +119,14 @@ grpo_status IsolatedReward::run(Place& place, const grpo_call* call, const grpo_
   m.set_deadline_ns(call->deadline_ns);
 
   // The deadline is the plugin's to keep; grace later it is the host's.
-  std::int64_t until = call->deadline_ns == 0 ? 0 : call->deadline_ns + ns(settings_.grace_seconds);
+  std::int64_t until = call->deadline_ns == 0 ? 0 : call->deadline_ns + nanoseconds(launcher_.settings().grace_seconds);
   place.child->send(message, until, place.area_is_new ? place.area.fd() : -1);
   place.area_is_new = false;
   wire::ToHost answer;
   bool cancelled = false;
   const auto got = [&] {
     for (;;) {
-      const std::int64_t next_look = monotonic_now_ns() + slice_ns * 5 / 2;
+      const std::int64_t next_look = monotonic_now_ns() + look_ns;
       const auto w = place.child->wait(answer, until == 0 ? next_look : std::min(until, next_look));
       if (w != Child::Wait::late) return w;
       const std::int64_t now = monotonic_now_ns();
@@ -231,7 +134,7 @@ grpo_status IsolatedReward::run(Place& place, const grpo_call* call, const grpo_
       if (!cancelled && stopped(call)) {
         cancelled = call->deadline_ns == 0 || now < call->deadline_ns;
         place.area.cancelled().store(true, std::memory_order_relaxed);
-        if (cancelled) until = now + ns(settings_.grace_seconds);
+        if (cancelled) until = now + nanoseconds(launcher_.settings().grace_seconds);
       }
     }
   }();
@@ -247,13 +150,10 @@ grpo_status IsolatedReward::run(Place& place, const grpo_call* call, const grpo_
     lost(place, "score: its process answered something else");
     return fail(call, GRPO_STATUS_FAILED, "its process answered something else than the scores, and was killed");
   }
-  {
-    std::lock_guard lock(mutex_);
-    crashes_ = 0;
-  }
+  launcher_.went_well();
   const wire::Scored& scored = answer.scored();
   take_results(out, batch->n_samples, &scored, call, result);
-  add_metrics(scored, services_.metrics);
+  add_metrics(scored, launcher_.services().metrics);
   if (!scored.error().empty()) return fail(call, scored.status(), scored.error());
   return scored.status();
 }
@@ -264,10 +164,10 @@ grpo_status IsolatedReward::late(Place& place, const Outputs& out, const grpo_ca
   place.child->end();  // nobody writes into the area any more
   const std::int64_t n = batch->n_samples;
   take_results(out, n, nullptr, call, result);
-  const std::string why = what_.label() + ": " +
+  const std::string why = launcher_.what().label() + ": " +
                           (cancelled ? "did not stop when it was asked to"
                                      : "did not come back from score by its deadline and " +
-                                           seconds_text(settings_.grace_seconds) + " of grace") +
+                                           seconds_text(launcher_.settings().grace_seconds) + " of grace") +
                           "; its process was killed (" + std::to_string(count_done(out, n)) + " of " +
                           std::to_string(n) + " samples had a score)";
   for (std::int64_t i = 0; i < n; ++i) {
@@ -282,28 +182,10 @@ grpo_status IsolatedReward::late(Place& place, const Outputs& out, const grpo_ca
   return GRPO_STATUS_OK;
 }
 
-// The process of this place is gone, or to be ended. The first restart is at once, then the pauses grow.
+// The process of this place is gone, or to be ended.
 void IsolatedReward::lost(Place& place, const std::string& how) {
   place.child.reset();
-  std::string line;
-  {
-    std::lock_guard lock(mutex_);
-    ++crashes_;
-    const double pause = crashes_ < 2 ? 0
-                                      : std::min(settings_.longest_backoff_seconds,
-                                                 settings_.backoff_seconds * std::pow(2.0, crashes_ - 2));
-    not_before_ns_ = from_now(pause);
-    line = how;
-    if (crashes_ >= settings_.max_crashes) {
-      quarantined_ =
-          "is not started again: it was lost " + std::to_string(crashes_) + " times in a row, the last time " + how;
-      line += "; it was lost " + std::to_string(crashes_) + " times in a row and is not started again";
-    } else {
-      line += "; it will be started again" + (pause > 0 ? " in " + seconds_text(pause) : std::string()) + " (" +
-              std::to_string(crashes_) + " of " + std::to_string(settings_.max_crashes) + " in a row)";
-    }
-  }
-  services_.write(GRPO_LOG_WARNING, line);
+  launcher_.lost(how);
 }
 
 }  // namespace grpo::plugins::isolate

@@ -1,4 +1,4 @@
-// isolated_reward.hpp: one open handle of an isolated reward: its processes, and what happens when one is lost.
+// isolated_reward.hpp: one open handle of an isolated reward: its processes, and calls into them.
 #ifndef GRPO_PLUGINS_ISOLATE_ISOLATED_REWARD_HPP
 #define GRPO_PLUGINS_ISOLATE_ISOLATED_REWARD_HPP
 
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "area.hpp"
-#include "child.hpp"
+#include "launcher.hpp"
 
 namespace grpo::wire {
 class Scored;
@@ -21,11 +21,11 @@ namespace grpo::plugins::isolate {
 
 class IsolatedReward {
  public:
-  // spare: a process that has loaded the library; may be null. children: how many there may be.
+  // children: how many processes there may be.
   IsolatedReward(std::string program, Component what, const IsolateSettings& settings, int children);
   ~IsolatedReward();  // closes the plugin's handles, within close_seconds
 
-  // The plugin's answer to open, through `call`.
+  // The plugin's answer to open, through `call`. spare: a process that has loaded the library; may be null.
   grpo_status open(const grpo_call* call, const grpo_options* options, std::unique_ptr<Child> spare);
   grpo_status score(const grpo_call* call, const grpo_reward_batch* batch, const grpo_reward_result* result);
 
@@ -42,28 +42,17 @@ class IsolatedReward {
 
   Place* take(const grpo_call* call);
   void give(Place* place);
-  std::unique_ptr<Child> start();
-  grpo_status open_in(Child& child, const grpo_call* call);
   grpo_status ready(Place& place, const grpo_call* call);
-  bool wait_for_restart(const grpo_call* call, std::string& why);
   grpo_status run(Place& place, const grpo_call* call, const grpo_reward_batch* batch,
                   const grpo_reward_result* result);
   void lost(Place& place, const std::string& how);
   grpo_status late(Place& place, const Outputs& out, const grpo_call* call, const grpo_reward_batch* batch,
                    const grpo_reward_result* result, bool cancelled);
 
-  const std::string program_;
-  const Component what_;
-  const IsolateSettings settings_;
-  HostServices services_;
-  std::string options_;
-
+  Launcher launcher_;
   std::mutex mutex_;
   std::condition_variable free_;
   std::vector<std::unique_ptr<Place>> places_;
-  int crashes_ = 0;  // since a call that went well
-  std::int64_t not_before_ns_ = 0;
-  std::string quarantined_;  // why; empty: it is not
 };
 
 }  // namespace grpo::plugins::isolate

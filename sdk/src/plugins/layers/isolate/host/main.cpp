@@ -10,6 +10,23 @@
 
 #include "modes.hpp"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#include <string>
+
+// A plugin that crashes is to be seen crashing; and it cannot be traced for leaks.
+static void leave_crashes_alone() {
+  for (const char* name : {"ASAN_OPTIONS", "TSAN_OPTIONS"}) {
+    const char* given = std::getenv(name);
+    std::string options = given ? std::string(given) + ":" : "";
+    options += "handle_segv=0:handle_abort=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0";
+    if (name[0] == 'A') options += ":detect_leaks=0:allocator_may_return_null=1";
+    ::setenv(name, options.c_str(), 1);
+  }
+}
+#else
+static void leave_crashes_alone() {}
+#endif
+
 int main(int argc, char** argv) {
   using namespace grpo::plugins::isolate;
   if (argc != 5 || (std::strcmp(argv[1], "supervise") != 0 && std::strcmp(argv[1], "work") != 0)) {
@@ -22,6 +39,7 @@ int main(int argc, char** argv) {
   limits.processes = std::atoll(argv[4]);
   const int parent = std::atoi(argv[2]);
   if (argv[1][0] == 'w') return work(parent, limits);
+  leave_crashes_alone();
   ::close_range(socket_fd + 1, ~0u, 0);  // what the host left open is not the plugin's
   return supervise(parent, limits);
 }
