@@ -24,8 +24,7 @@ GRPO_MANIFEST({"name": "hostile", "version": "1.0.0", "licence": "MIT", "compone
     "at_step": {"type": "integer", "default": 0, "description": "of this step the first sample is a crash, once"},
     "at_open": {"type": "string", "default": ""}, "at_close": {"type": "string", "default": ""},
     "marker": {"type": "string", "default": "", "description": "a file for what the test is to know"}}},
-  {"interface": "grpo.reward/1", "name": "hostile_alone", "options": {}},
-  {"interface": "grpo.sampler/1", "name": "hostile_sampler"}]});
+  {"interface": "grpo.reward/1", "name": "hostile_alone", "options": {}}]});
 
 namespace {
 
@@ -185,13 +184,11 @@ grpo_status score_alone(void*, const grpo_call*, const grpo_reward_batch* b, con
   return GRPO_STATUS_OK;
 }
 const grpo_reward alone{sizeof(grpo_reward), 0, open_alone, close_alone, nullptr, score_alone};
-const grpo_table no_sampler{sizeof(grpo_table), 0, open_alone, close_alone, nullptr};
 
 const grpo_component components[] = {
     {sizeof(grpo_component), 0, GRPO_REWARD_ID, "hostile", &grpo::reward_table<hostile>::table},
-    {sizeof(grpo_component), 0, GRPO_REWARD_ID, "hostile_alone", &alone},
-    {sizeof(grpo_component), 0, "grpo.sampler/1", "hostile_sampler", &no_sampler}};
-const grpo_component* const list[] = {&components[0], &components[1], &components[2]};
+    {sizeof(grpo_component), 0, GRPO_REWARD_ID, "hostile_alone", &alone}};
+const grpo_component* const list[] = {&components[0], &components[1]};
 
 }  // namespace
 

@@ -121,7 +121,7 @@ TEST_F(Isolated, LargeBatches) {
   RewardBatch batch;
   const auto row = batch.add_row({.prompt = std::string(1 << 20, 'p')});
   for (int i = 0; i < 20; ++i)
-    batch.add_sample({.row = row, .completion = std::string(static_cast<std::size_t>(i) << 16, 'c')});
+    batch.add_sample({.row = row, .completion = std::string(static_cast<std::size_t>(i) << 14, 'c')});
   expect_equal(inside.score(batch), outside.score(batch));
 }
 
@@ -163,8 +163,10 @@ TEST_F(Isolated, Refusals) {
   three.threads = 3;  // as many as are of use
   EXPECT_FALSE((isolated(registry_, GRPO_REWARD_ID, "hostile_alone", three)->table->flags & GRPO_REWARD_CONCURRENT) !=
                0);
-  EXPECT_THAT(error_of([&] { isolated(registry_, "grpo.sampler/1", "hostile_sampler"); }),
-              AllOf(HasSubstr("a sampler cannot run in a process of its own"), HasSubstr("Rewards can")));
+  registry_.add_file(GRPO_BINARY_DIR "/tests/fakes/fake_model.so");
+  EXPECT_THAT(
+      error_of([&] { isolated(registry_, "grpo.model/1", "fake"); }),
+      AllOf(HasSubstr("a plugin of the kind model cannot run in a process of its own"), HasSubstr("Rewards can")));
   EXPECT_THAT(error_of([&] { isolated(registry_, GRPO_REWARD_ID, "gentel"); }), HasSubstr("did you mean 'gentle'?"));
   EXPECT_THAT(error_of([&] { isolated(registry_, GRPO_REWARD_ID, "gentle", {.program = "/nowhere/helper"}); }),
               HasSubstr("cannot start /nowhere/helper: No such file"));

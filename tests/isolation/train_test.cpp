@@ -38,7 +38,9 @@ class TrainIsolated : public testing::Test {
     std::ofstream(dir / "run.yaml") << "run: {output_dir: out, max_steps: 4, seed: 3}\n"
                                        "data: {path: data.jsonl, raw_prompt: true}\n"
                                        "model: {plugin: fake, path: model}\n"
-                                       "sampler: {max_new_tokens: 5}\n"
+                                       "sampler: {max_new_tokens: 5"
+                                    << sampler
+                                    << "}\n"
                                        "rewards: ["
                                     << rewards
                                     << "]\n"
@@ -60,6 +62,7 @@ class TrainIsolated : public testing::Test {
     return all;
   }
   fs::path dir;
+  std::string sampler;  // more of its keys
 };
 
 TEST_F(TrainIsolated, ACrashInTheMiddleCostsTheSamplesOfOneCall) {
@@ -79,6 +82,12 @@ TEST_F(TrainIsolated, ACrashInTheMiddleCostsTheSamplesOfOneCall) {
   // In this process the same reward ends the run: what isolation is for.
   fs::remove(dir / "crashed");
   EXPECT_EQ(train("{" + hostile + "}"), 128 + 11);
+}
+
+TEST_F(TrainIsolated, ASamplerThatBindsIsRefusedBeforeTheFirstStep) {
+  sampler = ", isolate: true";
+  EXPECT_NE(train("{plugin: hostile}"), 0);
+  EXPECT_THAT(read(dir / "err.txt"), AllOf(HasSubstr("plugin 'local' ("), HasSubstr("binds to the model of the host")));
 }
 
 TEST_F(TrainIsolated, AResultIsTheSameIsolatedOrNot) {

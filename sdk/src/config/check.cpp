@@ -61,6 +61,8 @@ void check(const Config& config, std::vector<std::string>& mistakes) {
       wrong(prefix + "plugin", "is the second reward called `" + config.rewards[i].name + "`: give it a `name`");
     check_isolation(config.rewards[i], prefix, wrong);
   }
+  if (!config.sampler.isolate && config.sampler.memory_gib != SamplerConfig().memory_gib)
+    wrong("sampler.memory_gib", "is for a plugin in a process of its own: set `isolate: true` beside it");
   if (!evaluates) wrong("evaluation.reward", "is `" + config.evaluation.reward + "`, but no reward has this name");
 
   if (config.sampler.min_new_tokens > config.sampler.max_new_tokens)

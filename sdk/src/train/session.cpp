@@ -114,6 +114,12 @@ std::shared_ptr<const plugins::Component> reward_component(plugins::Registry& re
   return load_component(registry, GRPO_REWARD_ID, entry.plugin, check, &settings);
 }
 
+std::shared_ptr<const plugins::Component> sampler_component(plugins::Registry& registry, const config::Config& config) {
+  const plugins::IsolateSettings settings{.memory_gib = config.sampler.memory_gib};
+  return load_component(registry, GRPO_SAMPLER_ID, config.sampler.plugin, check_plugins(config),
+                        config.sampler.isolate ? &settings : nullptr);
+}
+
 }  // namespace
 
 plugins::Registry make_registry(const std::vector<std::filesystem::path>& places) {
@@ -199,8 +205,7 @@ Session::Session(config::Config config, std::vector<std::filesystem::path> plugi
     const auto& manifest = registry_.find(GRPO_SAMPLER_ID, config_.sampler.plugin);
     sampler_ = opened(config_, [&] {
       return std::make_unique<plugins::Sampler>(
-          load_component(registry_, GRPO_SAMPLER_ID, config_.sampler.plugin, check_plugins(config_)),
-          merged(manifest, nlohmann::json::object(), config_.sampler.options),
+          sampler_component(registry_, config_), merged(manifest, nlohmann::json::object(), config_.sampler.options),
           plugins::OpenSettings{
               .services = services_, .where = "sampler.options", .label = "sampler", .progress = nullptr});
     });

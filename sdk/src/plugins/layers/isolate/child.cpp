@@ -128,7 +128,8 @@ Child::~Child() {
 }
 
 bool Child::send(const wire::ToChild& message, std::int64_t deadline_ns, int descriptor) {
-  lines_left_ = most_lines;
+  std::lock_guard lock(send_mutex_);
+  lines_left_.store(most_lines, std::memory_order_relaxed);
   return channel_.send(message, deadline_ns, descriptor);
 }
 
@@ -227,9 +228,10 @@ void Child::end() {
 // Is it a question or a line? Answers it.
 bool Child::serve(wire::ToHost& message) {
   if (message.has_line()) {
-    if (lines_left_-- > 0)
+    const std::int64_t left = lines_left_.fetch_sub(1, std::memory_order_relaxed);
+    if (left > 0)
       services_.write(message.line().level(), message.line().text());
-    else if (lines_left_ == -1)
+    else if (left == 0)
       services_.write(GRPO_LOG_WARNING, "it logs more than " + std::to_string(most_lines) +
                                             " lines in a call; the rest of them is left out");
     return true;
@@ -263,6 +265,7 @@ void Child::answer(const wire::TokensQuestion& q) {
       out.set_size(ask(out.mutable_ids()->mutable_data(), size));
     }
   }
+  std::lock_guard lock(send_mutex_);
   channel_.send(message, monotonic_now_ns() + 10 * second_ns);
 }
 

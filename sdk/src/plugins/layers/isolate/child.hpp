@@ -6,8 +6,10 @@
 
 #include <grpo/host.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "channel.hpp"
@@ -46,7 +48,7 @@ class Child {
 
   void set_services(const HostServices& services) { services_ = services; }
 
-  // False: it is gone, or does not take the message in the time.
+  // [any thread] False: it is gone, or does not take the message in the time.
   bool send(const wire::ToChild& message, std::int64_t deadline_ns, int descriptor = -1);
 
   // The next answer. Serves the plugin's questions meanwhile, and calls `look` some twenty times a second. deadline 0:
@@ -66,12 +68,13 @@ class Child {
   void log_output(const std::string& text, std::uint64_t left_out);
 
   HostServices services_;
+  std::mutex send_mutex_;
   Channel channel_;
   Descriptor reports_;
   int supervisor_ = 0;
   bool ended_ = false, garbled_ = false;
   std::string how_;
-  std::int64_t lines_left_ = 0, lines_dropped_ = 0;  // of grpo.log/1, in this call
+  std::atomic<std::int64_t> lines_left_{0};  // of grpo.log/1, in this call
 };
 
 }  // namespace grpo::plugins::isolate

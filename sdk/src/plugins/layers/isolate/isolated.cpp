@@ -8,6 +8,7 @@
 #include "grpo/sdk/plugins/call.hpp"
 #include "helper.hpp"
 #include "isolated_reward.hpp"
+#include "isolated_sampler.hpp"
 #include "layers/layer.hpp"
 #include "loading.hpp"
 
@@ -38,7 +39,9 @@ int children_for(const Component& what, const IsolateSettings& settings, bool co
   return concurrent ? std::max(1, settings.threads) : 1;
 }
 
-class IsolatedLayer final : public Layer {
+// What both kinds have in common: the process that was started to learn of the table waits for the first open.
+template <class Table>
+class IsolatedLayer : public Layer {
  public:
   IsolatedLayer(const std::shared_ptr<const Component>& what, std::string program, const IsolateSettings& settings,
                 const LoadAnswer& loaded, std::unique_ptr<Child> first)
@@ -47,23 +50,16 @@ class IsolatedLayer final : public Layer {
         settings_(settings),
         unprotected_(loaded.unprotected),
         spare_(std::move(first)) {
-    const bool concurrent = (loaded.flags & GRPO_REWARD_CONCURRENT) != 0;
-    children_ = children_for(*what, settings, concurrent);
     table_.struct_size = sizeof table_;
     table_.flags = loaded.flags;
-    if (children_ == 1) table_.flags &= ~static_cast<std::uint32_t>(GRPO_REWARD_CONCURRENT);
     table_.open = open_function();
-    table_.close = [](void* handle) noexcept { delete static_cast<IsolatedReward*>(handle); };
-    table_.score = [](void* handle, const grpo_call* call, const grpo_reward_batch* batch,
-                      const grpo_reward_result* result) noexcept {
-      return guarded(call, [&] { return static_cast<IsolatedReward*>(handle)->score(call, batch, result); });
-    };
   }
+  const grpo_table* table() const final { return reinterpret_cast<const grpo_table*>(&table_); }
 
-  const grpo_table* table() const override { return reinterpret_cast<const grpo_table*>(&table_); }
-
-  grpo_status open(const grpo_call* call, const grpo_options* options, void** handle) override {
-    auto reward = std::make_unique<IsolatedReward>(program_, inner(), settings_, children_);
+ protected:
+  template <class Handle>
+  grpo_status open_with(std::unique_ptr<Handle> opened, const grpo_call* call, const grpo_options* options,
+                        void** handle) {
     if (!unprotected_.empty())
       HostServices(call).write(GRPO_LOG_WARNING,
                                "runs in a process of its own, but this system lacks: " + unprotected_);
@@ -72,30 +68,80 @@ class IsolatedLayer final : public Layer {
       std::lock_guard lock(mutex_);
       first = std::move(spare_);
     }
-    const grpo_status status = reward->open(call, options, std::move(first));
-    if (status == GRPO_STATUS_OK) *handle = reward.release();
+    const grpo_status status = opened->open(call, options, std::move(first));
+    if (status == GRPO_STATUS_OK) *handle = opened.release();
     return status;
   }
 
+  const std::string program_;
+  const IsolateSettings settings_;
+  const std::string unprotected_;
+  Table table_{};
+
  private:
-  std::string program_;
-  IsolateSettings settings_;
-  std::string unprotected_;
-  int children_ = 1;
-  grpo_reward table_{};
   std::mutex mutex_;
-  std::unique_ptr<Child> spare_;  // it has told what the table says, and waits for the first open
+  std::unique_ptr<Child> spare_;
+};
+
+class RewardLayer final : public IsolatedLayer<grpo_reward> {
+ public:
+  RewardLayer(const std::shared_ptr<const Component>& what, std::string program, const IsolateSettings& settings,
+              const LoadAnswer& loaded, std::unique_ptr<Child> first)
+      : IsolatedLayer(what, std::move(program), settings, loaded, std::move(first)),
+        children_(children_for(*what, settings, (loaded.flags & GRPO_REWARD_CONCURRENT) != 0)) {
+    if (children_ == 1) table_.flags &= ~static_cast<std::uint32_t>(GRPO_REWARD_CONCURRENT);
+    table_.close = [](void* handle) noexcept { delete static_cast<IsolatedReward*>(handle); };
+    table_.score = [](void* handle, const grpo_call* call, const grpo_reward_batch* batch,
+                      const grpo_reward_result* result) noexcept {
+      return guarded(call, [&] { return static_cast<IsolatedReward*>(handle)->score(call, batch, result); });
+    };
+  }
+  grpo_status open(const grpo_call* call, const grpo_options* options, void** handle) override {
+    return open_with(std::make_unique<IsolatedReward>(program_, inner(), settings_, children_), call, options, handle);
+  }
+
+ private:
+  int children_;
+};
+
+class SamplerLayer final : public IsolatedLayer<grpo_sampler> {
+ public:
+  SamplerLayer(const std::shared_ptr<const Component>& what, std::string program, const IsolateSettings& settings,
+               const LoadAnswer& loaded, std::unique_ptr<Child> first)
+      : IsolatedLayer(what, std::move(program), settings, loaded, std::move(first)) {
+    table_.close = [](void* handle) noexcept { delete self(handle); };
+    table_.describe = [](void* handle) noexcept { return self(handle)->describe(); };
+    table_.generate = [](void* handle, const grpo_call* call, const grpo_feed* feed) noexcept {
+      return guarded(call, [&] { return self(handle)->generate(call, feed); });
+    };
+    table_.cancel = [](void* handle, std::uint64_t request) noexcept {
+      guarded(nullptr, [&] { return self(handle)->cancel(request), GRPO_STATUS_OK; });
+    };
+    table_.update_begin = [](void* handle, const grpo_call* call, std::int64_t version,
+                             const grpo_tensor_sink** sink) noexcept {
+      return guarded(call, [&] { return self(handle)->update_begin(call, version, sink); });
+    };
+    table_.update_end = [](void* handle, const grpo_call* call, std::int32_t accept) noexcept {
+      return guarded(call, [&] { return self(handle)->update_end(call, accept != 0); });
+    };
+  }
+  grpo_status open(const grpo_call* call, const grpo_options* options, void** handle) override {
+    return open_with(std::make_unique<IsolatedSampler>(program_, inner(), settings_), call, options, handle);
+  }
+
+ private:
+  static IsolatedSampler* self(void* handle) { return static_cast<IsolatedSampler*>(handle); }
 };
 
 void check_kind(const Component& what) {
-  if (what.manifest.interface_id == GRPO_REWARD_ID) return;
-  const std::string kind = kind_of(what.manifest.interface_id);
-  const char* why = kind == "sampler"
-                        ? "a sampler drives the model of this process, token by token, or takes its weights"
-                    : kind == "model"     ? "an optimizer writes into its parameters, in the memory of this process"
+  const std::string& id = what.manifest.interface_id;
+  if (id == GRPO_REWARD_ID || id == GRPO_SAMPLER_ID) return;
+  const std::string kind = kind_of(id);
+  const char* why = kind == "model"       ? "an optimizer writes into its parameters, in the memory of this process"
                     : kind == "optimizer" ? "it writes into the parameters of a model, in the memory of this process"
                                           : "this host does not know its interface";
-  throw Error(what.label() + ": a " + kind + " cannot run in a process of its own: " + why + ". Rewards can");
+  throw Error(what.label() + ": a plugin of the kind " + kind + " cannot run in a process of its own: " + why +
+              ". Rewards can, and samplers with an engine of their own");
 }
 
 }  // namespace
@@ -115,7 +161,9 @@ std::shared_ptr<const Component> isolated(std::shared_ptr<const Component> inner
     throw Error(inner->label() + ": isolated: " + e.what());
   }
   what->header_revision = loaded.header_revision;
-  return layered(std::make_shared<isolate::IsolatedLayer>(what, program, settings, loaded, std::move(child)));
+  if (what->manifest.interface_id == GRPO_SAMPLER_ID)
+    return layered(std::make_shared<isolate::SamplerLayer>(what, program, settings, loaded, std::move(child)));
+  return layered(std::make_shared<isolate::RewardLayer>(what, program, settings, loaded, std::move(child)));
 }
 
 std::shared_ptr<const Component> isolated(const Registry& registry, const std::string& interface_id,

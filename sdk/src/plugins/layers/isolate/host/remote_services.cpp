@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "control.pb.h"
-#include "grpo/sdk/plugins/call.hpp"
+#include "inbox.hpp"
 
 namespace grpo::plugins::isolate {
 namespace {
@@ -117,13 +117,16 @@ void RemoteServices::write_line(std::int32_t level, const char* text, std::int64
 } catch (...) {  // a line that cannot be sent is lost
 }
 
+bool RemoteServices::exchange(const wire::ToHost& question, wire::ToChild& answer) {
+  std::lock_guard lock(socket_);
+  return listening_ && channel_.send(question) && inbox_.receive(answer);
+}
+
 bool RemoteServices::ask(const wire::TokensQuestion& question, wire::TokensAnswer& answer) {
   wire::ToHost message;
   *message.mutable_tokens() = question;
-  std::lock_guard lock(socket_);
-  if (!listening_ || !channel_.send(message)) return false;
   wire::ToChild got;
-  if (channel_.receive(got) != Channel::Got::message || !got.has_tokens()) return false;
+  if (!exchange(message, got) || !got.has_tokens()) return false;
   answer = std::move(*got.mutable_tokens());
   return true;
 }

@@ -19,6 +19,7 @@
 namespace grpo::wire {
 class OpenHandle;
 class Scored;
+class ToChild;
 class ToHost;
 class TokensAnswer;
 class TokensQuestion;
@@ -26,21 +27,25 @@ class TokensQuestion;
 
 namespace grpo::plugins::isolate {
 
+class Inbox;
+
 class RemoteServices final : public ComponentServices {
  public:
-  explicit RemoteServices(Channel& channel) : channel_(channel) {}
+  RemoteServices(Channel& channel, Inbox& inbox) : channel_(channel), inbox_(inbox) {}
   void offer(const wire::OpenHandle& message);
   const void* find(std::string_view id) const override;
 
-  void begin();                           // a call begins: the host listens
-  bool answer(const wire::ToHost& m);     // it has ended; false: nobody is there
-  void take_metrics(wire::Scored& into);  // what was added since the last time
+  void begin();                                                        // a call begins: the host listens
+  bool answer(const wire::ToHost& m);                                  // it has ended; false: nobody is there
+  bool exchange(const wire::ToHost& question, wire::ToChild& answer);  // within a call, from any thread; false: none
+  void take_metrics(wire::Scored& into);                               // what was added since the last time
 
  private:
-  void write_line(std::int32_t level, const char* text, std::int64_t size);
   bool ask(const wire::TokensQuestion& question, wire::TokensAnswer& answer);
+  void write_line(std::int32_t level, const char* text, std::int64_t size);
 
   Channel& channel_;
+  Inbox& inbox_;
   std::mutex socket_, metrics_mutex_;
   bool listening_ = false;
   std::vector<std::pair<std::string, double>> metrics_added_;

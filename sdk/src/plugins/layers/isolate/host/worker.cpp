@@ -20,8 +20,10 @@
 #include "grpo/sdk/plugins/call.hpp"
 #include "grpo/sdk/plugins/options.hpp"
 #include "grpo/sdk/plugins/registry.hpp"
+#include "inbox.hpp"
 #include "modes.hpp"
 #include "remote_services.hpp"
+#include "sampler_side.hpp"
 
 namespace grpo::plugins::isolate {
 namespace {
@@ -96,20 +98,22 @@ class Worker {
  public:
   Worker(std::string unprotected)
       : channel_(Descriptor(work_fd), false),
-        services_(std::make_shared<RemoteServices>(channel_)),
+        inbox_(channel_),
+        services_(std::make_shared<RemoteServices>(channel_, inbox_)),
         unprotected_(std::move(unprotected)) {}
 
   // Ends the process.
   [[noreturn]] void run() {
     wire::ToChild message;
     for (;;) {
-      const auto got = channel_.receive(message);
-      if (got != Channel::Got::message) _exit(lost_connection);
+      if (!inbox_.receive(message)) _exit(lost_connection);
       wire::ToHost answer;
       if (message.has_start()) start(message.start(), *answer.mutable_started());
       if (message.has_open()) open(message.open(), *answer.mutable_opened());
       if (message.has_score()) score(message.score(), *answer.mutable_scored());
       if (message.has_close()) close(answer);
+      wire::Status done;
+      if (sampler_ && sampler_->handle(message, done)) *answer.mutable_done() = std::move(done);
       if (!services_->answer(answer)) _exit(lost_connection);
       if (answer.has_closed()) _exit(0);
     }
@@ -138,6 +142,11 @@ class Worker {
       options_.emplace(nlohmann::json::parse(m.options()), component_->manifest.options, component_->manifest.name);
       answer.set_status(component_->table->open(call, *options_, &handle_));
       answer.set_error(call.error());
+      if (answer.status() == GRPO_STATUS_OK && component_->manifest.interface_id == GRPO_SAMPLER_ID) {
+        const auto* table = reinterpret_cast<const grpo_sampler*>(component_->table);
+        sampler_ = std::make_unique<SamplerSide>(*table, handle_, inbox_, services_);
+        sampler_->describe(*answer.mutable_sampler());
+      }
     } catch (const std::exception& e) {
       answer.set_status(GRPO_STATUS_INVALID);
       answer.set_error(e.what());
@@ -150,7 +159,7 @@ class Worker {
     if (!call_) call_.emplace(services_);
     Call& call = *call_;
     try {
-      if (m.area_size() > 0) area_ = Area(channel_.take_descriptor(), m.area_size());
+      if (m.area_size() > 0) area_ = Area(inbox_.take_descriptor(), m.area_size());
       if (m.n_samples() < 0 || area_.size() < m.output_at() + output_size(m.n_samples()))
         throw Error("the shared memory is smaller than the batch and its results");
       batch_.read(area_, m);
@@ -177,11 +186,13 @@ class Worker {
   }
 
   Channel channel_;
+  Inbox inbox_;
   std::shared_ptr<RemoteServices> services_;
   std::string unprotected_;
   std::shared_ptr<const Component> component_;
   std::optional<Options> options_;
   void* handle_ = nullptr;
+  std::unique_ptr<SamplerSide> sampler_;
   std::optional<Call> call_;
   Area area_;
   BatchInArea batch_;
