@@ -121,11 +121,13 @@ TEST_F(Hostile, FloodsItsOutput) {
   const auto reward = open();
   const RewardScores s = score(*reward, {"flood"});
   EXPECT_EQ(s.score[0], 1);
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
-  for (int i = 0; i < 3; ++i) expect_good(*reward);
+  for (int i = 0; i < 500 && log_.text().find("left out") == std::string::npos; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    expect_good(*reward);
+  }
   const std::string text = log_.text();
   EXPECT_THAT(text, AllOf(HasSubstr("wrote: ffff"), HasSubstr("bytes more, which are left out")));
-  EXPECT_LT(text.size(), 100u * 1024) << "4 MB were written";
+  EXPECT_LT(text.size(), 60u * 1024) << "4 MB were written";
 }
 
 TEST_F(Hostile, WhatItWritesIsInTheLog) {

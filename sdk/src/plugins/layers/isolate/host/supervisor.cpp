@@ -63,16 +63,20 @@ class Output {
     }
   }
 
-  // Never waits: the host reads when it calls. What it has not read is kept, within bounds.
-  void send() {
-    if (ready_.empty() && left_out_ == 0) return;
+  // Never waits: the host reads when it calls. What it has not read is kept, within bounds. What was left out is told
+  // once a second, and at the end.
+  void send(bool last = false) {
+    const bool tell_rest = left_out_ > 0 && (last || now() - told_ >= 1);
+    if (ready_.empty() && !tell_rest) return;
     wire::Report report;
     report.mutable_output()->set_text(ready_);
-    report.mutable_output()->set_left_out(left_out_);
+    if (tell_rest) report.mutable_output()->set_left_out(left_out_);
     const std::string bytes = report.SerializeAsString();
     if (::send(report_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) return;
     ready_.clear();
+    if (!tell_rest) return;
     left_out_ = 0;
+    told_ = now();
   }
   const std::string& last_words() const { return last_words_; }
 
@@ -93,7 +97,7 @@ class Output {
   int report_;
   std::string line_, ready_, last_words_;
   std::uint64_t left_out_ = 0;
-  double allowance_ = lines_burst, filled_ = now();
+  double allowance_ = lines_burst, filled_ = now(), told_ = 0;
 };
 
 class Supervisor {
@@ -191,7 +195,6 @@ class Supervisor {
         break;
       }
     }
-    output_.send();
   }
 
   void finish() {
@@ -204,7 +207,7 @@ class Supervisor {
 
   // Waits for room: this report must arrive, unless nobody is there to read it.
   void tell() {
-    output_.send();
+    output_.send(true);
     wire::Report report;
     *report.mutable_ended() = ended_;
     const std::string bytes = report.SerializeAsString();
