@@ -154,6 +154,7 @@ std::shared_ptr<const Component> isolated(std::shared_ptr<const Component> inner
   auto child = std::make_unique<isolate::Child>(program, *inner, settings);
   auto what = std::make_shared<Component>(*inner);
   what->table = nullptr;  // it is in the other process
+  what->entry = nullptr;
   isolate::LoadAnswer loaded;
   try {
     loaded = isolate::load_answer(*child, settings);

@@ -140,6 +140,7 @@ class Worker {
     Call call(services_);
     try {
       options_.emplace(nlohmann::json::parse(m.options()), component_->manifest.options, component_->manifest.name);
+      options_->set_component(component_->entry);
       answer.set_status(component_->table->open(call, *options_, &handle_));
       answer.set_error(call.error());
       if (answer.status() == GRPO_STATUS_OK && component_->manifest.interface_id == GRPO_SAMPLER_ID) {
