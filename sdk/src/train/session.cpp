@@ -159,6 +159,7 @@ std::vector<WeightedReward> open_rewards(plugins::Registry& registry, const conf
                     "'; give one of them another name");
     reward.weight = entry.weight;
     reward.timeout_seconds = entry.timeout_seconds;
+    reward.isolated = entry.isolate;
     reward.reward = opened(config, [&] {
       return std::make_unique<plugins::Reward>(
           reward_component(registry, config, entry), nlohmann::json::parse(entry.options.json),
