@@ -67,22 +67,32 @@ void write_shape(const grpo_tensor& tensor, Tensor& out) {
   for (std::int32_t d = 0; d < t.ndim; ++d) out.add_shape(t.shape[d]);
 }
 
-void write(const grpo_tensor& tensor, Tensor& out) {
-  const grpo_dltensor& t = tensor.dl;
+std::size_t packed_size(const grpo_dltensor& t) {
   if (t.device_type != GRPO_DEVICE_CPU && t.device_type != GRPO_DEVICE_CUDA_HOST)
     throw Error("a tensor on a device (type " + std::to_string(t.device_type) + ") cannot be copied into a message");
-  write_shape(tensor, out);
-  const std::int64_t each = element_bytes(t.bits, t.lanes), bytes = checked_bytes(out.elements(), each);
-  out.clear_elements();
-  std::string& data = *out.mutable_data();
-  data.resize(static_cast<std::size_t>(bytes));
+  std::int64_t bytes = 0;
+  if (__builtin_mul_overflow(elements(t), element_bytes(t.bits, t.lanes), &bytes))
+    throw Error("a tensor of " + std::to_string(elements(t)) + " elements is too large");
+  return static_cast<std::size_t>(bytes);
+}
+
+void copy_packed(const grpo_dltensor& t, char* to) {
+  const std::size_t bytes = packed_size(t);
   if (bytes == 0) return;
   const char* from = static_cast<const char*>(t.data) + t.byte_offset;
-  char* to = data.data();
   if (packed(t))
-    std::memcpy(to, from, data.size());
+    std::memcpy(to, from, bytes);
   else
-    copy_strided(t, 0, from, each, to);
+    copy_strided(t, 0, from, element_bytes(t.bits, t.lanes), to);
+}
+
+void write(const grpo_tensor& tensor, Tensor& out) {
+  const std::size_t bytes = packed_size(tensor.dl);
+  checked_bytes(static_cast<std::int64_t>(bytes), 1);
+  write_shape(tensor, out);
+  out.clear_elements();
+  out.mutable_data()->resize(bytes);
+  copy_packed(tensor.dl, out.mutable_data()->data());
 }
 
 void write(const grpo_named_tensor& tensor, Tensor& out) {

@@ -96,6 +96,9 @@ void write(const grpo_named_tensor& tensor, Tensor& out);
 void write_shape(const grpo_tensor& tensor, Tensor& out);
 
 std::int64_t elements(const grpo_dltensor& tensor);  // throws grpo::Error on a negative or overflowing shape
+// The bytes of a tensor in host memory, row-major without gaps, and how many they are. Throw grpo::Error as `write`.
+std::size_t packed_size(const grpo_dltensor& tensor);
+void copy_packed(const grpo_dltensor& tensor, char* to);
 
 // A tensor as the contract has it. Pointers into the view, which copies the bytes to 64-byte alignment. Throws
 // grpo::Error when bytes, shape and type do not agree, or the bytes were left out.
