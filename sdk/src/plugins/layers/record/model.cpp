@@ -21,7 +21,10 @@ struct Opened {
 
   std::vector<const grpo_parameter*> parameters() const {
     std::int64_t n = 0;
-    const grpo_parameter* const* list = table->parameters(inner, &n);
+    const grpo_parameter* const* list = nullptr;
+    const Call call;
+    if (table->parameters(inner, call, &n, &list) != GRPO_STATUS_OK)
+      throw Error("its parameters cannot be had: " + call.error());
     return {list, list + std::max<std::int64_t>(n, 0)};
   }
 };
@@ -111,8 +114,9 @@ class RecordedModel final : public LayerOf<grpo_model> {
     };
     if (in.query) table_.query = query;
     table_.describe = [](void* handle) noexcept { return of(handle).table->describe(of(handle).inner); };
-    table_.parameters = [](void* handle, std::int64_t* n) noexcept {
-      return of(handle).table->parameters(of(handle).inner, n);
+    table_.parameters = [](void* handle, const grpo_call* call, std::int64_t* n,
+                           const grpo_parameter* const** list) noexcept {
+      return of(handle).table->parameters(of(handle).inner, call, n, list);
     };
     table_.forward = [](void* handle, const grpo_call* call, const grpo_forward* a) noexcept {
       return plain(

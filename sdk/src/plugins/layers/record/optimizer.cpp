@@ -28,7 +28,10 @@ class RecordedOptimizer final : public LayerOf<grpo_optimizer> {
     table_.step = [](void* handle, const grpo_call* call, const grpo_optimizer_step* s) noexcept {
       return guarded(call, [&] { return step(of(handle), call, s); });
     };
-    table_.state = [](void* handle, std::int64_t* n) noexcept { return state(of(handle), n); };
+    table_.state = [](void* handle, const grpo_call* call, std::int64_t* n,
+                      const grpo_named_tensor* const** list) noexcept {
+      return guarded(call, [&] { return state(of(handle), call, n, list); });
+    };
     table_.state_written = [](void* handle, const grpo_call* call) noexcept {
       return guarded(call, [&] { return state_written(of(handle), call); });
     };
@@ -139,18 +142,21 @@ class RecordedOptimizer final : public LayerOf<grpo_optimizer> {
     }
   }
 
-  static const grpo_named_tensor* const* state(Opened& o, std::int64_t* n) noexcept {
-    const auto id = o.tape->ask("state", nullptr);
-    const grpo_named_tensor* const* list = o.table->state(o.inner, n);
-    o.tape->answer(id, "state", GRPO_STATUS_OK, "",
-                   [&](wire::Envelope& e) { write_state(o, *n, list, Pack(*e.mutable_result()).values("state")); });
-    return list;
+  static grpo_status state(Opened& o, const grpo_call* call, std::int64_t* n, const grpo_named_tensor* const** list) {
+    const auto id = o.tape->ask("state", call);
+    const WatchedCall watched(call);
+    const grpo_status status = o.table->state(o.inner, watched, n, list);
+    o.tape->answer(id, "state", status, watched.error(), [&](wire::Envelope& e) {
+      if (status == GRPO_STATUS_OK) write_state(o, *n, *list, Pack(*e.mutable_result()).values("state"));
+    });
+    return status;
   }
 
   static grpo_status state_written(Opened& o, const grpo_call* call) {
     const auto id = o.tape->ask("state_written", call, [&](wire::Envelope& e) {
       std::int64_t n = 0;
-      const grpo_named_tensor* const* list = o.table->state(o.inner, &n);
+      const grpo_named_tensor* const* list = nullptr;
+      if (o.table->state(o.inner, call, &n, &list) != GRPO_STATUS_OK) throw Error("its state cannot be read");
       write_state(o, n, list, Pack(*e.mutable_argument()).values("state"));
     });
     const WatchedCall watched(call);

@@ -144,6 +144,7 @@ void Replayer::open(const wire::Envelope& message) {
   if (settings_.options) values.update(*settings_.options);
   Opened& o = handles_[message.handle()];
   o.options = std::make_unique<Options>(values, plugin_->manifest.options, plugin_->manifest.name);
+  o.options->set_component(plugin_->entry);
   if (settings_.services) o.services = settings_.services->of(plugin_->manifest.name);
   Call call(o.services);
   begin(message, call);

@@ -120,7 +120,9 @@ class ModelReplayer final : public Replayer {
 
   std::map<std::string, const grpo_parameter*> parameters(Opened& o) const {
     std::int64_t n = 0;
-    const grpo_parameter* const* list = table()->parameters(o.handle, &n);
+    const grpo_parameter* const* list = nullptr;
+    Call call(o.services);
+    call.need(table()->parameters(o.handle, call, &n, &list), *plugin_, "parameters");
     std::map<std::string, const grpo_parameter*> out;
     for (std::int64_t i = 0; i < n; ++i) out[list[i]->name] = list[i];
     return out;
@@ -237,10 +239,8 @@ class ModelReplayer final : public Replayer {
     const grpo_backward b{sizeof b, 0, ticket(s, a), dlogprob.data(), a.has("dentropy") ? dentropy.data() : nullptr};
     const grpo_status status = table()->backward(o.handle, call, &b);
     Pack pack(r.values);
-    std::int64_t n = 0;
-    const grpo_parameter* const* list = table()->parameters(o.handle, &n);
-    for (std::int64_t i = 0; i < n; ++i)
-      if (list[i]->gradient) write_spread(*list[i]->gradient, most_elements, pack.tensor(list[i]->name));
+    for (const auto& [name, p] : parameters(o))
+      if (p->gradient) write_spread(*p->gradient, most_elements, pack.tensor(name.c_str()));
     return status;
   }
 

@@ -57,7 +57,11 @@ class OptimizerReplayer final : public Replayer {
     } else if (f == "state_written") {
       restore(o, a.values("state"));
       result_.status = table()->state_written(o.handle, call);
-    } else if (f != "state") {
+    } else if (f == "state") {
+      std::int64_t n = 0;
+      const grpo_named_tensor* const* list = nullptr;
+      result_.status = table()->state(o.handle, call, &n, &list);
+    } else {
       throw Error("call " + std::to_string(m.id()) + ": an optimizer has no function " + f);
     }
     result_.error = call.error();
@@ -143,7 +147,9 @@ class OptimizerReplayer final : public Replayer {
 
   std::map<std::string, const grpo_tensor*> state_of(Opened& o) const {
     std::int64_t n = 0;
-    const grpo_named_tensor* const* list = table()->state(o.handle, &n);
+    const grpo_named_tensor* const* list = nullptr;
+    Call call(o.services);
+    call.need(table()->state(o.handle, call, &n, &list), *plugin_, "state");
     std::map<std::string, const grpo_tensor*> out;
     for (std::int64_t i = 0; i < n; ++i) out[list[i]->name] = list[i]->tensor;
     return out;

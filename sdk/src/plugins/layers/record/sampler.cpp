@@ -37,8 +37,8 @@ const grpo_model model_front = [] {
   grpo_model t{};
   t.struct_size = sizeof t;
   t.describe = [](void* model) noexcept { return of(model).bound->model_table->describe(of(model).bound->model); };
-  t.parameters = [](void* model, std::int64_t* n) noexcept {
-    return of(model).bound->model_table->parameters(of(model).bound->model, n);
+  t.parameters = [](void* model, const grpo_call* call, std::int64_t* n, const grpo_parameter* const** list) noexcept {
+    return of(model).bound->model_table->parameters(of(model).bound->model, call, n, list);
   };
   t.forward = [](void* model, const grpo_call* call, const grpo_forward* a) noexcept {
     of(model).tape->note("forward", [](wire::Envelope&) {
@@ -120,7 +120,8 @@ grpo_status bind(void* handle, const grpo_call* call, const grpo_sampler_binding
       },
       [&](Opened& o, const grpo_call* c, std::uint64_t) {
         o.bound = to;
-        o.front = {sizeof o.front, to->flags, &o, &model_front, to->decode_table ? &decode_front : nullptr};
+        o.front = {sizeof o.front,     to->flags, &o, &model_front, to->decode_table ? &decode_front : nullptr,
+                   to->model_revision, 0};
         if (to->decode_table)
           o.decode = std::make_unique<RecordedDecode>(*o.tape, to->decode_table, to->model,
                                                       to->model_table->describe(to->model)->vocabulary, &o.running);

@@ -156,7 +156,7 @@ void Script::describe(const Unpack& bind) {
   i.flops_per_token = m.number("flops_per_token");
   i.device_type = static_cast<std::int32_t>(m.integer("device_type"));
   i.device_id = static_cast<std::int32_t>(m.integer("device_id"));
-  binding_ = {sizeof binding_, 0, this, &model_, nullptr};
+  binding_ = {sizeof binding_, 0, this, &model_, nullptr, GRPO_HEADER_REVISION, 0};
   if (!bind.has("decode")) return;
   const Unpack d(bind.values("decode"), "bind");
   decode_info_ = {sizeof decode_info_, static_cast<std::uint32_t>(d.integer("flags")),
