@@ -57,6 +57,11 @@ void add_plugins_validate(Command plugins);
 void add_config(Command program);     // config
 void add_doctor(Command program);     // doctor
 
+// Below `plugins`, one file each.
+void add_plugins_new(Command plugins);
+void add_plugins_replay(Command plugins);
+void add_plugins_fuzz(Command plugins);
+
 // Exit status 128 + signal when a signal ended it early.
 int run_training(const RunArguments& arguments, bool sft);
 report::Progress progress_of(const config::Config& config);

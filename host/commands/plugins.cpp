@@ -77,6 +77,9 @@ void add_plugins(Command program) {
     command.action([a] { return describe(*a, a->what); });
   }
   add_plugins_validate(sub);
+  add_plugins_new(sub);
+  add_plugins_replay(sub);
+  add_plugins_fuzz(sub);
 }
 
 }  // namespace grpo::host

@@ -7,6 +7,7 @@
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/plugins/call.hpp"
 #include "grpo/sdk/plugins/isolated.hpp"
+#include "grpo/sdk/plugins/recorded.hpp"
 #include "grpo/sdk/train/components.hpp"
 #include "grpo/sdk/train/option_paths.hpp"
 
@@ -74,6 +75,18 @@ auto opened(const config::Config& config, const Open& open) {
     throw;
   } catch (const Error& e) {
     throw Error(placed(config, e.what()));
+  }
+}
+
+// The component, with its calls written into a file, if the configuration names one. key: of its section, for messages.
+std::shared_ptr<const plugins::Component> recording(std::shared_ptr<const plugins::Component> component,
+                                                    const std::filesystem::path& file, const config::Config& config,
+                                                    const std::string& key) {
+  if (file.empty()) return component;
+  try {
+    return plugins::recorded(std::move(component), {.file = file, .host = "grpo " GRPO_VERSION});
+  } catch (const Error& e) {
+    throw Error(config.where(key + ".record") + ": " + e.what());
   }
 }
 
@@ -162,7 +175,8 @@ std::vector<WeightedReward> open_rewards(plugins::Registry& registry, const conf
     reward.isolated = entry.isolate;
     reward.reward = opened(config, [&] {
       return std::make_unique<plugins::Reward>(
-          reward_component(registry, config, entry), nlohmann::json::parse(entry.options.json),
+          recording(reward_component(registry, config, entry), entry.record, config, key),
+          nlohmann::json::parse(entry.options.json),
           plugins::OpenSettings{
               .services = services, .where = key + ".options", .label = reward.name, .progress = nullptr});
     });
@@ -206,7 +220,8 @@ Session::Session(config::Config config, std::vector<std::filesystem::path> plugi
     const auto& manifest = registry_.find(GRPO_SAMPLER_ID, config_.sampler.plugin);
     sampler_ = opened(config_, [&] {
       return std::make_unique<plugins::Sampler>(
-          sampler_component(registry_, config_), merged(manifest, nlohmann::json::object(), config_.sampler.options),
+          recording(sampler_component(registry_, config_), config_.sampler.record, config_, "sampler"),
+          merged(manifest, nlohmann::json::object(), config_.sampler.options),
           plugins::OpenSettings{
               .services = services_, .where = "sampler.options", .label = "sampler", .progress = nullptr});
     });
@@ -227,7 +242,8 @@ Session::Session(config::Config config, std::vector<std::filesystem::path> plugi
     const auto& manifest = registry_.find(GRPO_OPTIMIZER_ID, plugin);
     optimizer_ = opened(config_, [&] {
       return std::make_unique<plugins::Optimizer>(
-          load_component(registry_, GRPO_OPTIMIZER_ID, plugin, check_plugins(config_)),
+          recording(load_component(registry_, GRPO_OPTIMIZER_ID, plugin, check_plugins(config_)),
+                    config_.optimizer.record, config_, "optimizer"),
           merged(manifest, {{"weight_decay", config_.optimizer.weight_decay}}, config_.optimizer.options),
           plugins::OpenSettings{
               .services = services_, .where = "optimizer.options", .label = "optimizer", .progress = nullptr});
@@ -264,8 +280,11 @@ nlohmann::json Session::model_options(const std::filesystem::path& path, bool tr
 std::unique_ptr<plugins::Model> Session::open_model(const std::filesystem::path& path, bool trained,
                                                     const char* label) {
   return opened(config_, [&] {
+    // The reference is not the model that is trained: a file holds the calls of one.
+    const auto record = std::string_view(label) == "model" ? config_.model.record : std::filesystem::path();
     return std::make_unique<plugins::Model>(
-        load_component(registry_, GRPO_MODEL_ID, config_.model.plugin, check_plugins(config_)),
+        recording(load_component(registry_, GRPO_MODEL_ID, config_.model.plugin, check_plugins(config_)), record,
+                  config_, "model"),
         model_options(path, trained),
         plugins::OpenSettings{.services = services_, .where = "model.options", .label = label, .progress = nullptr});
   });
