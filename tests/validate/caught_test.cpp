@@ -131,7 +131,7 @@ const std::vector<Validation>& outcomes() {
     side_by_side(std::size(cases), [&](std::size_t i) {
       ValidateSettings with = settings({cases[i].check});
       with.options = with_fault(cases[i].plugin, cases[i].fault).dump();
-      with.quick = std::string(cases[i].check).find("cancel") != std::string::npos;
+      with.quick = true;
       out[i] = validate(broken(cases[i].plugin), with);
     });
     return out;

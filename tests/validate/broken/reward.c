@@ -52,7 +52,7 @@ static grpo_status fault_at_open(state* s, const grpo_call* call, const grpo_opt
     log->write(log, GRPO_LOG_INFO, "hello", 5);
   }
   if (is(s, "keeps_call")) s->lost = (char*)call;
-  if (is(s, "leaks_memory")) lost_memory = malloc(100);
+  if (is(s, "leaks_memory")) lost_memory = malloc(1000);
   if (is(s, "leaks_descriptor")) (void)!open("/dev/null", O_RDONLY);
   if (is(s, "leaks_thread")) {
     pthread_t thread;
@@ -65,7 +65,7 @@ static grpo_status fault_at_open(state* s, const grpo_call* call, const grpo_opt
   if (is(s, "divides") && s->divisor == 0) abort();
   if (is(s, "silent_refusal") && s->divisor == 0) return GRPO_STATUS_INVALID;
   if (is(s, "leaks_at_failure") && s->divisor == 0) {
-    lost_memory = malloc(100);
+    lost_memory = malloc(1000);
     return grpo_fail(call, GRPO_STATUS_INVALID, "divisor 0");
   }
   opened_here = 1;
@@ -126,7 +126,7 @@ static grpo_status broken_score(void* handle, const grpo_call* call, const grpo_
   if (is(s, "exits")) exit(3);
   if (is(s, "keeps_batch") && s->kept_text.data && s->kept_text.data[0] == 'S') ++s->calls;
   if (is(s, "keeps_batch")) s->kept_text = b->completion[0];
-  if (is(s, "leaks_scoring")) lost_memory = malloc(100);
+  if (is(s, "leaks_scoring")) lost_memory = malloc(1000);
   double* length = is(s, "needs_component") || is(s, "") ? r->component(r, "length") : NULL;
   if (is(s, "needs_component")) length[0] = 0;
   if (is(s, "needs_alloc")) ((char*)call->alloc(call, 64))[0] = 1;

@@ -59,6 +59,6 @@ struct Wrapped {
 };
 
 inline void* volatile lost_memory;
-inline void leak() { lost_memory = std::malloc(200); }
+inline void leak() { lost_memory = std::malloc(2000); }
 
 #endif

@@ -27,7 +27,7 @@ inline void need(bool good, const std::string& why, const std::string& way_out) 
   if (!good) throw Failed{why, way_out};
 }
 
-// The plugin, and the component of it that is checked.
+// The plugin, and the component of it that is checked. One thread at a time until loaded() has returned; then any.
 class Subject {
  public:
   // interface_id, name: empty for checks of the library alone.

@@ -1,6 +1,5 @@
 #include "process.hpp"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,7 +11,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <filesystem>
 #include <thread>
 
 #include "../utf8.hpp"
@@ -23,7 +21,6 @@ extern char** environ;
 namespace grpo::plugins::conformance {
 namespace {
 
-namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kept_output = 4096;
@@ -109,23 +106,6 @@ bool take_lines(std::string& buffer, const std::function<bool(const std::string&
 }
 
 }  // namespace
-
-std::string find_helper(const std::string& given) {
-  if (!given.empty()) return given;
-  Dl_info info{};
-  ::dladdr(reinterpret_cast<void*>(&find_helper), &info);
-  std::error_code ignored;
-  const fs::path program = fs::read_symlink("/proc/self/exe", ignored).parent_path();
-  const fs::path code = info.dli_fname ? fs::weakly_canonical(info.dli_fname, ignored).parent_path() : fs::path{};
-  std::string looked;
-  for (const fs::path& folder : {program, code})
-    for (const char* below : {".", "../libexec/grpo", "../bin", "bin"}) {
-      const fs::path candidate = (folder / below / "grpo-plugin-check").lexically_normal();
-      if (::access(candidate.c_str(), X_OK) == 0) return candidate.string();
-      looked += (looked.empty() ? "" : ", ") + candidate.string();
-    }
-  throw Error("the helper grpo-plugin-check, in which plugins are checked, is not there; looked for " + looked);
-}
 
 std::string signal_name(int number) {
   const char* name = sigabbrev_np(number);

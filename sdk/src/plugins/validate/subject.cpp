@@ -30,6 +30,7 @@ const ComponentManifest& Subject::component() {
 
 std::shared_ptr<const Component> Subject::loaded() {
   if (loaded_) return loaded_;
+  manifest();  // read before a check starts threads: nothing here is made twice at once
   RegistrySettings settings;
   settings.host_name = "grpo-plugin-check";
   settings.isolate_first_load = false;  // this process is the one that may crash

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 
+#include "../helper.hpp"
 #include "check.hpp"
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/plugins/manifest.hpp"
@@ -36,7 +37,7 @@ class Run {
   Run(const std::string& path, const ValidateSettings& settings, Validation& into)
       : path_(std::filesystem::absolute(path).string()),
         settings_(settings),
-        helper_(find_helper(settings.helper)),
+        helper_(find_helper("grpo-plugin-check", settings.helper, "checks a plugin in a process of its own")),
         into_(into) {}
 
   // share: all in one process, as long as it lives.
