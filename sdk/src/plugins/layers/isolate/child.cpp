@@ -133,7 +133,7 @@ bool Child::send(const wire::ToChild& message, std::int64_t deadline_ns, int des
   return channel_.send(message, deadline_ns, descriptor);
 }
 
-Child::Wait Child::wait(wire::ToHost& message, std::int64_t deadline_ns, const std::function<void()>& look) {
+Child::Wait Child::wait(wire::ToHost& message, std::int64_t deadline_ns) {
   for (bool reported = ended_;;) {
     const auto got = channel_.receive(message);
     if (got == Channel::Got::message) {
@@ -163,7 +163,6 @@ Child::Wait Child::wait(wire::ToHost& message, std::int64_t deadline_ns, const s
     pollfd fds[2] = {{channel_.fd(), POLLIN, 0}, {reports_.get(), POLLIN, 0}};
     ::poll(fds, 2, static_cast<int>(std::min<std::int64_t>(left, slice_ms)));
     reported = fds[1].revents != 0;
-    if (look) look();
   }
 }
 

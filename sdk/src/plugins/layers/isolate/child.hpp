@@ -7,7 +7,6 @@
 #include <grpo/host.h>
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -51,9 +50,9 @@ class Child {
   // [any thread] False: it is gone, or does not take the message in the time.
   bool send(const wire::ToChild& message, std::int64_t deadline_ns, int descriptor = -1);
 
-  // The next answer. Serves the plugin's questions meanwhile, and calls `look` some twenty times a second. deadline 0:
-  // none. `ended`: the process is gone, or said what no process of ours says and was ended; `how` tells.
-  Wait wait(wire::ToHost& answer, std::int64_t deadline_ns, const std::function<void()>& look = nullptr);
+  // The next answer. Serves the plugin's questions meanwhile. deadline 0: none.
+  // `ended`: the process is gone, or said what no process of ours says and was ended; `how` tells.
+  Wait wait(wire::ToHost& answer, std::int64_t deadline_ns);
 
   bool has_ended();                                // looks, without waiting
   void end();                                      // kills all of it and waits for that
