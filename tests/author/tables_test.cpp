@@ -118,6 +118,8 @@ TEST(Tables, ASamplerWithAnEngineOfItsOwn) {
 struct constant {
   explicit constant(grpo::options) {
     own.struct_size = sizeof own;
+    own.vocabulary = 10;
+    own.max_positions = 8;
     parameters_.add("w", {2}, weight, nullptr);
   }
   const grpo_model_info& info() const noexcept { return own; }
