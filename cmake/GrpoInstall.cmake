@@ -31,7 +31,7 @@ install(FILES ${PROJECT_BINARY_DIR}/cmake/grpo.pc DESTINATION ${CMAKE_INSTALL_LI
 
 # The host looks for its helpers and its plugins here, seen from where it is itself.
 install(TARGETS grpo-host RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
-install(TARGETS grpo-plugin-probe RUNTIME DESTINATION libexec/grpo COMPONENT runtime)
+install(TARGETS grpo-plugin-probe grpo-plugin-host grpo-plugin-check RUNTIME DESTINATION libexec/grpo COMPONENT runtime)
 
 function(grpo_install_plugins folder)
   get_directory_property(targets DIRECTORY ${folder} BUILDSYSTEM_TARGETS)

@@ -36,8 +36,16 @@ grpo_debian_package(grpo-host COMPONENTS runtime SECTION science SHLIBDEPS
   SUMMARY "Trains language models with GRPO. Models, samplers, rewards and optimizers are plugins")
 grpo_debian_package(libgrpo-dev COMPONENTS author embed_dev SECTION libdevel DEPENDS "libgrpo (= ${PROJECT_VERSION})"
   SUMMARY "Headers and build files to write plugins for grpo-host, and programs on libgrpo.so")
-grpo_debian_package(libgrpo-host-dev COMPONENTS host SECTION libdevel DEPENDS "libgrpo-dev (= ${PROJECT_VERSION}), nlohmann-json3-dev, \
-libyaml-cpp-dev, libpcre2-dev, libutf8proc-dev, libspdlog-dev, libfmt-dev"
+set(needed "libgrpo-dev (= ${PROJECT_VERSION}), nlohmann-json3-dev, libyaml-cpp-dev, libpcre2-dev, libutf8proc-dev")
+foreach(pair protobuf=libprotobuf-dev zlib=zlib1g-dev zstd=libzstd-dev)
+  string(REPLACE "=" ";" pair ${pair})
+  list(GET pair 0 library)
+  list(GET pair 1 package)
+  if(TARGET grpo_dep::${library})
+    string(APPEND needed ", ${package}")
+  endif()
+endforeach()
+grpo_debian_package(libgrpo-host-dev COMPONENTS host SECTION libdevel DEPENDS "${needed}"
   SUMMARY "Headers and static libraries to write hosts for plugins of grpo in C++")
 if(GRPO_WITH_LIBTORCH)
   grpo_debian_package(grpo-plugins-torch COMPONENTS torch SECTION science DEPENDS "grpo-host (= ${PROJECT_VERSION})"

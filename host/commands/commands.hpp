@@ -53,8 +53,14 @@ void add_grade(Command program);      // grade
 void add_objective(Command program);  // objective
 void add_import(Command program);     // import, export
 void add_plugins(Command program);    // plugins list, plugins describe
+void add_plugins_validate(Command plugins);
 void add_config(Command program);     // config
 void add_doctor(Command program);     // doctor
+
+// Below `plugins`, one file each.
+void add_plugins_new(Command plugins);
+void add_plugins_replay(Command plugins);
+void add_plugins_fuzz(Command plugins);
 
 // Exit status 128 + signal when a signal ended it early.
 int run_training(const RunArguments& arguments, bool sft);

@@ -76,6 +76,10 @@ void add_plugins(Command program) {
     command.option("plugin", a->what, "Name of a component or library, or a .so file").required();
     command.action([a] { return describe(*a, a->what); });
   }
+  add_plugins_validate(sub);
+  add_plugins_new(sub);
+  add_plugins_replay(sub);
+  add_plugins_fuzz(sub);
 }
 
 }  // namespace grpo::host

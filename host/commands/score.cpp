@@ -5,6 +5,7 @@
 #include "filter.hpp"
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/plugins/checked.hpp"
+#include "grpo/sdk/plugins/recorded.hpp"
 #include "grpo/sdk/plugins/reward.hpp"
 #include "grpo/sdk/report/console.hpp"
 #include "grpo/sdk/train/components.hpp"
@@ -15,9 +16,11 @@ namespace {
 
 struct ScoreArguments {
   RunArguments run;
-  std::string reward, options = "{}", prompt_key = "prompt", completion_key = "completion", answer_key = "ground_truth";
+  std::string reward, options = "{}", prompt_key = "prompt", completion_key = "completion", answer_key = "ground_truth",
+                      record;
   std::size_t batch = 64;
-  double timeout = 60;
+  double timeout = 60, memory = 4;
+  bool isolate = false;
 };
 
 // A text as it is, anything else as JSON.
@@ -44,8 +47,13 @@ int score(const ScoreArguments& a) {
   auto registry = train::make_registry(a.run.plugin_places());
   auto options = nlohmann::json::parse(a.options, nullptr, false);
   if (!options.is_object()) throw Error("--options: not a JSON object: " + a.options);
+  const plugins::IsolateSettings isolate{.memory_gib = a.memory};
+  auto component = train::load_component(registry, GRPO_REWARD_ID, a.reward, a.run.check || plugins::check_by_default(),
+                                         a.isolate ? &isolate : nullptr);
+  if (!a.record.empty())
+    component = plugins::recorded(component, {.file = a.record, .host = "grpo-host " GRPO_VERSION});
   plugins::Reward reward(
-      train::load_component(registry, GRPO_REWARD_ID, a.reward, a.run.check || plugins::check_by_default()), options,
+      component, options,
       {.services = train::make_services(nullptr, 1), .where = "--options", .label = a.reward, .progress = nullptr});
   return filter_batches(a.batch, [&](const std::vector<Json>& rows) {
     plugins::RewardBatch batch;
@@ -100,6 +108,9 @@ void add_score(Command program) {
   sub.option("--answer-key", a->answer_key, "Column with the ground truth");
   sub.option("--batch", a->batch, "Samples in a call").positive();
   sub.option("--timeout", a->timeout, "Seconds a call may take; 0: no limit").not_negative();
+  sub.flag("--isolate", a->isolate, "Run the plugin in a process of its own, which may crash (docs/isolation.md)");
+  sub.option("--memory-gib", a->memory, "With --isolate: memory that it may hold; 0: no limit").not_negative();
+  sub.option("--record", a->record, "File that the calls are written into, for `plugins replay`");
   sub.action([a] { return score(*a); });
 }
 

@@ -99,7 +99,8 @@ static void refused(const grpo_host* host, const char* text, int64_t size) {
   (void)host, printf("refused: %.*s\n", (int)size, text);
 }
 
-static loaded load(const char* path, const char* id, uint32_t abi_min, uint32_t abi_max) {
+/* least: the size of the table in revision 1. */
+static loaded load(const char* path, const char* id, size_t least, uint32_t abi_min, uint32_t abi_max) {
   static grpo_host host = {
       .struct_size = sizeof host, .header_revision = GRPO_HEADER_REVISION, .name = "compat host", .refuse = refused};
   loaded p = {.path = path};
@@ -116,6 +117,7 @@ static loaded load(const char* path, const char* id, uint32_t abi_min, uint32_t 
     if (!strcmp(p.plugin->components[i]->interface_id, id)) p.component = p.plugin->components[i];
   if (!p.component) stop(path, "has no such interface");
   p.table = p.component->table;
+  if (p.table->struct_size < least) stop(path, "its table is too short");
   printf("# %s: revision %u, %u components, table of %u bytes\n", id, p.plugin->header_revision, p.plugin->n_components,
          p.table->struct_size);
   grpo_options options = {.struct_size = sizeof options,
@@ -362,10 +364,10 @@ int main(int argc, char** argv) {
   if (argc < 5) stop("usage", "host REWARD.so MODEL.so SAMPLER.so OPTIMIZER.so [ABI_MIN ABI_MAX]");
   const uint32_t abi_min = argc > 6 ? (uint32_t)atoi(argv[5]) : GRPO_ABI,
                  abi_max = argc > 6 ? (uint32_t)atoi(argv[6]) : GRPO_ABI;
-  loaded reward = load(argv[1], GRPO_REWARD_ID, abi_min, abi_max),
-         model = load(argv[2], GRPO_MODEL_ID, abi_min, abi_max);
-  loaded sampler = load(argv[3], GRPO_SAMPLER_ID, abi_min, abi_max),
-         optimizer = load(argv[4], GRPO_OPTIMIZER_ID, abi_min, abi_max);
+  loaded reward = load(argv[1], GRPO_REWARD_ID, GRPO_SIZE_TO(grpo_reward, score), abi_min, abi_max),
+         model = load(argv[2], GRPO_MODEL_ID, GRPO_SIZE_TO(grpo_model, import_weights), abi_min, abi_max);
+  loaded sampler = load(argv[3], GRPO_SAMPLER_ID, GRPO_SIZE_TO(grpo_sampler, model_changed), abi_min, abi_max),
+         optimizer = load(argv[4], GRPO_OPTIMIZER_ID, GRPO_SIZE_TO(grpo_optimizer, state_written), abi_min, abi_max);
   score(&reward);
   optimize(&model, &optimizer);
   sample(&model, &sampler);

@@ -77,6 +77,10 @@ TEST(Mistakes, ValuesThatDoNotGoTogether) {
   EXPECT_EQ(error_of("sampler:\n  min_new_tokens: 300\n"),
             "run.yaml:2: sampler.min_new_tokens is 300, above sampler.max_new_tokens, 256");
   EXPECT_THAT(error_of("rewards: [math, math]"), HasSubstr("the second reward called `math`: give it a `name`"));
+  EXPECT_EQ(error_of("rewards: [{plugin: math, isolate: true, memory_gib: 1, children: 2, processes: 1}]"), "");
+  EXPECT_THAT(
+      error_of("rewards: [{plugin: math, memory_gib: 1}]"),
+      HasSubstr("run.yaml:1: rewards.0.memory_gib is for a plugin in a process of its own: set `isolate: true`"));
   EXPECT_THAT(error_of("rewards:\n  - weight: 1\n"), HasSubstr("rewards.0.plugin (default) is missing"));
   EXPECT_THAT(error_of("evaluation: {reward: mth}\nrewards: [math]\n"), HasSubstr("no reward has this name"));
   EXPECT_THAT(error_of("algorithm: {delta: 1.1}"), HasSubstr("above 1 + algorithm.clip_high, 1.2"));

@@ -25,6 +25,12 @@ class Scoring(Scratch):
         self.assertEqual(scores.messages[1], "a bad sample")
         self.assertIn("NaN", scores.messages[2])
 
+    def test_every_call_can_be_held_against_the_contract(self):
+        """A layer of the SDK, by a key of the configuration."""
+        scores = moody(settings={"check_plugins": True}).score(["four", "nan"])
+        self.assertEqual(scores.status, ["ok", "error"])
+        self.assertIn("[reward.score.nan]", scores.messages[1])
+
     def test_a_timeout_is_told(self):
         scores = moody().score(["four", "slow"], timeout=0.001)
         self.assertEqual((scores.scores, scores.status), ([4, None], ["ok", "timeout"]))

@@ -1,6 +1,7 @@
-/* Rewards that do what the completion says: "na", "error", "nan", "slow" (until cancelled), "fail" (the whole call);
- * any other is scored by its length. `whole` sees the batch at once and scores everything with its number of samples;
- * `stuck` never returns. The options of `moody` are only looked at from outside. */
+/* Rewards that do what the completion says: "na", "error", "nan", "slow" (until cancelled), "deaf" (2 s, cancelled or
+ * not), "fail" (the whole call); any other is scored by its length. `whole` sees the batch at once and scores
+ * everything with its number of samples; `stuck` never returns. The options of `moody` are only looked at from outside.
+ */
 #include <grpo/reward.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,6 +36,9 @@ static grpo_status moody_score(void* handle, const grpo_call* call, const grpo_r
     } else if (!strcmp(text, "error")) {
       r->status[i] = GRPO_SAMPLE_ERROR;
       r->message[i] = (grpo_str){"a bad sample", 12};
+    } else if (!strcmp(text, "deaf")) {
+      sleep(2); /* and asks nobody */
+      r->score[i] = 0;
     } else if (!strcmp(text, "slow")) {
       while (!call->cancelled(call)) {
       }

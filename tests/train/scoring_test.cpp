@@ -12,6 +12,7 @@ namespace {
 struct Wanted {
   std::string plugin;
   double weight = 1, timeout = 0;
+  bool isolated = false;
 };
 
 std::unique_ptr<Scorer> scorer_of(const std::vector<Wanted>& wanted, int threads = 2,
@@ -20,7 +21,7 @@ std::unique_ptr<Scorer> scorer_of(const std::vector<Wanted>& wanted, int threads
   std::vector<WeightedReward> rewards;
   for (const Wanted& w : wanted)
     rewards.push_back({w.plugin, w.weight, w.timeout,
-                       std::make_unique<plugins::Reward>(registry, w.plugin, nlohmann::json::object())});
+                       std::make_unique<plugins::Reward>(registry, w.plugin, nlohmann::json::object()), w.isolated});
   return std::make_unique<Scorer>(std::move(rewards), plugins::ColumnTypes{}, on_error, threads);
 }
 
@@ -93,6 +94,17 @@ TEST(Scoring, ATimeoutAndAFailingCallAreCountedAsSuch) {
   EXPECT_EQ(report.metrics.get("rewards/moody/errors"), 2);
 }
 
+TEST(Scoring, ACallThatDoesNotComeBackIsNamedWhileTheStepWaits) {
+  testing::internal::CaptureStderr();
+  std::vector<Group> groups = {group_of({"deaf", "ab"})};
+  score(*scorer_of({{"moody", 1, 0.05}}), groups);
+  const std::string text = testing::internal::GetCapturedStderr();
+  for (const char* part : {"reward 'moody' has not come back 1", "after its limit of 0.05 s, and the step waits for it",
+                           "`isolate: true` would end it", "reward 'moody' came back "})
+    EXPECT_NE(text.find(part), std::string::npos) << part << " is not in " << text;
+  EXPECT_DOUBLE_EQ(groups[0].samples[1].reward, 2);
+}
+
 TEST(Scoring, StopEndsTheRunWithTheRewardsMessage) {
   const auto scorer = scorer_of({{"moody"}}, 1, OnRewardError::stop);
   std::vector<Group> groups = {group_of({"error"})};
@@ -115,7 +127,8 @@ TEST(Scoring, ManyGroupsOverManyThreads) {
 TEST(Scoring, ColumnsOfAnotherDatasetNeedNotHaveTheTypesOfTheFirst) {
   auto registry = test_registry();
   std::vector<WeightedReward> rewards;
-  rewards.push_back({"moody", 1, 0, std::make_unique<plugins::Reward>(registry, "moody", nlohmann::json::object())});
+  rewards.push_back(
+      {"moody", 1, 0, std::make_unique<plugins::Reward>(registry, "moody", nlohmann::json::object()), false});
   Scorer scorer(std::move(rewards), {{"prompt", GRPO_COLUMN_INTEGER}}, OnRewardError::drop_sample, 1);
   std::vector<Group> groups = {group_of({"abc"})};  // its column `prompt` is a text
   score(scorer, groups);

@@ -43,6 +43,7 @@
 #include <type_traits>
 
 #include "boundary.hpp"
+#include "forest_check.hpp"
 #include "tensors.hpp"
 
 #pragma GCC visibility push(hidden)
@@ -198,6 +199,7 @@ struct model_table {
       detail::refuse_unknown(a->flags, GRPO_FORWARD_TRAIN, "forward");
       if (!a->forest) throw failure(GRPO_STATUS_INVALID, "forward has no forest");
       detail::refuse_extras(model.info(), a->forest->position, a->forest->n_extras, "forward");
+      check_forest(model.info(), *a);
       if (pass.train() && !a->ticket)
         throw failure(GRPO_STATUS_INVALID, "forward with TRAIN has no place for a ticket");
       const std::uint64_t ticket = model.forward(pass, call(c));

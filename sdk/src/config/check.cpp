@@ -23,6 +23,24 @@ void derive(Config& config, const std::string& file_stem) {
   }
 }
 
+namespace {
+
+// What an effective configuration repeats (the built-in values) is no mistake.
+template <class Wrong>
+void check_isolation(const RewardConfig& reward, const std::string& prefix, const Wrong& wrong) {
+  if (reward.isolate) return;
+  const RewardConfig built_in;
+  const auto only_isolated = [&](const char* key, bool changed) {
+    if (changed) wrong(prefix + key, "is for a plugin in a process of its own: set `isolate: true` beside it");
+  };
+  only_isolated("memory_gib", reward.memory_gib != built_in.memory_gib);
+  only_isolated("children", reward.children != built_in.children);
+  only_isolated("processes", reward.processes != built_in.processes);
+  only_isolated("max_crashes", reward.max_crashes != built_in.max_crashes);
+}
+
+}  // namespace
+
 void check(const Config& config, std::vector<std::string>& mistakes) {
   const auto wrong = [&](const std::string& key, const std::string& what) {
     mistakes.push_back(config.where(key) + " " + what);
@@ -41,7 +59,10 @@ void check(const Config& config, std::vector<std::string>& mistakes) {
     evaluates = evaluates || config.rewards[i].name == config.evaluation.reward;
     if (!names.insert(config.rewards[i].name).second)
       wrong(prefix + "plugin", "is the second reward called `" + config.rewards[i].name + "`: give it a `name`");
+    check_isolation(config.rewards[i], prefix, wrong);
   }
+  if (!config.sampler.isolate && config.sampler.memory_gib != SamplerConfig().memory_gib)
+    wrong("sampler.memory_gib", "is for a plugin in a process of its own: set `isolate: true` beside it");
   if (!evaluates) wrong("evaluation.reward", "is `" + config.evaluation.reward + "`, but no reward has this name");
 
   if (config.sampler.min_new_tokens > config.sampler.max_new_tokens)

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "grpo/sdk/error.hpp"
+#include "released_sizes.hpp"
 
 namespace grpo::plugins {
 namespace {
@@ -20,7 +21,7 @@ struct Function {
 
 struct Interface {
   const char* id;
-  std::size_t least;                // bytes of the table in revision 1: to its last function then
+  std::size_t least;                // bytes of the table when it was first released
   std::vector<Function> functions;  // that may not be NULL
 };
 
@@ -30,18 +31,18 @@ struct Interface {
 const std::vector<Interface>& interfaces() {
   static const std::vector<Interface> all{
       {GRPO_REWARD_ID,
-       GRPO_SIZE_TO(grpo_reward, score),
+       released_size<grpo_reward>,
        {GRPO_FUNCTION(grpo_reward, open), GRPO_FUNCTION(grpo_reward, close), GRPO_FUNCTION(grpo_reward, score)}},
       {GRPO_MODEL_ID,
-       GRPO_SIZE_TO(grpo_model, import_weights),
+       released_size<grpo_model>,
        {GRPO_FUNCTION(grpo_model, open), GRPO_FUNCTION(grpo_model, close), GRPO_FUNCTION(grpo_model, describe),
         GRPO_FUNCTION(grpo_model, parameters), GRPO_FUNCTION(grpo_model, forward)}},
       {GRPO_SAMPLER_ID,
-       GRPO_SIZE_TO(grpo_sampler, model_changed),
+       released_size<grpo_sampler>,
        {GRPO_FUNCTION(grpo_sampler, open), GRPO_FUNCTION(grpo_sampler, close), GRPO_FUNCTION(grpo_sampler, describe),
         GRPO_FUNCTION(grpo_sampler, generate), GRPO_FUNCTION(grpo_sampler, cancel)}},
       {GRPO_OPTIMIZER_ID,
-       GRPO_SIZE_TO(grpo_optimizer, state_written),
+       released_size<grpo_optimizer>,
        {GRPO_FUNCTION(grpo_optimizer, open), GRPO_FUNCTION(grpo_optimizer, close), GRPO_FUNCTION(grpo_optimizer, bind),
         GRPO_FUNCTION(grpo_optimizer, squared_norm), GRPO_FUNCTION(grpo_optimizer, step),
         GRPO_FUNCTION(grpo_optimizer, state), GRPO_FUNCTION(grpo_optimizer, state_written)}}};

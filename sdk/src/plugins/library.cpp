@@ -14,6 +14,7 @@
 #include "elf.hpp"
 #include "grpo/sdk/error.hpp"
 #include "interfaces.hpp"
+#include "released_sizes.hpp"
 #include "utf8.hpp"
 
 namespace grpo::plugins {
@@ -146,7 +147,7 @@ void check_answer(const grpo_plugin* plugin, const Manifest& manifest) {
     throw Error("it speaks GRPO ABI " + std::to_string(plugin->abi) + ", this host speaks ABI " +
                 std::to_string(GRPO_ABI) + ": rebuild the plugin with this host's SDK, or take a host for its ABI");
   }
-  constexpr std::size_t least = GRPO_SIZE_TO(grpo_plugin, components);  // in revision 1
+  constexpr std::size_t least = released_size<grpo_plugin>;
   if (plugin->struct_size < least || plugin->struct_size > (1u << 20)) {
     throw Error("it describes itself in " + std::to_string(plugin->struct_size) + " bytes, at least " +
                 std::to_string(least) + " are due: it was not built with the SDK's headers");
@@ -156,7 +157,7 @@ void check_answer(const grpo_plugin* plugin, const Manifest& manifest) {
   for (const ComponentManifest& c : manifest.components) promised.emplace(c.interface_id, c.name);
   for (std::uint32_t i = 0; i < plugin->n_components; ++i) {
     const grpo_component* c = plugin->components ? plugin->components[i] : nullptr;
-    if (!c || c->struct_size < GRPO_SIZE_TO(grpo_component, table) || !c->interface_id || !c->name || !c->table) {
+    if (!c || c->struct_size < released_size<grpo_component> || !c->interface_id || !c->name || !c->table) {
       throw Error("its component number " + std::to_string(i) + " lacks an interface, a name or a table");
     }
     if (!given.emplace(c->interface_id, c->name).second) {

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "released_sizes.hpp"
+
 namespace grpo::plugins {
 
 Ticket::Ticket(Ticket&& other) noexcept
@@ -46,7 +48,7 @@ void Model::start() {
     throw Error(component().label() + ": says that it trains, but lacks backward, drop, zero_grad or commit");
   }
   decode_ = static_cast<const grpo_decode*>(query(GRPO_DECODE_ID));
-  constexpr std::size_t decode_least = GRPO_SIZE_TO(grpo_decode, release);  // in revision 1
+  constexpr std::size_t decode_least = released_size<grpo_decode>;
   if (decode_ && decode_->struct_size < decode_least) {
     throw Error(component().label() + ": its table of " GRPO_DECODE_ID " has " + std::to_string(decode_->struct_size) +
                 " bytes, at least " + std::to_string(decode_least) + " are due");

@@ -1,4 +1,3 @@
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -16,6 +15,7 @@
 #include <thread>
 
 #include "grpo/sdk/error.hpp"
+#include "helper.hpp"
 #include "library.hpp"
 #include "utf8.hpp"
 
@@ -27,31 +27,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t longest_report = 64 * 1024;
-
-fs::path folder_of_this_code() {
-  Dl_info info{};
-  if (dladdr(reinterpret_cast<void*>(&probe_library), &info) == 0 || !info.dli_fname) return {};
-  std::error_code ignored;
-  return fs::weakly_canonical(info.dli_fname, ignored).parent_path();
-}
-
-// Beside this program, where an installation puts it, and where a build does.
-std::string find_probe(const std::string& given) {
-  if (!given.empty()) return given;
-  std::error_code ignored;
-  const fs::path program = fs::read_symlink("/proc/self/exe", ignored).parent_path();
-  std::string looked;
-  for (const fs::path& folder : {program, folder_of_this_code()}) {
-    for (const char* below : {".", "grpo", "../libexec/grpo", "../bin", "bin"}) {
-      const fs::path candidate = (folder / below / "grpo-plugin-probe").lexically_normal();
-      if (::access(candidate.c_str(), X_OK) == 0) return candidate.string();
-      looked += (looked.empty() ? "" : ", ") + candidate.string();
-    }
-  }
-  throw Error(
-      "the helper grpo-plugin-probe, which tries a library before this process loads it, is not there; looked for " +
-      looked);
-}
 
 struct Pipe {
   int in = -1, out = -1;  // the child writes into `in`
@@ -209,7 +184,9 @@ void probe_library(const std::string& path, const RegistrySettings& settings) {
   const std::string line = identity_line(path);
   const bool cache = !settings.probe_cache.empty() && !line.empty() && line.find('\n') == std::string::npos;
   if (cache && remembered(settings.probe_cache, line)) return;
-  judge(run_probe(find_probe(settings.probe), path, settings.probe_seconds), settings.probe_seconds);
+  judge(run_probe(find_helper("grpo-plugin-probe", settings.probe, "tries a library before this process loads it"),
+                  path, settings.probe_seconds),
+        settings.probe_seconds);
   if (cache) remember(settings.probe_cache, line);
 }
 

@@ -11,8 +11,10 @@ bool check_plugins(const config::Config& config) {
 }
 
 std::shared_ptr<const plugins::Component> load_component(plugins::Registry& registry, const std::string& interface_id,
-                                                         const std::string& name, bool check) {
-  auto component = registry.load(interface_id, name);
+                                                         const std::string& name, bool check,
+                                                         const plugins::IsolateSettings* isolate) {
+  auto component =
+      isolate ? plugins::isolated(registry, interface_id, name, *isolate) : registry.load(interface_id, name);
   if (!check) return component;
   plugins::CheckSettings settings;
   settings.sink = [](const plugins::Violation& violation) {

@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cmath>
 #include <condition_variable>
+#include <cstdio>
 #include <deque>
+#include <list>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -13,6 +15,7 @@
 #include <unordered_set>
 
 #include "grpo/sdk/error.hpp"
+#include "grpo/sdk/report/console.hpp"
 
 namespace grpo::train {
 namespace {
@@ -25,6 +28,22 @@ struct Piece {
   std::size_t reward;
   std::vector<Group*> groups;
 };
+
+// A call under way.
+struct Running {
+  std::size_t reward;
+  Clock::time_point since;
+  bool told = false;  // that it is late
+};
+constexpr double patience = 1;  // seconds after the time limit
+constexpr const char* way_out =
+    ": it does not ask call->cancelled often enough. `isolate: true` would end it (docs/isolation.md)";
+
+std::string seconds_text(double seconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g s", seconds);
+  return text;
+}
 
 // What one reward did in a step.
 struct Tally {
@@ -63,6 +82,7 @@ struct Scorer::State {
   std::condition_variable work_ready, work_done;
   std::deque<Piece> queue;
   std::vector<bool> busy;  // [reward] that takes one call at a time and has it
+  std::list<Running> running;
   std::int64_t unfinished = 0;
   bool closing = false;
   std::vector<std::thread> threads;
@@ -78,6 +98,7 @@ struct Scorer::State {
   std::deque<Piece>::iterator next_piece();
   void score(const Piece& piece);
   void enqueue(Piece piece);
+  void name_late_calls();
 };
 
 Scorer::Scorer(std::vector<WeightedReward> rewards, plugins::ColumnTypes types, OnRewardError on_error, int threads)
@@ -131,6 +152,11 @@ std::deque<Piece>::iterator Scorer::State::next_piece() {
 void Scorer::State::score(const Piece& piece) {
   WeightedReward& reward = rewards[piece.reward];
   const auto start = Clock::now();
+  std::list<Running>::iterator call;
+  {
+    std::lock_guard lock(mutex);
+    call = running.insert(running.end(), Running{piece.reward, start});
+  }
   plugins::RewardScores scores;
   std::string failure;
   try {
@@ -146,6 +172,11 @@ void Scorer::State::score(const Piece& piece) {
   const double seconds = seconds_since(start);
 
   std::lock_guard lock(mutex);
+  running.erase(call);
+  if (!reward.isolated && reward.timeout_seconds > 0 && seconds > reward.timeout_seconds + patience)
+    report::log(report::Level::warning, "reward '" + reward.name + "' came back " +
+                                            seconds_text(seconds - reward.timeout_seconds) + " after its limit of " +
+                                            seconds_text(reward.timeout_seconds) + way_out);
   Tally& tally = tallies[piece.reward];
   tally.seconds += seconds;
   const auto failed = [&](const Group& group, const Sample& sample, const std::string& text) {
@@ -186,6 +217,19 @@ void Scorer::State::score(const Piece& piece) {
   }
 }
 
+// Calls that nobody can end from here; each is named once.
+void Scorer::State::name_late_calls() {
+  for (Running& call : running) {
+    const WeightedReward& reward = rewards[call.reward];
+    const double late = seconds_since(call.since) - reward.timeout_seconds;
+    if (call.told || reward.isolated || reward.timeout_seconds <= 0 || late < patience) continue;
+    call.told = true;
+    report::log(report::Level::warning, "reward '" + reward.name + "' has not come back " + seconds_text(late) +
+                                            " after its limit of " + seconds_text(reward.timeout_seconds) +
+                                            ", and the step waits for it" + way_out);
+  }
+}
+
 void Scorer::State::enqueue(Piece piece) {
   {
     std::lock_guard lock(mutex);
@@ -222,7 +266,8 @@ ScoreReport Scorer::finish() {
   for (std::size_t r = 0; r < s.rewards.size(); ++r)
     if (s.rewards[r].reward->whole_batch() && !s.groups.empty()) s.enqueue({r, s.groups});
   std::unique_lock lock(s.mutex);
-  s.work_done.wait(lock, [&s] { return s.unfinished == 0; });
+  while (!s.work_done.wait_for(lock, std::chrono::milliseconds(500), [&s] { return s.unfinished == 0; }))
+    s.name_late_calls();
 
   ScoreReport report;
   report.waited = seconds_since(start);

@@ -6,6 +6,8 @@
 
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/plugins/call.hpp"
+#include "grpo/sdk/plugins/isolated.hpp"
+#include "grpo/sdk/plugins/recorded.hpp"
 #include "grpo/sdk/train/components.hpp"
 #include "grpo/sdk/train/option_paths.hpp"
 
@@ -76,6 +78,18 @@ auto opened(const config::Config& config, const Open& open) {
   }
 }
 
+// The component, with its calls written into a file, if the configuration names one. key: of its section, for messages.
+std::shared_ptr<const plugins::Component> recording(std::shared_ptr<const plugins::Component> component,
+                                                    const std::filesystem::path& file, const config::Config& config,
+                                                    const std::string& key) {
+  if (file.empty()) return component;
+  try {
+    return plugins::recorded(std::move(component), {.file = file, .host = "grpo " GRPO_VERSION});
+  } catch (const Error& e) {
+    throw Error(config.where(key + ".record") + ": " + e.what());
+  }
+}
+
 // Before anything is loaded: the directory is there, and the host can read its texts.
 void check_model_directory(const config::Config& config, const std::string& key, const std::filesystem::path& path) {
   const std::string where = config.where(key) + ": " + path.string();
@@ -91,6 +105,32 @@ void check_model_directory(const config::Config& config, const std::string& key,
       throw Error(where + " holds " + other + ", but no tokenizer.json; transformers writes one: " +
                   "AutoTokenizer.from_pretrained(DIRECTORY).save_pretrained(DIRECTORY)");
   throw Error(where + " holds no tokenizer.json, so it is no model directory in Hugging Face layout");
+}
+
+// Threads that call rewards.
+int reward_threads(const config::Config& config) {
+  const int cores = config.run.threads > 0 ? static_cast<int>(config.run.threads) : usable_cores();
+  return cores < 4 ? 1 : std::min(4, cores / 4);
+}
+
+// The plugin of an entry of `rewards`, here or in a process of its own.
+std::shared_ptr<const plugins::Component> reward_component(plugins::Registry& registry, const config::Config& config,
+                                                           const config::RewardConfig& entry) {
+  const bool check = check_plugins(config);
+  if (!entry.isolate) return load_component(registry, GRPO_REWARD_ID, entry.plugin, check);
+  plugins::IsolateSettings settings;
+  settings.memory_gib = entry.memory_gib;
+  settings.processes = static_cast<int>(entry.processes);
+  settings.children = static_cast<int>(entry.children);
+  settings.threads = reward_threads(config);
+  settings.max_crashes = static_cast<int>(entry.max_crashes);
+  return load_component(registry, GRPO_REWARD_ID, entry.plugin, check, &settings);
+}
+
+std::shared_ptr<const plugins::Component> sampler_component(plugins::Registry& registry, const config::Config& config) {
+  const plugins::IsolateSettings settings{.memory_gib = config.sampler.memory_gib};
+  return load_component(registry, GRPO_SAMPLER_ID, config.sampler.plugin, check_plugins(config),
+                        config.sampler.isolate ? &settings : nullptr);
 }
 
 }  // namespace
@@ -132,9 +172,10 @@ std::vector<WeightedReward> open_rewards(plugins::Registry& registry, const conf
                     "'; give one of them another name");
     reward.weight = entry.weight;
     reward.timeout_seconds = entry.timeout_seconds;
+    reward.isolated = entry.isolate;
     reward.reward = opened(config, [&] {
       return std::make_unique<plugins::Reward>(
-          load_component(registry, GRPO_REWARD_ID, entry.plugin, check_plugins(config)),
+          recording(reward_component(registry, config, entry), entry.record, config, key),
           nlohmann::json::parse(entry.options.json),
           plugins::OpenSettings{
               .services = services, .where = key + ".options", .label = reward.name, .progress = nullptr});
@@ -179,7 +220,7 @@ Session::Session(config::Config config, std::vector<std::filesystem::path> plugi
     const auto& manifest = registry_.find(GRPO_SAMPLER_ID, config_.sampler.plugin);
     sampler_ = opened(config_, [&] {
       return std::make_unique<plugins::Sampler>(
-          load_component(registry_, GRPO_SAMPLER_ID, config_.sampler.plugin, check_plugins(config_)),
+          recording(sampler_component(registry_, config_), config_.sampler.record, config_, "sampler"),
           merged(manifest, nlohmann::json::object(), config_.sampler.options),
           plugins::OpenSettings{
               .services = services_, .where = "sampler.options", .label = "sampler", .progress = nullptr});
@@ -201,7 +242,8 @@ Session::Session(config::Config config, std::vector<std::filesystem::path> plugi
     const auto& manifest = registry_.find(GRPO_OPTIMIZER_ID, plugin);
     optimizer_ = opened(config_, [&] {
       return std::make_unique<plugins::Optimizer>(
-          load_component(registry_, GRPO_OPTIMIZER_ID, plugin, check_plugins(config_)),
+          recording(load_component(registry_, GRPO_OPTIMIZER_ID, plugin, check_plugins(config_)),
+                    config_.optimizer.record, config_, "optimizer"),
           merged(manifest, {{"weight_decay", config_.optimizer.weight_decay}}, config_.optimizer.options),
           plugins::OpenSettings{
               .services = services_, .where = "optimizer.options", .label = "optimizer", .progress = nullptr});
@@ -238,8 +280,11 @@ nlohmann::json Session::model_options(const std::filesystem::path& path, bool tr
 std::unique_ptr<plugins::Model> Session::open_model(const std::filesystem::path& path, bool trained,
                                                     const char* label) {
   return opened(config_, [&] {
+    // The reference is not the model that is trained: a file holds the calls of one.
+    const auto record = std::string_view(label) == "model" ? config_.model.record : std::filesystem::path();
     return std::make_unique<plugins::Model>(
-        load_component(registry_, GRPO_MODEL_ID, config_.model.plugin, check_plugins(config_)),
+        recording(load_component(registry_, GRPO_MODEL_ID, config_.model.plugin, check_plugins(config_)), record,
+                  config_, "model"),
         model_options(path, trained),
         plugins::OpenSettings{.services = services_, .where = "model.options", .label = label, .progress = nullptr});
   });
@@ -255,11 +300,10 @@ plugins::Model& Session::reference() {
 }
 
 std::unique_ptr<Scorer> Session::make_scorer(plugins::ColumnTypes types) {
-  const int cores = config_.run.threads > 0 ? static_cast<int>(config_.run.threads) : usable_cores();
   return std::make_unique<Scorer>(
       open_rewards(registry_, config_, services_), std::move(types),
       config_.algorithm.on_reward_error == "stop" ? OnRewardError::stop : OnRewardError::drop_sample,
-      cores < 4 ? 1 : std::min(4, cores / 4));
+      reward_threads(config_));
 }
 
 std::shared_ptr<plugins::Sampling> Session::sampling() const {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "grpo/sdk/config/config.hpp"
+#include "grpo/sdk/plugins/isolated.hpp"
 #include "grpo/sdk/plugins/registry.hpp"
 
 namespace grpo::train {
@@ -13,10 +14,11 @@ namespace grpo::train {
 // run.check_plugins if it is given, else what the build and GRPO_CHECK_PLUGINS say.
 bool check_plugins(const config::Config& config);
 
-// Loads it; with `check`, every call is held against the contract, and what breaks it goes to the run's log. Throws
-// grpo::Error as Registry::load does.
+// Loads it, here or, with `isolate`, in a process of its own; with `check`, every call is held against the contract,
+// and what breaks it goes to the run's log. Throws grpo::Error as Registry::load and plugins::isolated do.
 std::shared_ptr<const plugins::Component> load_component(plugins::Registry& registry, const std::string& interface_id,
-                                                         const std::string& name, bool check);
+                                                         const std::string& name, bool check,
+                                                         const plugins::IsolateSettings* isolate = nullptr);
 
 }  // namespace grpo::train
 

@@ -7,6 +7,9 @@
 //     ... scorer.add(group) as groups finish ...
 //     ScoreReport report = scorer.finish();      // samples now have scores and reward
 //
+// A call in this process that runs past its time limit cannot be ended, only named: a line in the log while the step
+// waits for it, and one when it comes back.
+//
 // A sample without a score is never a zero: it is counted, and its reward is NaN when no reward with a weight applies
 // to it, or when one of those fails on it (the others alone would be another reward than its group's).
 #ifndef GRPO_SDK_TRAIN_SCORING_HPP
@@ -29,6 +32,7 @@ struct WeightedReward {
   double weight = 1;           // 0: measured, never part of the sum
   double timeout_seconds = 0;  // of a call; 0: none
   std::unique_ptr<plugins::Reward> reward;
+  bool isolated = false;  // in a process of its own, which ends when it does not come back
 };
 
 // What to do when a reward fails on a sample (an error or a timeout, not "not applicable").

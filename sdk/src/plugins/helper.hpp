@@ -1,0 +1,16 @@
+// helper.hpp: where the host's helper programs are.
+#ifndef GRPO_PLUGINS_HELPER_HPP
+#define GRPO_PLUGINS_HELPER_HPP
+
+#include <string>
+
+namespace grpo::plugins {
+
+// The path of the helper `name`: `given` if it is not empty; else beside this program or library, where an installation
+// puts it, or where a build does. Throws grpo::Error, which says where it looked and what the helper is for ("tries a
+// library before ...").
+std::string find_helper(const std::string& name, const std::string& given, const std::string& what_for);
+
+}  // namespace grpo::plugins
+
+#endif

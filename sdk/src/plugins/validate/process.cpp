@@ -1,0 +1,181 @@
+#include "process.hpp"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <thread>
+
+#include "../utf8.hpp"
+#include "grpo/sdk/error.hpp"
+
+extern char** environ;
+
+namespace grpo::plugins::conformance {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kept_output = 4096;
+constexpr std::size_t longest_line = 1 << 20;
+
+struct Pipe {
+  int in = -1, out = -1;  // the child writes into `in`
+  Pipe() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) throw Error(std::string("cannot make a pipe: ") + std::strerror(errno));
+    out = ends[0];
+    in = ends[1];
+  }
+  ~Pipe() {
+    ::close(out);
+    close_in();
+  }
+  void close_in() {
+    if (in >= 0) ::close(in);
+    in = -1;
+  }
+};
+
+pid_t start(const std::string& helper, const std::string& job, const Pipe& lines, const Pipe& output) {
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, output.in, 1);
+  posix_spawn_file_actions_adddup2(&actions, output.in, 2);
+  posix_spawn_file_actions_adddup2(&actions, lines.in, 3);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setpgroup(&attributes, 0);  // so that what the plugin starts can be ended with it
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+  std::string program = helper, argument = job;
+  char* arguments[] = {program.data(), argument.data(), nullptr};
+  pid_t child = 0;
+  const int error = posix_spawn(&child, helper.c_str(), &actions, &attributes, arguments, environ);
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  if (error != 0) throw Error("cannot start " + helper + ": " + std::strerror(error));
+  return child;
+}
+
+// The last words, on one line.
+std::string on_one_line(const std::string& text) {
+  std::string out = valid_utf8(text.size() > 400 ? text.substr(text.size() - 400) : text);
+  for (char& c : out)
+    if (c == '\n' || c == '\r' || c == '\t') c = ' ';
+  const std::size_t from = out.find_first_not_of(' ');
+  return from == std::string::npos ? "" : out.substr(from, out.find_last_not_of(' ') + 1 - from);
+}
+
+// Time, as far as this process ran: a machine that was suspended, or a group of processes that was stopped, has not
+// kept anybody waiting.
+class Patience {
+ public:
+  static constexpr int turn_ms = 100;  // the longest between two turns
+  explicit Patience(double seconds)
+      : left_(std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds))) {}
+  void turn() {
+    const auto now = Clock::now();
+    left_ -= std::min<Clock::duration>(now - last_, std::chrono::milliseconds(2 * turn_ms));
+    last_ = now;
+  }
+  bool over() const { return left_ <= Clock::duration::zero(); }
+
+ private:
+  Clock::duration left_;
+  Clock::time_point last_ = Clock::now();
+};
+
+// Takes whole lines out of the buffer.
+bool take_lines(std::string& buffer, const std::function<bool(const std::string&)>& on_line) {
+  bool progress = false;
+  for (std::size_t end; (end = buffer.find('\n')) != std::string::npos; buffer.erase(0, end + 1))
+    progress = on_line(buffer.substr(0, end)) || progress;
+  if (buffer.size() > longest_line) buffer.clear();
+  return progress;
+}
+
+}  // namespace
+
+std::string find_helper(const std::string& given) {
+  if (!given.empty()) return given;
+  Dl_info info{};
+  ::dladdr(reinterpret_cast<void*>(&find_helper), &info);
+  std::error_code ignored;
+  const fs::path program = fs::read_symlink("/proc/self/exe", ignored).parent_path();
+  const fs::path code = info.dli_fname ? fs::weakly_canonical(info.dli_fname, ignored).parent_path() : fs::path{};
+  std::string looked;
+  for (const fs::path& folder : {program, code})
+    for (const char* below : {".", "../libexec/grpo", "../bin", "bin"}) {
+      const fs::path candidate = (folder / below / "grpo-plugin-check").lexically_normal();
+      if (::access(candidate.c_str(), X_OK) == 0) return candidate.string();
+      looked += (looked.empty() ? "" : ", ") + candidate.string();
+    }
+  throw Error("the helper grpo-plugin-check, in which plugins are checked, is not there; looked for " + looked);
+}
+
+std::string signal_name(int number) {
+  const char* name = sigabbrev_np(number);
+  return name ? std::string("SIG") + name : "signal " + std::to_string(number);
+}
+
+Ending run_child(const std::string& helper, const std::string& job, double seconds,
+                 const std::function<bool(const std::string&)>& on_line) {
+  Pipe lines, output;
+  const pid_t child = start(helper, job, lines, output);
+  lines.close_in();
+  output.close_in();
+  Patience patience(seconds);
+  Ending ending;
+  std::string buffer, words;
+  pollfd fds[2] = {{lines.out, POLLIN, 0}, {output.out, POLLIN, 0}};
+  while (fds[0].fd >= 0 && !patience.over()) {
+    if (::poll(fds, 2, Patience::turn_ms) < 0 && errno != EINTR) break;
+    patience.turn();
+    for (int i = 0; i < 2; ++i) {
+      if (fds[i].fd < 0 || fds[i].revents == 0) continue;
+      char bytes[4096];
+      const ssize_t n = ::read(fds[i].fd, bytes, sizeof bytes);
+      if (n == 0 || (n < 0 && errno != EINTR)) fds[i].fd = -1;
+      if (n <= 0) continue;
+      std::string& into = i == 0 ? buffer : words;
+      into.append(bytes, static_cast<std::size_t>(n));
+      if (i == 0 && take_lines(buffer, on_line)) patience = Patience(seconds);
+      if (i == 1 && words.size() > kept_output) words.erase(0, words.size() - kept_output);
+    }
+  }
+  // It may close its descriptors and stay.
+  int status = 0;
+  while (!patience.over() && ::waitpid(child, &status, WNOHANG) == 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    patience.turn();
+  }
+  ending.late = patience.over();
+  ::kill(-child, SIGKILL);  // and whatever it started
+  if (ending.late)
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+  // What is left in the pipe, without waiting for a grandchild that holds it.
+  ::fcntl(output.out, F_SETFL, O_NONBLOCK);
+  char bytes[4096];
+  for (ssize_t n; (n = ::read(output.out, bytes, sizeof bytes)) > 0;) words.append(bytes, static_cast<std::size_t>(n));
+  ending.last_words = on_one_line(words);
+  if (!ending.late && WIFSIGNALED(status)) ending.signal = WTERMSIG(status);
+  if (!ending.late && WIFEXITED(status)) ending.code = WEXITSTATUS(status);
+  return ending;
+}
+
+}  // namespace grpo::plugins::conformance
