@@ -128,7 +128,7 @@ std::vector<Case> reward_cases() {
                      DrivenReward reward(said, "concurrent", "thread.one_at_a_time");
                      std::thread other([&] { reward.score(); });
                      std::this_thread::sleep_for(std::chrono::milliseconds(100));
-                     reward.close();
+                     reward.table->close(reward.handle);
                      other.join();
                    }});
   cases.push_back({"reward.score.arguments", true, [](Said& said) {

@@ -5,6 +5,7 @@
 #include <grpo/host.h>
 
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -17,18 +18,18 @@
 
 namespace grpo::plugins {
 
-// What the checks said. [any thread]
+// What the checks said. [any thread] Sinks may outlive it: a thread that a plugin left behind is told of later.
 class Said {
  public:
   CheckSettings settings() {
-    return {[this](const Violation& v) {
-      std::lock_guard lock(mutex_);
-      all_.push_back(v);
+    return {[state = state_](const Violation& v) {
+      std::lock_guard lock(state->mutex);
+      state->all.push_back(v);
     }};
   }
   std::vector<Violation> all() const {
-    std::lock_guard lock(mutex_);
-    return all_;
+    std::lock_guard lock(state_->mutex);
+    return state_->all;
   }
   bool has(const std::string& rule) const {
     for (const Violation& v : all())
@@ -42,8 +43,11 @@ class Said {
   }
 
  private:
-  mutable std::mutex mutex_;
-  std::vector<Violation> all_;
+  struct State {
+    std::mutex mutex;
+    std::vector<Violation> all;
+  };
+  std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
 // The services of a host, with collectives that do nothing.

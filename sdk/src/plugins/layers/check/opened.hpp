@@ -268,12 +268,12 @@ void close(void* handle, const char* function, Threads threads, F&& f) noexcept 
     if (!found) return;
     {
       Run run(*found, function, threads, nullptr, false);
+      if (found->closed.load()) return;
+      if (found->running.load() > 1)
+        return run.wrong(rule::handle_busy, "closed while a call on it runs; it stays open");
       if (found->closed.exchange(true)) return;
       try {
-        if (found->running.load() > 1)
-          run.wrong(rule::handle_busy, "closed while a call on it runs; it stays open");
-        else
-          f(static_cast<Handle&>(*found), run);
+        f(static_cast<Handle&>(*found), run);
       } catch (...) {
         run.broken(rule::status_exception, "an exception left the function");
       }
