@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <set>
 
-#include "elf.hpp"
 #include "utf8.hpp"
 
 namespace grpo::plugins::fuzzing {
@@ -146,70 +144,6 @@ const std::vector<std::int64_t> integers = {0,         1,         -1,        2, 
                                             INT32_MIN, INT64_MAX, INT64_MIN, 4294967296, 1 << 20};
 
 }  // namespace
-
-namespace {
-
-bool printable(char c) { return c >= ' ' && c <= '~'; }
-
-using Words = std::set<std::string>;
-constexpr std::size_t most_words = 4000;
-
-// Texts as they lie there.
-void add_texts(const std::string& bytes, Words& words) {
-  constexpr std::size_t shortest = 2, longest = 48;
-  std::string word;
-  for (std::size_t i = 0; i <= bytes.size(); ++i) {
-    // Beyond ASCII too: texts are UTF-8.
-    if (i < bytes.size() && (printable(bytes[i]) || (bytes[i] & 0x80))) {
-      word += bytes[i];
-      continue;
-    }
-    if (word.size() >= shortest && word.size() <= longest && words.size() < most_words && valid_utf8(word) == word)
-      words.insert(word);
-    word.clear();
-  }
-}
-
-// A comparison with a short text is compiled into numbers within instructions of x86: eight bytes are moved into a
-// register (48..49 b8..bf, the number), the next four are compared where they lie (81 78..7f, an offset, the number),
-// not far behind.
-void add_numbers(const std::string& code, Words& words) {
-  constexpr std::size_t not_far = 256;
-  const auto byte = [&code](std::size_t i) { return static_cast<unsigned char>(code[i]); };
-  const auto text = [&code](std::size_t from, std::size_t n) {
-    const bool all =
-        from + n <= code.size() && std::all_of(code.begin() + static_cast<std::ptrdiff_t>(from),
-                                               code.begin() + static_cast<std::ptrdiff_t>(from + n), printable);
-    return all ? code.substr(from, n) : std::string();
-  };
-  std::string begin;
-  std::size_t end_of_begin = 0;
-  for (std::size_t i = 0; i + 7 <= code.size() && words.size() < most_words; ++i) {
-    if ((byte(i) == 0x48 || byte(i) == 0x49) && byte(i + 1) >= 0xb8 && byte(i + 1) <= 0xbf) {
-      const std::string found = text(i + 2, 8);
-      if (found.empty()) continue;
-      if (!begin.empty() && i - end_of_begin < not_far) words.insert(begin + found);
-      words.insert(begin = found);
-      end_of_begin = i + 10;
-    } else if (byte(i) == 0x81 && byte(i + 1) >= 0x78 && byte(i + 1) <= 0x7f) {
-      const std::string found = text(i + 3, 4);
-      if (found.empty()) continue;
-      words.insert(found);
-      if (!begin.empty() && i - end_of_begin < not_far) words.insert(begin + found);
-    }
-  }
-}
-
-}  // namespace
-
-std::vector<std::string> words_of(const std::string& library) {
-  constexpr std::uint64_t limit = std::uint64_t{64} << 20;
-  const ElfFile file(library);
-  Words words;
-  add_texts(file.section(".rodata", limit).value_or(""), words);
-  add_numbers(file.section(".text", limit).value_or(""), words);
-  return {words.begin(), words.end()};
-}
 
 Generator::Generator(std::uint64_t seed, std::vector<std::string> words, json schema, json fixed)
     : draw_(seed), words_(std::move(words)), schema_(std::move(schema)), fixed_(std::move(fixed)) {
@@ -388,63 +322,6 @@ wire::RewardBatch Generator::batch() {
   }
   change(b);
   return b;
-}
-
-wire::RewardBatch reversed(const wire::RewardBatch& batch) {
-  std::vector<int> order(static_cast<std::size_t>(batch.n_samples()));
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int>(order.size() - 1 - i);
-  return selected(batch, order, /*all_rows=*/true);
-}
-
-wire::RewardBatch selected(const wire::RewardBatch& b, const std::vector<int>& keep, bool all_rows) {
-  wire::RewardBatch out;
-  out.set_flags(b.flags());
-  out.set_step(b.step());
-  std::vector<std::int64_t> place(static_cast<std::size_t>(b.n_rows()), -1);  // of a row, in `out`
-  std::vector<int> rows;
-  for (int r = 0; r < b.n_rows(); ++r) {
-    const bool used = all_rows || std::any_of(keep.begin(), keep.end(), [&](int i) { return b.row(i) == r; });
-    if (!used) continue;
-    place[static_cast<std::size_t>(r)] = static_cast<std::int64_t>(rows.size());
-    rows.push_back(r);
-  }
-  const auto columns = [](const auto& from, const std::vector<int>& which, auto& to) {
-    for (const wire::Column& c : from) {
-      wire::Column& column = *to.Add();
-      column.set_name(c.name());
-      column.set_type(c.type());
-      column.set_flags(c.flags());
-      for (const int i : which) {
-        if (c.text_size()) column.add_text(c.text(i));
-        if (c.integer_size()) column.add_integer(c.integer(i));
-        if (c.number_size()) column.add_number(c.number(i));
-      }
-    }
-  };
-  out.set_n_rows(static_cast<std::int64_t>(rows.size()));
-  out.set_n_samples(static_cast<std::int64_t>(keep.size()));
-  out.add_prompt_start(0);
-  for (const int r : rows) {
-    out.add_prompt(b.prompt(r));
-    out.add_messages(b.messages(r));
-    out.add_ground_truth(b.ground_truth(r));
-    for (auto k = b.prompt_start(r); k < b.prompt_start(r + 1); ++k)
-      out.add_prompt_ids(b.prompt_ids(static_cast<int>(k)));
-    out.add_prompt_start(out.prompt_ids_size());
-  }
-  columns(b.column(), rows, *out.mutable_column());
-  out.add_completion_start(0);
-  for (const int i : keep) {
-    out.add_row(place[static_cast<std::size_t>(b.row(i))]);
-    out.add_index(b.index(i));
-    out.add_completion(b.completion(i));
-    out.add_finish(b.finish(i));
-    for (auto k = b.completion_start(i); k < b.completion_start(i + 1); ++k)
-      out.add_completion_ids(b.completion_ids(static_cast<int>(k)));
-    out.add_completion_start(out.completion_ids_size());
-  }
-  columns(b.sample_column(), keep, *out.mutable_sample_column());
-  return out;
 }
 
 // ---- options
