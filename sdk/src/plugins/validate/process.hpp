@@ -14,8 +14,8 @@ struct Ending {
   std::string last_words;  // the end of what it wrote to its standard output and error
 };
 
-// Runs grpo-plugin-check with the job; on_line gets what it writes to descriptor 3. seconds: between two lines that on_line calls
-// progress by returning true.
+// Runs grpo-plugin-check with the job; on_line gets what it writes to descriptor 3. seconds: between two lines that
+// on_line calls progress by returning true.
 Ending run_child(const std::string& helper, const std::string& job, double seconds,
                  const std::function<bool(const std::string&)>& on_line);
 
