@@ -52,11 +52,15 @@ std::vector<Fields> later_hosts(Subject& subject) {
 
 namespace {
 
+// The sanitizers have a malloc of their own, which keeps what was freed for a while: resident memory then says nothing.
+using Count = std::size_t (*)();
+Count sanitizers_count() {
+  static const auto count = reinterpret_cast<Count>(::dlsym(RTLD_DEFAULT, "__sanitizer_get_current_allocated_bytes"));
+  return count;
+}
+
 std::size_t heap_in_use() {
-  using Count = std::size_t (*)();  // the sanitizers have a malloc of their own
-  static const auto of_sanitizer =
-      reinterpret_cast<Count>(::dlsym(RTLD_DEFAULT, "__sanitizer_get_current_allocated_bytes"));
-  if (of_sanitizer) return of_sanitizer();
+  if (const Count count = sanitizers_count()) return count();
   const struct mallinfo2 info = ::mallinfo2();
   return info.uordblks + info.hblkhd;
 }
@@ -77,7 +81,7 @@ Usage usage() {
   out.heap = heap_in_use();
   std::ifstream in("/proc/self/status");
   for (std::string line; std::getline(in, line);) {
-    if (line.starts_with("RssAnon:")) out.resident = std::stoull(line.substr(8)) * 1024;
+    if (line.starts_with("RssAnon:") && !sanitizers_count()) out.resident = std::stoull(line.substr(8)) * 1024;
     if (line.starts_with("VmSize:")) out.mapped = std::stoull(line.substr(7)) * 1024;
   }
   out.threads = entries_of("/proc/self/task");
