@@ -60,6 +60,7 @@ class SamplerReplayer final : public Replayer {
     if (collected_.id() == 0) return;
     std::string error;
     unanswered(collected_.id());
+    script(collected_.handle()).ends_early();
     run(collected_, error);
   }
 

@@ -27,6 +27,7 @@ class Script {
   // The callbacks of the next call, in order; `cancel` is how the host's cancellations reach the sampler.
   void begin(std::uint64_t call);
   void add(const wire::Envelope& message);
+  void ends_early();  // the call has no answer in the recording, so what follows the last callback is not known
   std::function<void(std::uint64_t request)> cancel;
   void end();      // of the call: says what was not asked
   void lenient();  // from now on everything is right: the sampler is being closed
@@ -45,6 +46,7 @@ class Script {
 
   // The answer to this question, or nullptr: it is another one than was recorded.
   const wire::Envelope* next(const std::string& function, const ValueList& argument);
+  const wire::Envelope* past_the_end(const std::string& function, const ValueList& argument);
   // For callbacks that have nothing but a status.
   grpo_status status_of(const grpo_call* call, const std::string& function, const ValueList& argument);
   grpo_status fail(const grpo_call* call) const;
@@ -57,7 +59,7 @@ class Script {
   std::mutex mutex_;
   std::deque<Entry> entries_;
   std::size_t at_ = 0;
-  bool diverged_ = false, lenient_ = false;
+  bool diverged_ = false, lenient_ = false, ends_early_ = false;
   std::deque<RequestView> requests_;
   std::deque<Session> sessions_;
   grpo_model_info model_info_{};
