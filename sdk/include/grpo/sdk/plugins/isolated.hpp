@@ -1,15 +1,15 @@
 // isolated.hpp: a plugin in a process of its own.
 //
-// Main idea. The same .so, unchanged, is loaded by a helper program (grpo-plugin-host); what the host gets is a component
-// like any other, whose functions send the batch there and bring the scores back. A plugin that crashes, hangs, exits,
-// eats memory or floods its output costs the samples of that call; they carry a status and a message with the plugin and
-// the signal, and the next call finds a new process.
+// Main idea. The same .so, unchanged, is loaded by a helper program (grpo-plugin-host); what the host gets is a
+// component like any other, whose functions send the batch there and bring the scores back. A plugin that crashes,
+// hangs, exits, eats memory or floods its output costs the samples of that call; they carry a status and a message with
+// the plugin and the signal, and the next call finds a new process.
 //
 //     Reward math(isolated(registry, GRPO_REWARD_ID, "math", {.memory_gib = 2}), options, {.services = services});
 //     RewardScores s = math.score(batch, {.timeout = 10s});       // at 10 s plus grace the process is gone
 //
-// Messages are Protobuf over a Unix socket, texts, ids and scores lie in shared memory. docs/isolation.md: how, and what
-// it does not protect from. Linux 5.9 or later.
+// Messages are Protobuf over a Unix socket, texts, ids and scores lie in shared memory. docs/isolation.md: how, and
+// what it does not protect from. Linux 5.9 or later.
 #ifndef GRPO_SDK_PLUGINS_ISOLATED_HPP
 #define GRPO_SDK_PLUGINS_ISOLATED_HPP
 
@@ -43,8 +43,7 @@ std::shared_ptr<const Component> isolated(const Registry& registry, const std::s
                                           const std::string& name, const IsolateSettings& settings = {});
 
 // The same for a component that is there already, loaded or not; only its file and its manifest are used.
-std::shared_ptr<const Component> isolated(std::shared_ptr<const Component> inner,
-                                          const IsolateSettings& settings = {});
+std::shared_ptr<const Component> isolated(std::shared_ptr<const Component> inner, const IsolateSettings& settings = {});
 
 }  // namespace grpo::plugins
 
