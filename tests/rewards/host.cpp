@@ -105,6 +105,11 @@ std::vector<Scored> Reward::score(const std::vector<Sample>& samples, int cancel
     ids.resize(ids.size() + static_cast<std::size_t>(samples[i].tokens), 1);
     completion_start.push_back(static_cast<int64_t>(ids.size()));
   }
+  for (auto* list : {&truth, &completion}) list->reserve(n + 1);  // no array of a batch is NULL, also where it is empty
+  ids.reserve(ids.size() + 1);
+  for (auto* list : {&row, &index}) list->reserve(n + 1);
+  finish.reserve(n + 1);
+  empty.reserve(n + 1);
   grpo_reward_batch b{};
   b.struct_size = sizeof b;
   b.n_rows = b.n_samples = static_cast<int64_t>(n);
@@ -119,6 +124,7 @@ std::vector<Scored> Reward::score(const std::vector<Sample>& samples, int cancel
   b.completion_ids = ids.data();
 
   std::vector<double> score(n, NAN);
+  score.reserve(n + 1);
   std::vector<int32_t> state(n, GRPO_SAMPLE_OK);
   struct Components {
     std::size_t n;

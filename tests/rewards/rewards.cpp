@@ -65,6 +65,21 @@ TEST(Format, RefusesABadPatternWithItsPlace) {
   EXPECT_NE(refusal("reward_format", {{"match", "some"}}).find("some"), std::string::npos);
 }
 
+TEST(Format, ASearchIsOneMatchHoweverManyPlacesItMayBeginAt) {
+  const nlohmann::json options = {{"pattern", "<think>.*?</think>|b # or this"}, {"match", "search"}, {"flags", "sx"}};
+  const Reward search("reward_format", options);
+  EXPECT_EQ(search.score("so <think>a</think>").score, 1);
+  EXPECT_EQ(search.score("so <think>, a").score, 0);
+  EXPECT_EQ(search.score("b").score, 1) << "the other half of the pattern, anywhere too";
+  const Reward verb("reward_format", {{"pattern", "(*ANYCRLF)a.c"}, {"match", "search"}, {"flags", ""}});
+  EXPECT_EQ(verb.score("xabc").score, 1);
+  std::string open;  // each of these would be a beginning with a limit of its own
+  for (int i = 0; i < 20000; ++i) open += "<think>";
+  const auto scored = search.score({{open, ""}});
+  EXPECT_EQ(scored[0].status, GRPO_SAMPLE_ERROR);
+  EXPECT_NE(scored[0].message.find("match limit"), std::string::npos) << scored[0].message;
+}
+
 TEST(Format, EndlessBacktrackingIsAnErrorOfItsSample) {
   const Reward format("reward_format", {{"pattern", "(a+)+[bc]"}});
   const auto scored = format.score({{std::string(60, 'a'), ""}, {"aab", ""}});

@@ -38,13 +38,11 @@ struct format {
     std::uint32_t bits = PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF;
     if (match == "full") bits |= PCRE2_ANCHORED | PCRE2_ENDANCHORED;
     for (char flag : o.text("flags", "s")) bits |= bit(flag);
-    int error = 0;
-    PCRE2_SIZE at = 0;
-    code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), bits, &error, &at, nullptr));
-    if (!code)
-      throw std::invalid_argument("option pattern does not compile at offset " + std::to_string(at) + ", `" +
-                                  pattern.substr(std::min<std::size_t>(at, pattern.size()), 20) +
-                                  "`: " + text_of(error));
+    code = compile(pattern, bits);
+    // The limit on steps holds for one beginning of a match, and a completion has as many beginnings as letters. So the
+    // search is made part of the pattern, whose beginning is the completion's. Verbs, (*...), stand first or nowhere.
+    if (match == "search" && !pattern.starts_with("(*"))
+      code = compile("(?s:.*?)(?:" + pattern + (bits & PCRE2_EXTENDED ? "\n)" : ")"), bits | PCRE2_ANCHORED);
   }
 
   grpo::score operator()(const grpo::sample& s) const {
@@ -65,6 +63,21 @@ struct format {
     return found >= 0 ? matched : unmatched;
   }
 
+  using Code = std::unique_ptr<pcre2_code, void (*)(pcre2_code*)>;
+
+  static Code compile(const std::string& pattern, std::uint32_t bits) {
+    int error = 0;
+    PCRE2_SIZE at = 0;
+    Code compiled(
+        pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), bits, &error, &at, nullptr),
+        pcre2_code_free);
+    if (!compiled)
+      throw std::invalid_argument("option pattern does not compile at offset " + std::to_string(at) + ", `" +
+                                  pattern.substr(std::min<std::size_t>(at, pattern.size()), 20) +
+                                  "`: " + text_of(error));
+    return compiled;
+  }
+
   static std::uint32_t bit(char flag) {
     switch (flag) {
       case 's':
@@ -81,7 +94,7 @@ struct format {
   }
 
   double matched, unmatched;
-  std::unique_ptr<pcre2_code, void (*)(pcre2_code*)> code{nullptr, pcre2_code_free};
+  Code code{nullptr, pcre2_code_free};
 };
 
 }  // namespace
