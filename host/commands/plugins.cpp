@@ -56,7 +56,7 @@ int describe(const RunArguments& a, const std::string& what) {
 }  // namespace
 
 void add_plugins(Command program) {
-  Command sub = program.command("plugins", "What is in the plugin directories");
+  Command sub = program.command("plugins", "List and describe plugins; start a new one, validate, fuzz and replay it");
   sub.group(group_tools);
   sub.require_command();
   {

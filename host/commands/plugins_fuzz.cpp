@@ -1,4 +1,6 @@
 // plugins fuzz: a reward on inputs that nobody thought of.
+#include <unistd.h>
+
 #include <filesystem>
 #include <iostream>
 
@@ -42,8 +44,9 @@ void print(const plugins::FuzzReport& report, const FuzzArguments& a) {
     std::cout << "  grpo-host plugins replay " << f.file << " --plugin " << a.library
               << (f.kind == "hang" ? " --kill-after 10" : "") << '\n';
   }
-  std::cout << report.runs << " batches, " << report.calls << " calls, seed " << a.seed << ", "
-            << report.findings.size() << (report.findings.size() == 1 ? " finding" : " findings");
+  std::cout << report.runs << (report.runs < a.runs ? " batches until the time was up, " : " batches, ") << report.calls
+            << " calls, seed " << a.seed << ", " << report.findings.size()
+            << (report.findings.size() == 1 ? " finding" : " findings");
   if (report.refused > 0) std::cout << "; options refused in " << report.refused << " rounds";
   if (report.failed > 0)
     std::cout << "; " << report.failed << " batches failed as a whole: " << report::visible(report.failure, "  ", 200);
@@ -65,7 +68,14 @@ int fuzz(const FuzzArguments& a) {
   settings.seconds = a.seconds;
   settings.timeout_seconds = a.timeout;
   settings.memory_mb = a.memory_mb;
+  const bool watched = !a.as_json && ::isatty(STDERR_FILENO);
+  if (watched)
+    settings.progress = [](std::int64_t runs, std::size_t findings) {
+      std::cerr << "\r\x1b[K" << runs << " batches, " << findings << (findings == 1 ? " finding" : " findings")
+                << std::flush;
+    };
   const auto report = plugins::fuzz(settings);
+  if (watched) std::cerr << "\r\x1b[K";
   if (a.as_json)
     std::cout << as_json(report).dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
   else

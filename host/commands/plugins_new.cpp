@@ -81,7 +81,8 @@ void write_file(const fs::path& path, const std::string& text) {
 
 int create(const NewArguments& a) {
   check_name(a.name);
-  const std::string source(template_of(a.kind + "." + a.language + ".in"));
+  const std::string language = a.language == "c++" ? "cpp" : a.language;  // which is also what the file's name ends in
+  const std::string source(template_of(a.kind + "." + language + ".in"));
   if (source.empty())
     throw Error("there is no starting point for a " + a.kind + " in C: the contract is the same, but a " + a.kind +
                 " has so much of its own that C++ pays. Use --lang cpp, or start from c_api/include/grpo/" + a.kind +
@@ -98,10 +99,10 @@ int create(const NewArguments& a) {
     throw Error(folder.string() + " is there already; nothing has been written. Choose another name or --dir");
   if (!fs::is_directory(a.directory, error)) throw Error("--dir: " + a.directory + ": there is no such directory");
 
-  const bool cpp = a.language == "cpp";
+  const bool cpp = language == "cpp";
   Values values = {{"NAME", a.name},
                    {"IDENT", a.name},
-                   {"EXT", a.language},
+                   {"EXT", language},
                    {"KIND", (a.kind == "optimizer" ? "an " : "a ") + a.kind},
                    {"LANGUAGE", cpp ? "CXX" : "C"},
                    {"LANG", cpp ? "CXX" : "C"},
@@ -112,8 +113,8 @@ int create(const NewArguments& a) {
   values["USE"].erase(values["USE"].find_last_not_of('\n') + 1);
 
   const std::vector<std::pair<std::string, std::string>> files = {
-      {a.name + "." + a.language, source},
-      {a.name + "_test." + a.language, std::string(template_of(a.kind + "_test.in"))},
+      {a.name + "." + language, source},
+      {a.name + "_test." + language, std::string(template_of(a.kind + "_test.in"))},
       {"test_host.h", std::string(template_of("test_host.h.in"))},
       {"CMakeLists.txt", std::string(template_of("CMakeLists.txt.in"))},
       {"README.md", std::string(template_of("README.md.in"))}};
@@ -137,7 +138,7 @@ void add_plugins_new(Command plugins) {
   a->run.add_plugins(command);
   command.option("kind", a->kind, "What it is to be").required().one_of({"reward", "sampler", "model", "optimizer"});
   command.option("name", a->name, "Its name: of the folder, the file and the component").required();
-  command.option("--lang", a->language, "C or C++").one_of({"c", "cpp"});
+  command.option("--lang", a->language, "C or C++").one_of({"c", "cpp", "c++"});
   command.option("--dir", a->directory, "Where the folder is made");
   command.action([a] { return create(*a); });
 }

@@ -3,11 +3,15 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
+#include <string>
+#include <vector>
 
 #include "commands.hpp"
 #include "filter.hpp"
@@ -116,17 +120,36 @@ void limit_memory(std::int64_t megabytes) {
   setrlimit(RLIMIT_CORE, &no_core);
 }
 
+using Row = std::array<std::string, 5>;
+
+// In aligned columns; a cell that is longer than 40 (the text of an error, say) moves what follows on its line alone.
+void print_table(const std::vector<Row>& rows) {
+  std::array<std::size_t, 5> width{};
+  for (const Row& row : rows)
+    for (std::size_t i = 0; i < row.size(); ++i)
+      if (const std::size_t cells = report::cells(row[i]); cells <= 40) width[i] = std::max(width[i], cells);
+  for (const Row& row : rows) {
+    for (std::size_t i = 0; i + 1 < row.size(); ++i) {
+      const std::size_t cells = report::cells(row[i]);
+      std::cout << row[i] << std::string(std::max(width[i], cells) - cells + 2, ' ');
+    }
+    std::cout << row.back() << '\n';
+  }
+}
+
 void print(const plugins::ReplayReport& report, const ReplayArguments& a) {
   const auto& info = report.info;
   std::cout << info.interface_id << " '" << info.name << "' of " << info.plugin << ' ' << info.version
             << ", recorded by " << info.host << '\n';
   const auto cell = [](const std::string& text) { return report::visible(text); };
-  if (!report.differences.empty()) std::cout << "call\tat\twhat\texpected\tgot\n";
+  std::vector<Row> rows;
+  if (!report.differences.empty()) rows.push_back({"call", "at", "what", "expected", "got"});
   for (std::size_t i = 0; i < report.differences.size() && i < a.most; ++i) {
     const auto& d = report.differences[i];
-    std::cout << d.call << ' ' << d.function << '\t' << (d.at < 0 ? "-" : std::to_string(d.at)) << '\t' << cell(d.what)
-              << '\t' << cell(d.expected.empty() ? "-" : d.expected) << '\t' << cell(d.got) << '\n';
+    rows.push_back({std::to_string(d.call) + ' ' + d.function, d.at < 0 ? "-" : std::to_string(d.at), cell(d.what),
+                    cell(d.expected.empty() ? "-" : d.expected), cell(d.got)});
   }
+  print_table(rows);
   if (report.n_differences > a.most) std::cout << "... and " << report.n_differences - a.most << " more (--most)\n";
   for (const auto& note : report.notes) std::cout << "note: " << cell(note) << '\n';
   std::cout << report.calls << " calls made again, " << report.compared << " values compared, " << report.n_differences

@@ -181,7 +181,14 @@ class Reward:
                  step: int) -> Scores:
         """Completions whose prompts and columns are equal, and which follow each other, are a group."""
         n = len(completions)
+        if prompts is not None and len(prompts) != n:
+            raise ValueError(f"{self.__name__}: {len(prompts)} prompts for {n} completions; "
+                             "give each completion its prompt, as TRL does")
         truth = self._truth_column(columns)
+        truths = columns.get(truth) if truth is not None else None
+        if isinstance(truths, (list, tuple)) and len(truths) != n:
+            raise ValueError(f"{self.__name__}: {len(truths)} ground truths ({truth!r}) for {n} completions; "
+                             "give each completion its own, as TRL does")
         columns = {name: values for name, values in columns.items()
                    if isinstance(values, (list, tuple)) and len(values) == n and self._can_take(name, values)}
         rows, first = [], []

@@ -18,6 +18,14 @@ class Scoring(Scratch):
         self.assertEqual(scores.components, {"accuracy": [1, 0, 0], "format": [1, 1, 0]})
         self.assertEqual((len(scores), scores[1]), (3, -0.5))
 
+    def test_prompts_and_truths_are_one_for_each_completion(self):
+        """Too few are told by name; they are no missing column, whose score would be None."""
+        reward = grpo.Reward("math")
+        with self.assertRaisesRegex(ValueError, "math: 1 prompts for 3 completions"):
+            reward(prompts=["q"], completions=BOXED, answer=["4"] * 3)
+        with self.assertRaisesRegex(ValueError, "1 ground truths .'answer'. for 3 completions"):
+            reward(prompts=["q"] * 3, completions=BOXED, answer=["4"])
+
     def test_what_is_missing_is_none_and_says_why(self):
         scores = moody().score(["four", "error", "nan", "na"])
         self.assertEqual(scores.scores, [4, None, None, None])

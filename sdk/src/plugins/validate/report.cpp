@@ -37,6 +37,15 @@ std::string table_of(const Validation& v) {
                                        : r.why) +
            '\n';
     if (r.verdict != Verdict::fail) continue;
+    // One mistake makes many checks fail: it is told once.
+    const auto told = std::find_if(v.results.begin(), v.results.end(), [&](const ValidationResult& other) {
+      return other.verdict == Verdict::fail && other.component == r.component && other.why == r.why &&
+             other.way_out == r.way_out;
+    });
+    if (&*told != &r) {
+      out += "  " + std::string(width, ' ') + "    why: as " + told->check + '\n';
+      continue;
+    }
     out += "  " + std::string(width, ' ') + "    why: " + r.why + '\n';
     if (!r.way_out.empty()) out += "  " + std::string(width, ' ') + "    do:  " + r.way_out + '\n';
   }
