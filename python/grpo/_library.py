@@ -220,19 +220,39 @@ def asked(name: str, *arguments: Any) -> str:
 
 
 class Handle:
-    """A handle of the library, closed with the object."""
+    """A handle of the library, closed with the object. `with handle as address` keeps it open for the length of a call:
+    a close meanwhile, by another thread or from a callback, takes effect when the last such call is over."""
 
     def __init__(self, address: Any, close: str):
         self.address, self._close = address, close
         self._closer = getattr(library(), "grpo_embed_" + close)
+        self._lock, self._users, self._open = threading.RLock(), 0, address
+
+    def __enter__(self) -> Any:
+        with self._lock:
+            address = self.need()
+            self._users += 1
+            return address
+
+    def __exit__(self, *exception: Any) -> None:
+        with self._lock:
+            self._users -= 1
+        self._end()
 
     def close(self) -> None:
-        address, self.address = self.address, None
-        if address is not None:
-            self._closer(address)
+        self.address = None
+        self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            if self._users > 0 or self.address is not None:
+                return
+            last, self._open = self._open, None
+        if last is not None:
+            self._closer(last)
 
     def __del__(self) -> None:
-        if getattr(self, "address", None) is not None:
+        if getattr(self, "_open", None) is not None:
             self.close()
 
     def need(self) -> c_void_p:

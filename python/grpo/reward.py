@@ -150,7 +150,8 @@ class Reward:
         score, status, message, components = zeros("d", n), zeros("i", n), Texts(), Components()
         to = ScoreArrays(score=address(score), status=address(status), message=ctypes.pointer(message),
                          components=ctypes.pointer(components))
-        call("reward_score", self._handle.need(), byref(batch), byref(to))
+        with self._handle as handle:
+            call("reward_score", handle, byref(batch), byref(to))
         messages = unpack_texts(message)
         try:
             parts = {components.name[c].decode(): _or_none((ctypes.c_double * n).from_address(components.value[c])[:])

@@ -71,8 +71,10 @@ class Trainer:
     def step(self) -> Optional[Metrics]:
         """One step; its metrics, or None when the run is over."""
         text = Text()
-        if not call("trainer_step", self._need(), byref(text)):
-            return None
+        self._need()
+        with self._handle as handle:
+            if not call("trainer_step", handle, byref(text)):
+                return None
         metrics = json.loads(taken(text))
         self._raise()
         return metrics
@@ -86,7 +88,9 @@ class Trainer:
 
     def save(self) -> str:
         """Writes a checkpoint of the steps done; gives its path."""
-        return asked("trainer_save", self._need())
+        self._need()
+        with self._handle as handle:
+            return asked("trainer_save", handle)
 
     @property
     def state(self) -> Dict[str, Any]:

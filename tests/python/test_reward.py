@@ -1,6 +1,8 @@
 """A reward as TRL, verl and lm-evaluation-harness call it. No NumPy."""
 import math
 import pickle
+import threading
+import time
 import unittest
 import warnings
 
@@ -86,6 +88,25 @@ class Scoring(Scratch):
         found = {c["name"]: c for c in grpo.components(kind="reward")}
         self.assertIn("wrong", found["math"]["options"])
         self.assertTrue(found["math"]["path"].endswith("reward_math.so"))
+
+    def test_close_waits_for_the_calls_of_other_threads(self):
+        for _ in range(10):
+            reward = moody()
+            def score():
+                try:
+                    while True:
+                        reward.score(["good"] * 200)
+                except grpo.Error as e:
+                    said.append(str(e))
+            said = []
+            threads = [threading.Thread(target=score) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.02)
+            reward.close()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(said, ["it is closed"] * 3)
 
 
 class AsTrlCallsIt(Scratch):

@@ -108,7 +108,11 @@ Call::Call(std::shared_ptr<const ComponentServices> services)
 
 Call::~Call() = default;
 
-void Call::set_timeout(std::chrono::nanoseconds from_now) { call_.deadline_ns = monotonic_now_ns() + from_now.count(); }
+// One that is longer than a century is none; added to the clock, INT64_MAX would be in the past.
+void Call::set_timeout(std::chrono::nanoseconds from_now) {
+  constexpr std::int64_t century_ns = std::int64_t{3'155'760'000} * 1'000'000'000;
+  call_.deadline_ns = from_now.count() >= century_ns ? 0 : monotonic_now_ns() + from_now.count();
+}
 void Call::set_deadline(std::int64_t monotonic_ns) { call_.deadline_ns = monotonic_ns; }
 void Call::set_memory_limit(std::int64_t bytes) { arena_->limit = bytes > 0 ? bytes : INT64_MAX; }
 void Call::on_progress(std::function<void(double, double)> callback) { progress_ = std::move(callback); }
