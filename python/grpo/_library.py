@@ -5,6 +5,7 @@ import ctypes
 import glob
 import os
 import threading
+from contextlib import ExitStack
 from ctypes import POINTER, Structure, byref, c_char_p, c_double, c_int32, c_int64, c_uint32, c_void_p
 from typing import Any, List, Optional
 
@@ -193,9 +194,12 @@ _errors = _ThreadsError()
 
 
 def call(name: str, *arguments: Any) -> bool:
-    """Calls grpo_embed_<name>. False: GRPO_STATUS_END. Raises Error."""
+    """Calls grpo_embed_<name>; a Handle among the arguments stays open until it returns. False: GRPO_STATUS_END. Raises
+    Error."""
     error = _errors.error
-    status = getattr(library(), "grpo_embed_" + name)(*arguments, byref(error))
+    with ExitStack() as held:
+        given = [held.enter_context(a) if isinstance(a, Handle) else a for a in arguments]
+        status = getattr(library(), "grpo_embed_" + name)(*given, byref(error))
     if status == _OK:
         return True
     if status == _END:

@@ -105,7 +105,7 @@ class Objective:
         dentropy = like(logp) if entropy is not None else None
         if dentropy:
             gradient.entropy = dentropy[1].address
-        call("objective_evaluate", self._handle.need(), byref(tokens), byref(gradient))
+        call("objective_evaluate", self._handle, byref(tokens), byref(gradient))
         return ObjectiveResult(loss.value, out if out is not None else _as_given(logp, dlogp),
                                _as_given(logp, dentropy) if dentropy else None, json.loads(taken(metrics)))
 

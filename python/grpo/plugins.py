@@ -48,7 +48,7 @@ class Plugins:
 
     def describe(self) -> Dict[str, Any]:
         """{"plugins": [...], "refused": [...]}"""
-        return json.loads(asked("plugins_list", self._handle.need()))
+        return json.loads(asked("plugins_list", self._handle))
 
     def components(self, kind: Optional[str] = None) -> List[Dict[str, Any]]:
         """Each with kind ("reward", ...), name, options, and plugin, version and path of its library."""

@@ -48,6 +48,14 @@ class Scores:
         return self.scores[i]
 
 
+def _nanoseconds(seconds: Optional[float]) -> int:
+    if seconds is None or seconds == 0:
+        return 0
+    if not seconds > 0:
+        raise ValueError(f"timeout is {seconds!r}; it is seconds above 0, or None for no limit")
+    return int(min(seconds, 1e9) * 1e9)  # 30 years are no limit either
+
+
 class Reward:
     """A reward plugin.
 
@@ -82,7 +90,7 @@ class Reward:
                               tokenizer=tokenizer._handle.need() if tokenizer else None,
                               settings=json.dumps(self._arguments["settings"]).encode())
         handle = c_void_p()
-        call("reward_open", self._plugins._handle.need(), byref(wanted), byref(handle))
+        call("reward_open", self._plugins._handle, byref(wanted), byref(handle))
         self._handle = Handle(handle, "reward_close")
 
     def __repr__(self) -> str:
@@ -103,7 +111,7 @@ class Reward:
 
     def describe(self) -> Dict[str, Any]:
         """Name, plugin, version, path, options with defaults filled in, and what the reward asks of its batches."""
-        return json.loads(asked("reward_describe", self._handle.need()))
+        return json.loads(asked("reward_describe", self._handle))
 
     # --- scoring
 
@@ -143,15 +151,14 @@ class Reward:
         pointers = (ctypes.POINTER(Column) * len(table))(*[ctypes.pointer(c) for c in table])
         batch.n_columns, batch.columns = len(table), pointers
         seconds = self.timeout if timeout is None else timeout
-        batch.timeout_ns = int(seconds * 1e9) if seconds else 0
+        batch.timeout_ns = _nanoseconds(seconds)
         return self._scored(batch, n)
 
     def _scored(self, batch: Batch, n: int) -> Scores:
         score, status, message, components = zeros("d", n), zeros("i", n), Texts(), Components()
         to = ScoreArrays(score=address(score), status=address(status), message=ctypes.pointer(message),
                          components=ctypes.pointer(components))
-        with self._handle as handle:
-            call("reward_score", handle, byref(batch), byref(to))
+        call("reward_score", self._handle, byref(batch), byref(to))
         messages = unpack_texts(message)
         try:
             parts = {components.name[c].decode(): _or_none((ctypes.c_double * n).from_address(components.value[c])[:])

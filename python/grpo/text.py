@@ -37,7 +37,7 @@ class Tokenizer:
         """Ids of a text, or of each in a list. plain: special tokens that stand in the text are text."""
         one, ids = isinstance(text, str), Ids()
         flags = (1 if add_special_tokens else 0) | (2 if plain else 0)
-        call("encode", self._handle.need(), byref(pack_texts([text] if one else text)), flags, byref(ids))
+        call("encode", self._handle, byref(pack_texts([text] if one else text)), flags, byref(ids))
         lists = unpack_ids(ids)
         return lists[0] if one else lists
 
@@ -50,7 +50,7 @@ class Tokenizer:
         if hasattr(ids, "tolist"):
             ids = ids.tolist()
         one, texts = len(ids) == 0 or isinstance(ids[0], int), Texts()
-        call("decode", self._handle.need(), byref(pack_ids([ids] if one else ids)), int(skip_special_tokens), byref(texts))
+        call("decode", self._handle, byref(pack_ids([ids] if one else ids)), int(skip_special_tokens), byref(texts))
         out = unpack_texts(texts)
         return out[0] if one else out
 
@@ -67,7 +67,7 @@ class ChatTemplate:
     def render(self, messages: Sequence[Dict[str, Any]], tools: Optional[Sequence[Any]] = None,
                add_generation_prompt: bool = False, **extra: Any) -> str:
         """The conversation as text, as `apply_chat_template(..., tokenize=False)` gives it. extra: further variables."""
-        return asked("render", self._handle.need(), json.dumps(list(messages)).encode(),
+        return asked("render", self._handle, json.dumps(list(messages)).encode(),
                      json.dumps(list(tools)).encode() if tools is not None else None,
                      json.dumps(extra).encode() if extra else None, int(add_generation_prompt))
 

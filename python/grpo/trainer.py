@@ -71,10 +71,8 @@ class Trainer:
     def step(self) -> Optional[Metrics]:
         """One step; its metrics, or None when the run is over."""
         text = Text()
-        self._need()
-        with self._handle as handle:
-            if not call("trainer_step", handle, byref(text)):
-                return None
+        if not call("trainer_step", self._need(), byref(text)):
+            return None
         metrics = json.loads(taken(text))
         self._raise()
         return metrics
@@ -88,9 +86,7 @@ class Trainer:
 
     def save(self) -> str:
         """Writes a checkpoint of the steps done; gives its path."""
-        self._need()
-        with self._handle as handle:
-            return asked("trainer_save", handle)
+        return asked("trainer_save", self._need())
 
     @property
     def state(self) -> Dict[str, Any]:
@@ -102,10 +98,10 @@ class Trainer:
         if self._handle:
             self._handle.close()
 
-    def _need(self) -> Any:
+    def _need(self) -> Handle:
         if not self._handle:
             raise Error("the trainer is not open", "invalid")
-        return self._handle.need()
+        return self._handle
 
     def __enter__(self) -> "Trainer":
         return self

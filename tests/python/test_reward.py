@@ -13,6 +13,13 @@ BOXED = [r"so \boxed{4}", r"\boxed{5}", "no idea"]
 
 
 class Scoring(Scratch):
+    def test_a_time_limit_is_a_number_of_seconds(self):
+        for seconds in (1e12, float("inf"), 3600, None, 0):
+            self.assertEqual(moody().score(["four"], timeout=seconds).status, ["ok"])
+        for seconds in (-1, float("nan")):
+            with self.assertRaisesRegex(ValueError, "seconds above 0"):
+                moody().score(["four"], timeout=seconds)
+
     def test_every_part_of_an_answer(self):
         scores = grpo.Reward("math", {"wrong": -0.5, "missing": -1}).score(BOXED, ground_truth=["4", "4", "4"])
         self.assertEqual(scores.scores, [1.0, -0.5, -1.0])
