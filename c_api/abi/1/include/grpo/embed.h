@@ -17,7 +17,8 @@
  *   - into the caller's arrays, whose sizes the caller knows;
  *   - what the library makes, because nobody knows its size before: a [frozen] struct with an `owner`, which
  *     grpo_embed_free takes back. On failure owner is NULL;
- *   - handles, which their own close ends.
+ *   - handles, which their own close ends. It is the last call: none on this handle may be running, in another thread or
+ *     further up in this one (a callback of the trainer), and none may follow.
  * Errors: a function that can fail returns a grpo_status and writes its text into the caller's grpo_embed_error, so
  * threads never see each other's. Nothing is printed but what plugins and trainers log (grpo_embed_set_log_level).
  *
