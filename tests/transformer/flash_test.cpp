@@ -7,7 +7,6 @@
 
 #include <random>
 
-#include "config.hpp"
 #include "forest.hpp"
 #include "ops.hpp"
 
@@ -20,9 +19,6 @@ struct Case {
 };
 
 Forest forest_of(const Case& c) {
-  Config config;
-  config.vocabulary = 8;
-  config.max_positions = 4096;
   std::vector<std::int64_t> start{0};
   for (const auto n : c.size) start.push_back(start.back() + n);
   const std::vector<std::int32_t> token(static_cast<std::size_t>(start.back()), 1);
@@ -44,7 +40,7 @@ Forest forest_of(const Case& c) {
   a.target_at = target_at.data();
   a.target_token = token.data();
   a.logprob = logprob.data();
-  return read_forest(a, config);
+  return read_forest(a);
 }
 
 TEST(Flash, OfForestsEqualsPlainAttention) {

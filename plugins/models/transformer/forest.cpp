@@ -10,8 +10,6 @@
 namespace grpo::transformer {
 namespace {
 
-std::string at(const char* what, std::int64_t index) { return std::string(what) + "[" + std::to_string(index) + "]"; }
-
 // How many tokens of each node targets depend on.
 std::vector<std::int64_t> needed_tokens(const grpo_forward& a) {
   const grpo_forest& f = *a.forest;
@@ -27,47 +25,10 @@ std::vector<std::int64_t> needed_tokens(const grpo_forward& a) {
   return needed;
 }
 
-// Throws unless the arrays of a forest describe one.
-void check(const grpo_forest& f, const Config& config) {
-  require(f.n_tokens > 0 && f.n_nodes > 0, "the forest is empty");
-  if (f.position) throw Refusal(GRPO_STATUS_UNSUPPORTED, "explicit positions are not offered");
-  if (f.n_extras != 0) throw Refusal(GRPO_STATUS_UNSUPPORTED, "extras are not offered");
-  require(f.node_start[0] == 0 && f.node_start[f.n_nodes] == f.n_tokens,
-          "node_start does not run from 0 to n_tokens, " + std::to_string(f.n_tokens));
-  std::vector<std::int64_t> length(static_cast<std::size_t>(f.n_nodes));  // of the path to the end of each node
-  for (std::int64_t i = 0; i < f.n_nodes; ++i) {
-    require(f.node_start[i] < f.node_start[i + 1], at("node_start", i + 1) + " does not increase");
-    require(f.parent[i] >= -1 && f.parent[i] < i,
-            at("parent", i) + " is " + std::to_string(f.parent[i]) + "; parents come before their children");
-    auto& n = length[static_cast<std::size_t>(i)];
-    n = f.node_start[i + 1] - f.node_start[i] + (f.parent[i] < 0 ? 0 : length[static_cast<std::size_t>(f.parent[i])]);
-    require(n <= config.max_positions, "the path to node " + std::to_string(i) + " has " + std::to_string(n) +
-                                           " tokens; the model takes " + std::to_string(config.max_positions));
-  }
-  for (std::int64_t i = 0; i < f.n_tokens; ++i)
-    require(f.token[i] >= 0 && f.token[i] < config.vocabulary, at("token", i) + " is " + std::to_string(f.token[i]) +
-                                                                   ", outside the vocabulary of " +
-                                                                   std::to_string(config.vocabulary));
-}
-
-void check_targets(const grpo_forward& a, const Config& config) {
-  require(a.temperature > 0 && std::isfinite(a.temperature), "temperature is not above 0");
-  require(a.n_targets >= 0, "n_targets is negative");
-  for (std::int64_t i = 0; i < a.n_targets; ++i) {
-    require(a.target_at[i] >= 0 && a.target_at[i] < a.forest->n_tokens,
-            at("target_at", i) + " is " + std::to_string(a.target_at[i]) + ", which is no token of the forest");
-    require(a.target_token[i] >= 0 && a.target_token[i] < config.vocabulary,
-            at("target_token", i) + " is " + std::to_string(a.target_token[i]) + ", outside the vocabulary of " +
-                std::to_string(config.vocabulary));
-  }
-}
-
 }  // namespace
 
-Forest read_forest(const grpo_forward& a, const Config& config) {
+Forest read_forest(const grpo_forward& a) {
   const grpo_forest& f = *a.forest;
-  check(f, config);
-  check_targets(a, config);
   const auto n = static_cast<std::size_t>(f.n_nodes);
 
   const auto needed = needed_tokens(a);

@@ -1,4 +1,4 @@
-// forest.hpp: a batch of the contract, checked and put in the order in which it is computed.
+// forest.hpp: a batch of the contract, put in the order in which it is computed.
 //
 // Main idea. Nodes are put in depth-first order, so that all descendants of a node are one range of tokens. Attention
 // then needs two kinds of block only: a node with itself (causal), and all descendants of a node with that node
@@ -13,8 +13,6 @@
 
 #include <cstdint>
 #include <vector>
-
-#include "config.hpp"
 
 namespace grpo::transformer {
 
@@ -46,7 +44,7 @@ struct Forest {
   std::int64_t rows() const { return static_cast<std::int64_t>(row_token.size()); }
 
  private:
-  friend Forest read_forest(const grpo_forward&, const Config&);
+  friend Forest read_forest(const grpo_forward&);
   struct Node {
     std::int64_t begin, end, subtree_end;  // tokens
     std::int64_t parent;                   // in this order; -1: a root
@@ -54,8 +52,8 @@ struct Forest {
   std::vector<Node> nodes_;
 };
 
-// Throws Refusal (see errors.hpp) for whatever breaks the contract or is not offered.
-Forest read_forest(const grpo_forward& forward, const Config& config);
+// The author's side has checked it (grpo/forest_check.hpp).
+Forest read_forest(const grpo_forward& forward);
 
 }  // namespace grpo::transformer
 

@@ -172,7 +172,7 @@ void Model::forward(const grpo::call& call, const grpo_forward& a) {
   require(!train || a.ticket, "forward with TRAIN has no place for a ticket");
   if (train && tickets_.size() >= static_cast<std::size_t>(max_tickets))
     throw Refusal(GRPO_STATUS_INVALID, std::to_string(max_tickets) + " forwards wait for their backward already");
-  auto forest = read_forest(a, config_);
+  auto forest = read_forest(a);
   auto activations = take_activations();
   activations->forest = std::move(forest);
   activations->temperature = a.temperature;

@@ -1,8 +1,11 @@
 #include "helper.hpp"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 #include "grpo/sdk/error.hpp"
@@ -32,6 +35,23 @@ std::string find_helper(const std::string& name, const std::string& given, const
     }
   }
   throw Error("the helper " + name + ", which " + what_for + ", is not there; looked for " + looked);
+}
+
+Pipe::Pipe() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) throw Error(std::string("cannot make a pipe: ") + std::strerror(errno));
+  out = ends[0];
+  in = ends[1];
+}
+
+Pipe::~Pipe() {
+  ::close(out);
+  close_in();
+}
+
+void Pipe::close_in() {
+  if (in >= 0) ::close(in);
+  in = -1;
 }
 
 }  // namespace grpo::plugins

@@ -28,24 +28,6 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t longest_report = 64 * 1024;
 
-struct Pipe {
-  int in = -1, out = -1;  // the child writes into `in`
-  Pipe() {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) throw Error(std::string("cannot make a pipe: ") + std::strerror(errno));
-    out = ends[0];
-    in = ends[1];
-  }
-  ~Pipe() {
-    ::close(out);
-    close_in();
-  }
-  void close_in() {
-    if (in >= 0) ::close(in);
-    in = -1;
-  }
-};
-
 struct Report {
   std::string steps, errors;  // what the helper says, and what the library wrote to standard error
   int status = 0;             // as waitpid gives it

@@ -52,8 +52,7 @@ void gather(const float* from, std::int64_t size, const std::int64_t* places, st
 
 // A weight [outputs, inputs] in groups of linear_width outputs: [groups][inputs][linear_width], the last group filled
 // with zeros. Arithmetic is fp32 whatever the type, so a weight whose values bfloat16 holds exactly gives the same bits
-// as in fp32. int8 was tried: without int8 arithmetic it is no faster than bfloat16, for widening costs what reading
-// less saves.
+// as in fp32.
 constexpr std::int64_t linear_width = 48;
 enum class PackedType { float32, bfloat16 };
 struct PackedMatrix {

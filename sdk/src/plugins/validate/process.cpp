@@ -13,6 +13,7 @@
 #include <cstring>
 #include <thread>
 
+#include "../helper.hpp"
 #include "../utf8.hpp"
 #include "grpo/sdk/error.hpp"
 
@@ -25,24 +26,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kept_output = 4096;
 constexpr std::size_t longest_line = 1 << 20;
-
-struct Pipe {
-  int in = -1, out = -1;  // the child writes into `in`
-  Pipe() {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) throw Error(std::string("cannot make a pipe: ") + std::strerror(errno));
-    out = ends[0];
-    in = ends[1];
-  }
-  ~Pipe() {
-    ::close(out);
-    close_in();
-  }
-  void close_in() {
-    if (in >= 0) ::close(in);
-    in = -1;
-  }
-};
 
 pid_t start(const std::string& helper, const std::string& job, const Pipe& lines, const Pipe& output) {
   posix_spawn_file_actions_t actions;
