@@ -95,6 +95,18 @@ void check_values(std::span<const float> values, const char* what, const Compone
 
 Ticket Model::forward(const Forest& forest, double temperature, std::span<float> logprob, std::span<float> entropy,
                       bool train) {
+  const std::uint32_t flags = train ? std::uint32_t{GRPO_FORWARD_TRAIN} : 0;
+  return forward(forest, temperature, logprob, entropy, flags);
+}
+
+void Model::forward_base(const Forest& forest, double temperature, std::span<float> logprob) {
+  if (!can(GRPO_MODEL_ADAPTED)) throw Error(component().label() + ": has no adapters, so there is no base beside it");
+  forward(forest, temperature, logprob, {}, static_cast<std::uint32_t>(GRPO_FORWARD_BASE));
+}
+
+Ticket Model::forward(const Forest& forest, double temperature, std::span<float> logprob, std::span<float> entropy,
+                      std::uint32_t flags) {
+  const bool train = flags & GRPO_FORWARD_TRAIN;
   on_own_thread("forward");
   const Component& who = component();
   if (static_cast<std::int64_t>(logprob.size()) != forest.n_targets() ||
@@ -136,7 +148,7 @@ Ticket Model::forward(const Forest& forest, double temperature, std::span<float>
   std::uint64_t ticket = 0;
   grpo_forward arguments{};
   arguments.struct_size = sizeof arguments;
-  arguments.flags = train ? GRPO_FORWARD_TRAIN : 0;
+  arguments.flags = flags;
   arguments.forest = &packed;
   arguments.temperature = temperature;
   arguments.n_targets = used.n_targets();
@@ -201,13 +213,14 @@ void Model::commit(std::int64_t version) {
   call_.need(table_->commit(raw(), call_, version), component(), "commit");
 }
 
-void Model::export_weights(const TensorVisitor& take) {
+void Model::export_weights(const TensorVisitor& take, bool trained) {
   struct Receiver {
     const TensorVisitor& take;
     std::exception_ptr error;
   } receiver{take, nullptr};
   grpo_tensor_sink sink{};
   sink.struct_size = sizeof sink;
+  sink.flags = trained ? GRPO_SINK_TRAINED : 0;
   sink.owner = &receiver;
   sink.put = [](const grpo_tensor_sink* s, const grpo_call* call, std::int64_t n,
                 const grpo_named_tensor* const* tensors) noexcept -> grpo_status {

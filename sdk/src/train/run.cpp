@@ -95,6 +95,7 @@ CheckpointOptions Run::checkpoint_options(Session& session) const {
   options.model_directory = session.model_directory();
   options.dtype = c.checkpoint.dtype.empty() ? "float32" : c.checkpoint.dtype;
   options.optimizer_state = c.checkpoint.optimizer_state;
+  options.adapter = adapter_of(c);
   options.keep = c.checkpoint.keep;
   options.run_yaml = config::effective_yaml(c, true);
   return options;

@@ -46,13 +46,10 @@ nlohmann::json merged(const plugins::ComponentManifest& manifest, const nlohmann
 
 // Keys of the host that reach a plugin as options of it.
 const std::map<std::string, std::string, std::less<>> known_options = {
-    {"model.options.path", "model.path"},
-    {"model.options.dtype", "model.dtype"},
-    {"model.options.device", "model.device"},
-    {"model.options.init", "model.init"},
-    {"model.options.seed", "run.seed"},
-    {"model.options.threads", "run.threads"},
-    {"optimizer.options.weight_decay", "optimizer.weight_decay"}};
+    {"model.options.path", "model.path"},     {"model.options.dtype", "model.dtype"},
+    {"model.options.device", "model.device"}, {"model.options.init", "model.init"},
+    {"model.options.lora", "model.lora"},     {"model.options.seed", "run.seed"},
+    {"model.options.threads", "run.threads"}, {"optimizer.options.weight_decay", "optimizer.weight_decay"}};
 
 // A plugin's options are checked under their keys: the message begins with one. Puts before it where that was written.
 std::string placed(const config::Config& config, const std::string& message) {
@@ -274,7 +271,17 @@ nlohmann::json Session::model_options(const std::filesystem::path& path, bool tr
                                 {"seed", config_.run.seed},
                                 {"threads", config_.run.threads},
                                 {"trainable", trained}};
-  return merged(registry_.find(GRPO_MODEL_ID, m.plugin), known, m.options);
+  const auto& manifest = registry_.find(GRPO_MODEL_ID, m.plugin);
+  if (!trained || m.lora.json == "{}") return merged(manifest, known, m.options);
+  if (!manifest.options.contains("lora"))
+    throw Error(config_.where("model.lora") + ": the model plugin '" + m.plugin + "' has no adapters");
+  if (known["init"] == "random")
+    throw Error(config_.where("model.init") +
+                ": random weights are nowhere on disk, and an adapter (model.lora) stands beside a model that is; save "
+                "one first (train or sft without model.lora)");
+  auto with_adapter = known;
+  with_adapter["lora"] = nlohmann::json::parse(m.lora.json);
+  return merged(manifest, with_adapter, m.options);
 }
 
 std::unique_ptr<plugins::Model> Session::open_model(const std::filesystem::path& path, bool trained,
@@ -291,8 +298,9 @@ std::unique_ptr<plugins::Model> Session::open_model(const std::filesystem::path&
 }
 
 plugins::Model& Session::reference() {
-  if (reference_) return *reference_;
   const auto& path = config_.reference.path;
+  if (path.empty() && model_->can(GRPO_MODEL_ADAPTED)) return *model_;  // by its frozen weights
+  if (reference_) return *reference_;
   if (!path.empty() && !std::filesystem::is_directory(path))
     throw Error(config_.where("reference.path") + ": " + path.string() + ": there is no such directory");
   reference_ = open_model(path.empty() ? config_.model.path : path, false, "reference");

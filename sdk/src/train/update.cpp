@@ -97,11 +97,14 @@ std::vector<Group*> part_of(std::span<Group> groups, std::int64_t k, std::int64_
 }
 
 // Log-probabilities of all completion tokens by `model`, into the member of each sample that `field` names.
-void score_tokens(plugins::Model& model, std::span<Group* const> groups, const UpdateOptions& options,
+void score_tokens(plugins::Model& model, bool base, std::span<Group* const> groups, const UpdateOptions& options,
                   std::vector<float> Sample::*field) {
   for (const MicroBatch& batch : cut_into_microbatches(groups, options.max_tokens_per_microbatch)) {
     std::vector<float> logprob(static_cast<std::size_t>(batch.targets));
-    model.forward(batch.forest(), options.temperature, logprob, {}, /*train=*/false);
+    if (base)
+      model.forward_base(batch.forest(), options.temperature, logprob);
+    else
+      model.forward(batch.forest(), options.temperature, logprob, {}, /*train=*/false);
     const float* at = logprob.data();
     for (Sample* s : batch.samples()) {
       (s->*field).assign(at, at + s->ids.size());
@@ -124,12 +127,12 @@ Updater::Updater(plugins::Model& model, plugins::Model* reference, plugins::Opti
 
 void Updater::fill_old_logprobs(std::span<Group* const> groups, UpdateReport& report) {
   const Stopwatch watch(report.old_logp_seconds);
-  score_tokens(model_, groups, options_, &Sample::old_logprob);
+  score_tokens(model_, false, groups, options_, &Sample::old_logprob);
 }
 
 void Updater::fill_reference_logprobs(std::span<Group* const> groups, UpdateReport& report) {
   const Stopwatch watch(report.reference_seconds);
-  score_tokens(*reference_, groups, options_, &Sample::reference_logprob);
+  score_tokens(*reference_, reference_ == &model_, groups, options_, &Sample::reference_logprob);
 }
 
 UpdateReport Updater::update(std::span<Group> groups, StepClock& clock,

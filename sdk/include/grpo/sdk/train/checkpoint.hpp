@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 
+#include "grpo/kit/adapter.hpp"
 #include "grpo/sdk/plugins/model.hpp"
 #include "grpo/sdk/plugins/optimizer.hpp"
 
@@ -35,11 +36,12 @@ struct TrainerState {
 
 struct CheckpointOptions {
   std::filesystem::path output_dir;
-  std::filesystem::path model_directory;  // where the files beside the weights come from
-  std::string dtype = "float32";          // of the saved weights
+  std::filesystem::path model_directory;     // where the files beside the weights come from
+  std::string dtype = "float32";             // of the saved weights
+  std::optional<kit::Adapter> adapter = {};  // of a model with adapters: they are saved, and the weights are not
   bool optimizer_state = true;
   std::int64_t keep = 2;  // newest ones; 0: all
-  std::string run_yaml;
+  std::string run_yaml = {};
 };
 
 // Throws grpo::Error if save_checkpoint could not save this model and optimizer (state on a device, a type that a file

@@ -61,7 +61,8 @@ struct StepClock {
 
 class Updater {
  public:
-  // reference: null unless the KL coefficient is not 0. All outlive this object and belong to the caller's thread.
+  // reference: null unless the KL coefficient is not 0; `model` itself: its base weights. All outlive this object and
+  // belong to the caller's thread.
   Updater(plugins::Model& model, plugins::Model* reference, plugins::Optimizer& optimizer, UpdateOptions options);
 
   // Trains on the groups, whose samples carry advantages; clock.done goes up by iterations x minibatches, also where a
