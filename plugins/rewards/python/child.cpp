@@ -109,7 +109,7 @@ void Child::read_output() {
       const std::size_t cut = std::min(end, longest_line);
       std::string line = text_.substr(0, cut);
       text_.erase(0, cut == end ? cut + 1 : cut);
-      if (line.find_first_not_of(" \r\t") != line.npos) last_words_ = line;
+      if (line.find_first_not_of(" \r\t") != line.npos && !line.starts_with("  File \"<")) last_words_ = line;
       if (lines_.size() < most_lines)
         lines_.push_back(std::move(line));
       else
@@ -121,10 +121,12 @@ void Child::read_output() {
 bool Child::next(json& frame) {
   if (in_.size() < 8) return false;
   const std::uint64_t size = number_at(in_);
-  if (size > largest_frame || in_.size() < 8 + size) return false;
-  frame = json::parse(in_.begin() + 8, in_.begin() + 8 + static_cast<std::ptrdiff_t>(size), nullptr, false);
-  in_.erase(0, 8 + static_cast<std::size_t>(size));
-  if (frame.is_object()) return true;
+  if (size <= largest_frame) {
+    if (in_.size() < 8 + size) return false;
+    frame = json::parse(in_.begin() + 8, in_.begin() + 8 + static_cast<std::ptrdiff_t>(size), nullptr, false);
+    in_.erase(0, 8 + static_cast<std::size_t>(size));
+    if (frame.is_object()) return true;
+  }
   garbage_ = ended_ = true;
   return false;
 }
@@ -192,7 +194,11 @@ std::string Child::how() const {
   } else {
     out = "ended with exit status " + std::to_string(WEXITSTATUS(status_));
   }
-  return last_words_.empty() ? out : out + "; its last line: " + last_words_.substr(0, 500);
+  return out;
+}
+
+std::string Child::last_words() const {
+  return last_words_.empty() ? "" : "; its last line: " + last_words_.substr(0, 500);
 }
 
 }  // namespace grpo_python

@@ -43,7 +43,8 @@ class Child {
   std::int64_t dropped();
 
   bool ended() const { return ended_; }  // no frame will come any more
-  std::string how() const;               // "was killed by SIGSEGV (Segmentation fault)", with its last words
+  std::string how() const;               // "was killed by SIGSEGV (Segmentation fault)"
+  std::string last_words() const;        // "; its last line: ...", or nothing
   void watch(std::vector<pollfd>& on) const;
 
   void kill();   // with what it started

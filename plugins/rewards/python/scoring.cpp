@@ -157,7 +157,8 @@ void Run::turn(Worker& w) {
   log_lines(child, context_);
   if (child.ended()) {
     if (w.busy) return lost(w, "the interpreter " + child.how(), GRPO_SAMPLE_ERROR);
-    if (!child.ready && waiting()) throw grpo::failure(context_.function + ": the interpreter " + child.how());
+    if (!child.ready && waiting())
+      throw grpo::failure(context_.function + ": the interpreter " + child.how() + child.last_words());
     return;
   }
   if (!child.ready && seconds_since(child.since) > context_.start_timeout) {
@@ -206,8 +207,9 @@ void Run::lost(Worker& w, const std::string& why, std::int32_t status) {
   std::size_t i = w.begin;
   while (i < w.end && w.answered[i - w.begin]) ++i;
   const std::size_t end = w.child().function.whole ? w.end : std::min(i + 1, w.end);
-  const std::string text =
-      why + (w.child().function.batch ? " while it scored this batch" : " while it scored this sample");
+  const std::string text = why +
+                           (w.child().function.batch ? " while it scored this batch" : " while it scored this sample") +
+                           w.child().last_words();
   for (; i < end; ++i)
     if (!w.answered[i - w.begin]) batch_.fail(i, text, status);
   if (i < w.end) again_.emplace_back(i, w.end);
@@ -255,7 +257,7 @@ void await_ready(Child& child, const Context& context, const grpo::call& call) {
       return;
     }
     log_lines(child, context);
-    if (child.ended()) throw grpo::failure(context.function + ": the interpreter " + child.how());
+    if (child.ended()) throw grpo::failure(context.function + ": the interpreter " + child.how() + child.last_words());
     call.stop_if_asked();
     if (seconds_since(child.since) > context.start_timeout)
       throw grpo::failure(context.function + ": it was not imported within " + seconds_text(context.start_timeout) +

@@ -37,7 +37,7 @@ def style_of(parameters, module):
         return "verl", True
     if "solution_str" in parameters or "data_source" in parameters:
         return "verl", False
-    if "completions" in parameters:
+    if {"completions", "prompts", "completion_ids"} & set(parameters):
         return "trl", True
     return None
 
