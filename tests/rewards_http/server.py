@@ -9,8 +9,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 lock = threading.Lock()
-counts = {}
-now = most = 0
+counts, now, most = {}, {}, {}  # by path: requests, those under way, the most of them at once
 
 
 def scores(body):
@@ -40,18 +39,17 @@ class Service(BaseHTTPRequestHandler):
             pass  # the caller did not want it any more
 
     def do_POST(self):
-        global now, most
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with lock:
             counts[self.path] = counts.get(self.path, 0) + 1
             turn = counts[self.path]
-            now += 1
-            most = max(most, now)
+            now[self.path] = now.get(self.path, 0) + 1
+            most[self.path] = max(most.get(self.path, 0), now[self.path])
         try:
             getattr(self, "at_" + self.path.split("?")[0].split("/")[1])(body, turn)
         finally:
             with lock:
-                now -= 1
+                now[self.path] -= 1
 
     def at_score(self, body, turn):
         self.answer(scores(body))
@@ -121,11 +119,13 @@ class Service(BaseHTTPRequestHandler):
         self.answer(scores(body))
 
     def at_most(self, body, turn):
-        self.answer({"scores": [most] * len(body["completions"])})
+        self.answer({"scores": [most["/slowly/" + c] for c in body["completions"]]})
 
 
+ThreadingHTTPServer.request_queue_size = 256
 server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
 server.daemon_threads = True
+server.handle_error = lambda *_: None  # callers that hang up are what is tested here
 threading.Thread(target=server.serve_forever, daemon=True).start()
 print(server.server_port, flush=True)
 sys.stdin.read()

@@ -28,7 +28,7 @@ GRPO_MANIFEST({
     "timeout": {"type": "number", "default": 30, "minimum": 0.1, "description": "seconds that an attempt may take"},
     "retries": {"type": "integer", "default": 3, "minimum": 0,
       "description": "attempts after the first, when there is no answer or it is HTTP 408, 425, 429 or 5xx"},
-    "retry_delay": {"type": "number", "default": 0.5, "minimum": 0,
+    "retry_delay": {"type": "number", "default": 0.5, "minimum": 0, "maximum": 30,
       "description": "seconds before the first of them; doubles each time, 30 at most"},
     "max_response_mib": {"type": "number", "default": 64, "minimum": 0.001,
       "description": "an answer that is larger is an error"},
@@ -71,7 +71,7 @@ grpo_http::ClientSettings settings_of(const grpo::options& o) {
   s.ca_file = o.text("ca_file", "");
   s.timeout = std::min(o.number("timeout", 30, 0.1, 1e300), 1e6);
   s.retries = o.integer("retries", 3, 0, INT64_MAX);
-  s.retry_delay = std::min(o.number("retry_delay", 0.5, 0, 1e300), 30.0);
+  s.retry_delay = o.number("retry_delay", 0.5, 0, 30);
   s.max_concurrency = static_cast<std::size_t>(o.integer("max_concurrency", 16, 1, 1024));
   s.max_response_mib = std::min(o.number("max_response_mib", 64, 0.001, 1e300), 1e6);
   return s;
