@@ -141,7 +141,7 @@ TEST_F(Http, GivesUp) {
   const std::vector<std::pair<json, std::string>> cases = {
       {options("broken", {{"retries", 2}}), "HTTP 500: Traceback: no module  named x (the last of 3 attempts)"},
       {options("refused"), "HTTP 400: {\"error\": \"no such model\"}"},
-      {options("moved"), "HTTP 302 (it is not followed; give the address that it leads to)"},
+      {options("moved"), "HTTP 302: http://127.0.0.1:1/ is not asked; give that address if it is the right one"},
       {options("html"), "the answer is no JSON: <html>welcome</html>"},
       {options("count"), "the answer has 1 scores for 2 completions"},
       {options("texts"), "the answer has \"good\" as a score, which is no number"},

@@ -203,13 +203,16 @@ class Posting {
       curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &job);
       curl_easy_getinfo(message->easy_handle, CURLINFO_RESPONSE_CODE, &status);
       curl_easy_getinfo(message->easy_handle, CURLINFO_RETRY_AFTER, &after);
-      ended(*job, code, status, static_cast<double>(after));
+      const char* to = nullptr;
+      curl_easy_getinfo(message->easy_handle, CURLINFO_REDIRECT_URL, &to);
+      ended(*job, code, status, static_cast<double>(after), to ? to : "");
     }
   }
 
-  void ended(Job& job, CURLcode code, long status, double after) {
+  void ended(Job& job, CURLcode code, long status, double after, const std::string& to) {
     drop(job);
     job.reply.error = what(job, code, status);
+    if (!to.empty()) job.reply.error += ": " + to + " is not asked; give that address if it is the right one";
     job.reply.timed_out = code == CURLE_OPERATION_TIMEDOUT;
     if (!job.reply.error.empty() && worth_another(code, status) && job.attempts <= settings_.retries) {
       job.not_before = Clock::now() + std::chrono::milliseconds(static_cast<std::int64_t>(delay(job, after) * 1000));
@@ -229,8 +232,7 @@ class Posting {
     }
     if (code != CURLE_OK) return *job.why ? job.why : curl_easy_strerror(code);
     if (status >= 200 && status < 300) return {};
-    return "HTTP " + std::to_string(status) + (job.reply.body.empty() ? "" : ": " + glimpse(job.reply.body)) +
-           (status >= 300 && status < 400 ? " (it is not followed; give the address that it leads to)" : "");
+    return "HTTP " + std::to_string(status) + (job.reply.body.empty() ? "" : ": " + glimpse(job.reply.body));
   }
 
   // Twice as long each time, spread a little so that callers do not come back all at once.
