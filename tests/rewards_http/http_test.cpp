@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <grpo/sdk/plugins/validate.hpp>
 #include <test/reward.hpp>
 #include <thread>
 
@@ -202,6 +203,16 @@ TEST_F(Http, ManyAtOnceAndNotTooMany) {
   EXPECT_GT(most[0], 3);
   EXPECT_LE(most[0], 12);
   EXPECT_LE(most[1], 3) << "of all calls together";
+}
+
+TEST_F(Http, PassesTheSuite) {
+  grpo::plugins::ValidateSettings with;
+  with.helper = HELPER;
+  with.quick = true;
+  with.options = options("score").dump();
+  const auto v = grpo::plugins::validate(GRPO_PLUGIN_DIR "/reward_http.so", with);
+  EXPECT_TRUE(v.passed()) << table_of(v);
+  EXPECT_GT(v.count(grpo::plugins::Verdict::pass), 25) << table_of(v);
 }
 
 TEST_F(Http, Refused) {

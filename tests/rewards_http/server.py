@@ -22,6 +22,7 @@ def scores(body):
 
 class Service(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer in one piece
 
     def log_message(self, *_):
         pass

@@ -182,23 +182,26 @@ void Child::close() {
 
 std::string Child::how() const {
   std::string out;
+  if (too_old()) return last_words_;
   if (garbage_) {
-    out = "wrote something into the socket of the driver (descriptor 3)";
+    out = "it wrote something into the socket of the driver (descriptor 3)";
   } else if (closed_) {
-    out = "closed the socket of the driver (descriptor 3)";
+    out = "it closed the socket of the driver (descriptor 3)";
   } else if (WIFSIGNALED(status_)) {
     const int number = WTERMSIG(status_);
     const char *name = ::sigabbrev_np(number), *meaning = ::sigdescr_np(number);
-    out = "was killed by SIG" + (name ? std::string(name) : std::to_string(number)) +
+    out = "the interpreter was killed by SIG" + (name ? std::string(name) : std::to_string(number)) +
           (meaning ? " (" + std::string(meaning) + ")" : "");
   } else {
-    out = "ended with exit status " + std::to_string(WEXITSTATUS(status_));
+    out = "the interpreter ended with exit status " + std::to_string(WEXITSTATUS(status_));
   }
   return out;
 }
 
+bool Child::too_old() const { return !ready && reaped_ && WIFEXITED(status_) && WEXITSTATUS(status_) == 78; }
+
 std::string Child::last_words() const {
-  return last_words_.empty() ? "" : "; its last line: " + last_words_.substr(0, 500);
+  return last_words_.empty() || too_old() ? "" : "; its last line: " + last_words_.substr(0, 500);
 }
 
 }  // namespace grpo_python

@@ -43,7 +43,7 @@ class Child {
   std::int64_t dropped();
 
   bool ended() const { return ended_; }  // no frame will come any more
-  std::string how() const;               // "was killed by SIGSEGV (Segmentation fault)"
+  std::string how() const;               // "the interpreter was killed by SIGSEGV (Segmentation fault)"
   std::string last_words() const;        // "; its last line: ...", or nothing
   void watch(std::vector<pollfd>& on) const;
 
@@ -55,6 +55,7 @@ class Child {
   Clock::time_point since = Clock::now();
 
  private:
+  bool too_old() const;  // as bootstrap has said in its last words
   void read_socket();
   void read_output();
   void write_socket();

@@ -156,9 +156,8 @@ void Run::turn(Worker& w) {
   }
   log_lines(child, context_);
   if (child.ended()) {
-    if (w.busy) return lost(w, "the interpreter " + child.how(), GRPO_SAMPLE_ERROR);
-    if (!child.ready && waiting())
-      throw grpo::failure(context_.function + ": the interpreter " + child.how() + child.last_words());
+    if (w.busy) return lost(w, child.how(), GRPO_SAMPLE_ERROR);
+    if (!child.ready && waiting()) throw grpo::failure(context_.function + ": " + child.how() + child.last_words());
     return;
   }
   if (!child.ready && seconds_since(child.since) > context_.start_timeout) {
@@ -245,6 +244,12 @@ void Run::stop() {
 }  // namespace
 
 void await_ready(Child& child, const Context& context, const grpo::call& call) {
+  struct KilledUnlessReady {  // whoever is still at an import that nobody waits for is not asked to end by itself
+    Child& child;
+    ~KilledUnlessReady() {
+      if (!child.ready) child.kill();
+    }
+  } const guard{child};
   json frame;
   while (!child.ready) {
     std::vector<pollfd> on;
@@ -257,7 +262,7 @@ void await_ready(Child& child, const Context& context, const grpo::call& call) {
       return;
     }
     log_lines(child, context);
-    if (child.ended()) throw grpo::failure(context.function + ": the interpreter " + child.how() + child.last_words());
+    if (child.ended()) throw grpo::failure(context.function + ": " + child.how() + child.last_words());
     call.stop_if_asked();
     if (seconds_since(child.since) > context.start_timeout)
       throw grpo::failure(context.function + ": it was not imported within " + seconds_text(context.start_timeout) +

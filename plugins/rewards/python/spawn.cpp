@@ -26,8 +26,9 @@ constexpr std::string_view driver =
 constexpr const char* bootstrap =
     "import sys\n"
     "if sys.version_info < (3, 9):\n"
-    "    sys.exit('%s is Python %s, and 3.9 or later is needed; the option `python` names another'\n"
-    "             % (sys.executable, sys.version.split()[0]))\n"
+    "    sys.stderr.write('%s is Python %s, and 3.9 or later is needed; the option `python` names another\\n'\n"
+    "                     % (sys.executable, sys.version.split()[0]))\n"
+    "    sys.exit(78)\n"
     "import os\n"
     "source = os.pread(5, 1 << 20, 0)\n"
     "os.close(5)\n"
