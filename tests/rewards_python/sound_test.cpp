@@ -18,8 +18,8 @@ TEST_F(Sound, PassesTheSuite) {
   with.helper = HELPER;
   with.quick = true;
   // Opening a hundred times, and from four threads at once, is a hundred interpreters: below it is a few.
-  with.only = {"library",           "component.open",   "component.query", "component.fields",
-               "component.options", "component.failed", "reward"};
+  with.only = {"library",           "component.open",        "component.query", "component.fields",
+               "component.options", "component.failed_open", "reward"};
   with.options = options_of("signatures.py:trl_async").dump();
   const auto v = grpo::plugins::validate(GRPO_PLUGIN_DIR "/reward_python.so", with);
   EXPECT_TRUE(v.passed()) << table_of(v);
