@@ -18,7 +18,10 @@ constexpr Pair signs[] = {
     {"\u00b0", ""},      {"\u222a", "\\cup "},   {"\u2229", "\\cap "},   {"\u2264", "\\le "},
     {"\u2265", "\\ge "}, {"\u2260", "\\ne "},    {"\u00b1", "\\pm "},    {"\u00bd", " 1/2"},
     {"\u00bc", " 1/4"},  {"\u00be", " 3/4"},     {"\u2153", " 1/3"},     {"\u2154", " 2/3"},
-    {"\u00b2", "^2"},    {"\u00b3", "^3"},       {"\u00a0", " "},        {"\u202f", " "},
+    {"\u215b", " 1/8"},  {"\u215c", " 3/8"},     {"\u215d", " 5/8"},     {"\u215e", " 7/8"},
+    {"\u2155", " 1/5"},  {"\u2156", " 2/5"},     {"\u2157", " 3/5"},     {"\u2158", " 4/5"},
+    {"\u2159", " 1/6"},  {"\u215a", " 5/6"},     {"\u2248", "\\approx "}, {"\u211d", "\\mathbb{R}"},
+    {"\u00a0", " "},        {"\u202f", " "},
     {"\u2009", " "},     {"\u2002", " "},        {"\u2003", " "},        {"\u3000", " "},
     {"\u200b", ""},      {"\ufeff", ""},         {"\uff0c", ","},        {"\u3002", "."},
     {"\uff0e", "."},     {"\uff08", "("},        {"\uff09", ")"},        {"\uff1d", "="},
@@ -93,7 +96,18 @@ constexpr Pair commands[] = {
     {"lor", "\\vee "},
     {"varphi", "\\phi "},
     {"varepsilon", "\\epsilon "},
+    {"approx", "\\approx "},
+    {"simeq", "\\approx "},
+    {"reals", "\\mathbb{R}"},
+    {"R", "\\mathbb{R}"},
 };
+
+// Raised and lowered figures: 10\u207b\u00b3 is 10^{-3}.
+constexpr Pair superscripts[] = {{"\u2070", "0"}, {"\u00b9", "1"}, {"\u00b2", "2"}, {"\u00b3", "3"},
+                           {"\u2074", "4"}, {"\u2075", "5"}, {"\u2076", "6"}, {"\u2077", "7"},
+                           {"\u2078", "8"}, {"\u2079", "9"}, {"\u207b", "-"}, {"\u207f", "n"}};
+constexpr Pair subscripts[] = {{"\u2080", "0"}, {"\u2081", "1"}, {"\u2082", "2"}, {"\u2083", "3"}, {"\u2084", "4"},
+                            {"\u2085", "5"}, {"\u2086", "6"}, {"\u2087", "7"}, {"\u2088", "8"}, {"\u2089", "9"}};
 
 // Commands whose braces hold words.
 constexpr std::string_view wrappers[] = {
@@ -119,7 +133,7 @@ std::size_t group_end(std::string_view s, std::size_t at) {
 // Walks the text once. A wrapper's braces become spaces: their ends are kept on a stack, so nesting costs nothing more.
 class Cleaner {
  public:
-  explicit Cleaner(std::string_view s) : s_(s) {}
+  explicit Cleaner(std::string_view s) : s_(s), rows_(s.find("\\begin") != s.npos) {}
 
   std::string run() {
     out_.reserve(s_.size() + 8);
@@ -146,6 +160,7 @@ class Cleaner {
   }
 
   void sign() {
+    if (run_of(superscripts, '^') || run_of(subscripts, '_')) return;
     for (const auto& [from, to] : signs) {
       if (s_.substr(at_, from.size()) == from) {
         out_ += to;
@@ -156,12 +171,46 @@ class Cleaner {
     out_ += s_[at_++];
   }
 
-  void open() {
-    if (s_.substr(at_, 3) == "{,}") {
-      out_ += ',';
-      at_ += 3;
-      return;
+  template <std::size_t n>
+  bool run_of(const Pair (&figures)[n], char command) {
+    std::string run;
+    for (bool again = true; again;) {
+      again = false;
+      for (const auto& [from, to] : figures) {
+        if (s_.substr(at_, from.size()) != from) continue;
+        run += to;
+        at_ += from.size();
+        again = true;
+        break;
+      }
     }
+    if (run.empty()) return false;
+    out_ += command;
+    out_ += run.size() == 1 ? run : "{" + run + "}";
+    return true;
+  }
+
+  void blanks() {
+    while (at_ < s_.size() && s_[at_] == ' ') ++at_;
+  }
+
+  // 14{,}916, also with spaces about the comma
+  bool separator() {
+    std::size_t i = at_ + 1;
+    while (i < s_.size() && i < at_ + 4 && s_[i] == ' ') ++i;
+    if (i >= s_.size() || s_[i] != ',') return false;
+    ++i;
+    while (i < s_.size() && i < at_ + 8 && s_[i] == ' ') ++i;
+    if (i >= s_.size() || s_[i] != '}') return false;
+    while (!out_.empty() && out_.back() == ' ') out_.pop_back();
+    out_ += ',';
+    at_ = i + 1;
+    blanks();
+    return true;
+  }
+
+  void open() {
+    if (separator()) return;
     braces_.push_back('{');
     out_ += '{';
     ++at_;
@@ -177,11 +226,14 @@ class Cleaner {
       ++at_;
       return;
     }
+    // Written through one program too many, \\\\frac; in a matrix it ends a row.
+    if (!rows_ && s_[at_ + 1] == '\\' && at_ + 2 < s_.size() && is_letter(s_[at_ + 2])) ++at_;
     const char next = s_[at_ + 1];
     if (!is_letter(next)) {
       at_ += 2;
       switch (next) {
-        case '!':
+        case '!':  // moves back over what follows, a space too
+          return blanks();
         case '(':
         case ')':
         case '[':
@@ -267,6 +319,7 @@ class Cleaner {
   }
 
   std::string_view s_;
+  bool rows_;  // it holds a matrix or its like
   std::size_t at_ = 0;
   std::string out_;
   std::string braces_;  // 't' for a wrapper's, '{' for the others
@@ -302,7 +355,7 @@ std::string_view without_edges(std::string_view s) {
 
 // "5 percent" is "5%"; words that join answers are commas.
 std::string with_words_replaced(std::string s) {
-  constexpr Pair words[] = {{" percent", "%"}, {" per cent", "%"}, {" and ", ", "}, {" or ", ", "}};
+  constexpr Pair words[] = {{" percentage", "%"}, {" percent", "%"}, {" pct", "%"}, {" per cent", "%"}, {" and ", ", "}, {" or ", ", "}};
   for (const auto& [from, to] : words) {
     std::size_t at = s.find(from);
     if (at == std::string::npos) continue;

@@ -1,6 +1,8 @@
 // Comparing two answers: whole, then as relations, lists, tuples, intervals, sets, matrices, part by part.
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <complex>
 #include <grpo/kit/grading.hpp>
 #include <vector>
 
@@ -16,6 +18,7 @@ constexpr std::size_t max_answer = 4000;  // so are answers longer than this
 constexpr int max_nesting = 8;
 
 bool parts_equal(const std::string& gold, const std::string& answer, int nesting);
+bool is_name(std::string_view s);
 
 // Spaces out, braces around one character out, letters of a text without digits and commands in lower case.
 std::string compact(std::string_view s) {
@@ -36,16 +39,29 @@ std::string compact(std::string_view s) {
   return out;
 }
 
-// "(C)" and "C" choose the same.
+// "(C)", "C)" and "C" choose the same.
 std::string_view choice(std::string_view s) {
   if (s.size() == 3 && s[0] == '(' && s[2] == ')' && is_letter(s[1])) return s.substr(1, 1);
   if (s.size() == 2 && s[1] == ')' && is_letter(s[0])) return s.substr(0, 1);
   return s;
 }
+// The letter of "(C) 12" and "C. 12"; else nothing.
+char chosen(std::string_view s) {
+  if (s.size() < 3) return 0;
+  const std::size_t at = s[0] == '(' ? 1 : 0;
+  const bool marked = at ? s[2] == ')' : s[1] == ')' || s[1] == '.' || s[1] == ':';
+  return marked && s[at] >= 'A' && s[at] <= 'J' ? s[at] : '\0';
+}
 
 bool texts_equal(std::string_view gold, std::string_view answer) {
   const std::string a = compact(gold), b = compact(answer);
-  return !a.empty() && choice(a) == choice(b);
+  if (a.empty()) return false;
+  if (choice(a) == choice(b)) return true;
+  const auto chooses = [](std::string_view one, std::string_view other) {
+    const std::string_view letter = choice(trimmed(one));
+    return letter.size() == 1 && is_letter(letter[0]) && chosen(trimmed(other)) == letter[0];
+  };
+  return chooses(gold, answer) || chooses(answer, gold);
 }
 
 // Walks s outside all brackets and calls f(position); f answers how many characters it took, 0 for none.
@@ -78,10 +94,18 @@ std::vector<std::string> split(std::string_view s, std::string_view separator) {
   return parts;
 }
 
+// A part of a structure: its unit does not count either.
+bool items_equal(const std::string& a, const std::string& b, int nesting) {
+  if (parts_equal(a, b, nesting)) return true;
+  if ((a + b).find_first_of("()[]{}=<>,") != std::string::npos) return false;
+  const std::string bare_a = without_unit(a), bare_b = without_unit(b);
+  return (bare_a != a || bare_b != b) && !bare_a.empty() && !bare_b.empty() && parts_equal(bare_a, bare_b, nesting);
+}
+
 bool same_in_order(const std::vector<std::string>& a, const std::vector<std::string>& b, int nesting) {
   if (a.size() != b.size()) return false;
   for (std::size_t i = 0; i < a.size(); ++i)
-    if (!parts_equal(a[i], b[i], nesting)) return false;
+    if (!items_equal(a[i], b[i], nesting)) return false;
   return true;
 }
 
@@ -90,7 +114,7 @@ bool same_in_any_order(const std::vector<std::string>& a, const std::vector<std:
   std::vector<bool> used(b.size());
   for (const auto& part : a) {
     std::size_t j = 0;
-    while (j < b.size() && (used[j] || !parts_equal(part, b[j], nesting))) ++j;
+    while (j < b.size() && (used[j] || !items_equal(part, b[j], nesting))) ++j;
     if (j == b.size()) return false;
     used[j] = true;
   }
@@ -105,11 +129,11 @@ struct Quantity {
   std::optional<std::size_t> places;
 };
 
-std::optional<Quantity> quantity(std::string_view s) {
+std::optional<Quantity> quantity(std::string_view s, Reading reading) {
   s = trimmed(s);
   const bool percent = !s.empty() && s.back() == '%';
   if (percent) s = trimmed(s.substr(0, s.size() - 1));
-  auto v = evaluate(s);
+  auto v = evaluate(s, reading);
   if (!v) return std::nullopt;
   return Quantity{std::move(*v), percent, decimal_places(s)};
 }
@@ -137,10 +161,20 @@ bool quantities_equal(const Quantity& a, const Quantity& b) {
 }
 
 bool expressions_equal(std::string_view gold, std::string_view answer) {
-  const auto a = quantity(gold);
+  const auto either_has = [&](std::string_view part) {
+    return gold.find(part) != gold.npos || answer.find(part) != answer.npos;
+  };
+  Reading reading;
+  reading.negative_variables = either_has("|");  // |x| is not x
+  const auto a = quantity(gold, reading);
   if (!a) return false;
-  const auto b = quantity(answer);
-  return b && quantities_equal(*a, *b);
+  const auto b = quantity(answer, reading);
+  if (!b) return false;
+  if (quantities_equal(*a, *b)) return true;
+  if (!either_has("log")) return false;
+  reading.decimal_log = true;  // \log 100 is 2 to some
+  const auto c = quantity(gold, reading), d = quantity(answer, reading);
+  return c && d && quantities_equal(*c, *d);
 }
 
 // Plain decimals of any length: sign, digits without leading zeros, places without trailing ones.
@@ -182,41 +216,98 @@ bool has_thousands_separators(std::string_view s) {
   return groups > 0 && group == 3;
 }
 
+// 1000,99 and 0,5: a comma before the decimals. Only where the other side is that very number, and none that a list
+// could mean: -3,0 is no spelling of -3.
+bool same_with_decimal_comma(const std::string& plain, std::string_view other) {
+  if (plain.empty() || plain.back() == '.') return false;
+  const auto comma = other.find(',');
+  if (comma == other.npos) return false;
+  const std::string_view whole = other.substr(0, comma);
+  if (whole != "0" && whole != "-0" && has_thousands_separators(other)) return false;
+  std::string point(other);
+  point[comma] = '.';
+  return plain == plain_decimal(point);
+}
+
 // ---- relations ----
 
+// a < b <= c: operands with the signs between them.
 struct Relation {
-  std::string left, sign, right;
+  std::vector<std::string> operands, signs;
+
+  bool single() const { return signs.size() == 1; }
+  bool is(std::string_view sign) const { return single() && signs[0] == sign; }
+  const std::string& left() const { return operands.front(); }
+  const std::string& right() const { return operands.back(); }
 };
 
 std::optional<Relation> relation(std::string_view s) {
-  static constexpr std::string_view signs[] = {"\\le ", "\\ge ", "\\ne ", "\\in ", "<=", ">=", "!=", "=", "<", ">"};
-  std::optional<Relation> found;
+  static constexpr std::string_view signs[] = {"\\le ", "\\ge ", "\\ne ", "\\in ", "\\approx ", "<=",
+                                               ">=",    "!=",    "=",     "<",     ">"};
+  Relation r;
+  std::size_t start = 0;
+  bool comma = false, list = false;  // x = 1, y = 2 is no chain; n = 1, 2 is one relation
+  bool near_enough = false;          // x = 1/3 \approx 0.33: what counts stands before
   at_top_level(s, [&](std::size_t i) -> std::size_t {
     for (std::string_view sign : signs) {
-      if (s.substr(i, sign.size()) != sign) continue;
-      // A chain, x = 2y = 4: what counts is the first left side and the last right side.
-      if (!found) found = Relation{std::string(trimmed(s.substr(0, i))), std::string(trimmed(sign)), {}};
-      found->right = trimmed(s.substr(i + sign.size()));
+      if (near_enough || s.substr(i, sign.size()) != sign) continue;
+      list |= comma;
+      r.operands.emplace_back(trimmed(s.substr(start, i - start)));
+      start = i + sign.size();
+      near_enough = sign == "\\approx " && (!r.signs.empty() || !is_name(r.operands.back()));
+      if (!near_enough) r.signs.emplace_back(sign == "\\approx " ? "=" : trimmed(sign));
       return sign.size();
     }
+    comma |= s[i] == ',' && !r.signs.empty();
     return 0;
   });
-  if (!found) return found;
-  if (found->sign == "<=") found->sign = "\\le";
-  if (found->sign == ">=") found->sign = "\\ge";
-  if (found->sign == "!=") found->sign = "\\ne";
-  // Turned so that it points left: x > 2 is 2 < x.
-  if (found->sign == ">" || found->sign == "\\ge") {
-    std::swap(found->left, found->right);
-    found->sign = found->sign == ">" ? "<" : "\\le";
+  if (list) return std::nullopt;
+  if (!near_enough) {
+    if (r.signs.empty()) return std::nullopt;
+    r.operands.emplace_back(trimmed(s.substr(start)));
   }
-  return found;
+  if (r.signs.empty()) return Relation{{"", r.operands[0]}, {"="}};  // 1/3 \approx 0.33
+  for (auto& sign : r.signs) {
+    if (sign == "<=") sign = "\\le";
+    if (sign == ">=") sign = "\\ge";
+    if (sign == "!=") sign = "\\ne";
+  }
+  const auto all = [&](std::string_view one, std::string_view two) {
+    return std::all_of(r.signs.begin(), r.signs.end(), [&](const auto& sign) { return sign == one || sign == two; });
+  };
+  // A chain of equals, x = 2y = 4: what counts is the first left side and the last right side.
+  if (all("=", "=")) return Relation{{r.operands.front(), r.operands.back()}, {"="}};
+  // Turned so that it points left: x > 2 is 2 < x.
+  if (all(">", "\\ge")) {
+    std::reverse(r.operands.begin(), r.operands.end());
+    std::reverse(r.signs.begin(), r.signs.end());
+    for (auto& sign : r.signs) sign = sign == ">" ? "<" : "\\le";
+  }
+  return r;
+}
+
+// x < 3, 1 <= x < 3 as the interval that they say, or "".
+std::string interval(const Relation& r) {
+  const auto below = [&](std::size_t i) { return r.signs[i] == "<" || r.signs[i] == "\\le"; };
+  const auto open = [&](std::size_t i) { return r.signs[i] == "<"; };
+  if (!std::all_of(r.operands.begin(), r.operands.end(), [](const auto& o) { return !o.empty(); })) return {};
+  if (r.single() && below(0)) {
+    if (is_name(r.left())) return "(-\\infty, " + r.right() + (open(0) ? ")" : "]");
+    if (is_name(r.right())) return (open(0) ? "(" : "[") + r.left() + ", \\infty )";
+  }
+  if (r.signs.size() == 2 && below(0) && below(1) && is_name(r.operands[1]))
+    return (open(0) ? "(" : "[") + r.left() + ", " + r.right() + (open(1) ? ")" : "]");
+  return {};
 }
 
 // A name that an answer is given for: x, f(x), \theta, a_1, "Area".
 bool is_name(std::string_view s) {
   s = trimmed(s);
   if (s.empty() || s.size() > 24) return false;
+  if (s.size() > 2 && s.front() == '(' && s.back() == ')') {  // (x, y)
+    const auto names = split(s.substr(1, s.size() - 2), ",");
+    return names.size() > 1 && std::all_of(names.begin(), names.end(), [](const auto& n) { return is_name(n); });
+  }
   if (is_letter(s[0]) && s.size() > 1 &&
       std::all_of(s.begin(), s.end(), [](char c) { return is_letter(c) || c == ' '; }))
     return true;  // a word, or the "AB" of a segment
@@ -229,17 +320,35 @@ bool is_name(std::string_view s) {
          (rest.size() <= 6 && rest.front() == '(' && rest.back() == ')' && !is_digit(rest[1]));
 }
 
+// Whether one is a multiple of the other at all points, and neither is a number: 2x = 4y says what x = 2y says.
+bool proportional(const Value& a, const Value& b, bool positive) {
+  if (a.too_long || b.too_long) return false;
+  std::array<std::complex<double>, Value::points> ratio;
+  double bound = 0, change = 0;
+  for (int p = 0; p < Value::points; ++p) {
+    const double x = std::abs(a.at[p]), y = std::abs(b.at[p]);
+    if (!(x > 0 && y > 0)) return false;
+    ratio[p] = a.at[p] / b.at[p];
+    bound = std::max(bound, 4 * std::abs(ratio[p]) * (a.error[p] / x + b.error[p] / y + 1e-15));
+    change = std::max(change, std::abs(a.at[p] - a.at[0]) / x);
+  }
+  const double size = std::abs(ratio[0]);
+  if (!std::isfinite(size) || !(bound < 1e-9 * size) || change < 1e-6) return false;
+  for (const auto& r : ratio)
+    if (!(std::abs(r - ratio[0]) <= bound)) return false;
+  return !positive || (ratio[0].real() > 0 && std::abs(ratio[0].imag()) <= bound);
+}
+
 bool relations_equal(const Relation& a, const Relation& b, int nesting) {
-  if (a.sign != b.sign) return false;
-  if (parts_equal(a.left, b.left, nesting) && parts_equal(a.right, b.right, nesting)) return true;
-  if ((a.sign == "=" || a.sign == "\\ne") && parts_equal(a.left, b.right, nesting) &&
-      parts_equal(a.right, b.left, nesting))
-    return true;
-  if (a.sign == "\\in") return false;
-  const auto al = evaluate(a.left), ar = evaluate(a.right), bl = evaluate(b.left), br = evaluate(b.right);
+  if (a.signs != b.signs) return false;
+  if (same_in_order(a.operands, b.operands, nesting)) return true;
+  if (!a.single() || a.is("\\in")) return false;
+  const bool turns = a.is("=") || a.is("\\ne");
+  if (turns && parts_equal(a.left(), b.right(), nesting) && parts_equal(a.right(), b.left(), nesting)) return true;
+  const auto al = evaluate(a.left()), ar = evaluate(a.right()), bl = evaluate(b.left()), br = evaluate(b.right());
   if (!al || !ar || !bl || !br) return false;
   const Value da = minus(*al, *ar), db = minus(*bl, *br);
-  return same(da, db) || (a.sign == "=" && same(da, negative(db)));
+  return same(da, db) || (turns && same(da, negative(db))) || proportional(da, db, !turns);
 }
 
 // ---- brackets ----
@@ -279,6 +388,9 @@ bool brackets_equal(const Bracketed& a, const Bracketed& b, int nesting) {
 
 // Rows of \begin{pmatrix} ... \end{pmatrix}, whatever the kind of bracket.
 std::optional<std::vector<std::vector<std::string>>> matrix(std::string_view s) {
+  while (s.size() > 2 && (s[0] == '[' || s[0] == '(') && (s.back() == ']' || s.back() == ')') &&
+         trimmed(s.substr(1)).substr(0, 7) == "\\begin{")
+    s = trimmed(s.substr(1, s.size() - 2));  // \left[\begin{array}...
   if (s.substr(0, 7) != "\\begin{") return std::nullopt;
   const auto open_end = s.find('}');
   const auto close = s.rfind("\\end{");
@@ -332,25 +444,66 @@ std::vector<std::string> listed(const std::string& s) {
   return out;
 }
 
+// What a list of inequalities says: x < 1 or x > 3 is a union.
+std::string as_intervals(const std::string& s) {
+  std::string out;
+  for (const auto& part : split(s, ",")) {
+    const auto r = relation(part);
+    const std::string one = r ? interval(*r) : std::string();
+    if (one.empty()) return {};
+    out += (out.empty() ? "" : " \\cup ") + one;
+  }
+  return out;
+}
+
 bool structures_equal(const std::string& gold, const std::string& answer, int nesting) {
   const auto ga = relation(gold), gb = relation(answer);
-  if (ga && gb) return relations_equal(*ga, *gb, nesting);
-  const bool one_value = ga ? ga->sign == "=" || ga->sign == "\\in" : gb && (gb->sign == "=" || gb->sign == "\\in");
-  if (one_value) {  // "x = 5" answers "5"
-    if (ga && is_name(ga->left)) return parts_equal(ga->right, answer, nesting);
-    if (gb && is_name(gb->left)) return parts_equal(gold, gb->right, nesting);
+  const auto value_of = [](const std::optional<Relation>& r) { return r && (r->is("=") || r->is("\\in")); };
+  if (ga && gb && (ga->signs == gb->signs || !(ga->is("\\in") || gb->is("\\in"))))
+    return relations_equal(*ga, *gb, nesting);
+  const std::string ia = as_intervals(gold), ib = as_intervals(answer);
+  if (!ia.empty() || !ib.empty()) {  // an inequality, and a set that may say the same
+    const auto set_in = [&](const std::string& s, const std::optional<Relation>& r, const std::string& i) {
+      return !i.empty() ? i : value_of(r) && is_name(r->left()) ? r->right() : s;
+    };
+    return parts_equal(set_in(gold, ga, ia), set_in(answer, gb, ib), nesting);
+  }
+  if ((ga && !value_of(ga)) || (gb && !value_of(gb))) return false;
+  if (value_of(ga) || value_of(gb)) {  // "x = 5" answers "5"
+    const auto names = [](const std::optional<Relation>& r) { return r && (r->left().empty() || is_name(r->left())); };
+    if (names(ga)) return parts_equal(ga->right(), answer, nesting);
+    if (names(gb)) return parts_equal(gold, gb->right(), nesting);
     return false;
   }
   const auto unions_a = split(gold, "\\cup"), unions_b = split(answer, "\\cup");
   if (unions_a.size() > 1 || unions_b.size() > 1) return same_in_any_order(unions_a, unions_b, nesting);
+  const auto set_of = [](const std::string& s) {
+    const std::string_view t = trimmed(s);
+    return t == "\\mathbb{R}" || t == "all real numbers" ? std::string("(-\\infty, \\infty )")
+           : t == "\\{\\}" || t == "\\{ \\}"            ? std::string("\\emptyset")
+                                                     : s;
+  };
+  if (const std::string named_a = set_of(gold), named_b = set_of(answer); named_a != gold || named_b != answer)
+    return named_a == named_b || texts_equal(named_a, named_b) ||
+           (named_a.front() == '(' && named_b.front() == '(' && parts_equal(named_a, named_b, nesting));
   const auto ma = matrix(gold), mb = matrix(answer);
   if (ma && mb) return matrices_equal(*ma, *mb, nesting);
   const auto ba = bracketed(gold), bb = bracketed(answer);
-  if (ba && bb) return brackets_equal(*ba, *bb, nesting);
+  if (ba && bb && brackets_equal(*ba, *bb, nesting)) return true;
+  // A pair and its values in their order: (1, 2), and 1, 2 or x = 1, y = 2.
+  const auto in_order = [&](const std::optional<Bracketed>& pair, const std::string& whole,
+                            const std::optional<Bracketed>& other) {
+    if (!pair || pair->open != "(" || pair->close != ")" || (other && other->open != "\\{")) return false;
+    if (pair->inside.find("\\infty") != std::string_view::npos) return false;
+    const auto values = split(pair->inside, ",");
+    return values.size() > 1 && same_in_order(values, split(other ? other->inside : std::string_view(whole), ","), nesting);
+  };
+  if (in_order(ba, answer, bb) || in_order(bb, gold, ba)) return true;
   // A set and a bare list name the same values.
   const auto items = [](const std::string& s, const std::optional<Bracketed>& b) {
     return listed(b && b->open == "\\{" ? std::string(b->inside) : s);
   };
+  if (ba && bb) return false;
   const auto la = items(gold, ba), lb = items(answer, bb);
   if (la.size() <= 1 && lb.size() <= 1 && !ba && !bb) return false;
   return same_in_any_order(la, lb, nesting);
@@ -377,10 +530,33 @@ bool parts_equal(const std::string& gold, const std::string& answer, int nesting
   return structures_equal(gold, answer, nesting + 1);
 }
 
+// "204_5" without its base, 3:4 as a fraction: what a reader takes for the same where the other side leaves it out.
+std::string without_base(const std::string& s) {
+  const auto mark = s.find('_');
+  if (mark == s.npos || mark == 0 || !std::all_of(s.begin(), s.begin() + static_cast<std::ptrdiff_t>(mark), is_digit))
+    return {};
+  std::string base = s.substr(mark + 1);
+  std::erase_if(base, [](char c) { return c == '{' || c == '}' || c == ' '; });
+  const bool number = !base.empty() && base.size() <= 2 && std::all_of(base.begin(), base.end(), is_digit);
+  return number ? s.substr(0, mark) : std::string();
+}
+std::string ratio_as_fraction(std::string s) {
+  const auto colon = s.find(':');
+  if (colon == s.npos || s.find(':', colon + 1) != s.npos) return {};
+  return "(" + s.substr(0, colon) + ")/(" + s.substr(colon + 1) + ")";
+}
+bool said_shorter(const std::string& full, const std::string& other) {
+  const std::string digits = without_base(full);
+  if (!digits.empty() && digits == other) return true;
+  const std::string fraction = other.find(':') == other.npos ? ratio_as_fraction(full) : std::string();
+  return !fraction.empty() && expressions_equal(fraction, other);
+}
+
 bool cleaned_equal(const std::string& gold, const std::string& answer) {
-  const std::string plain = plain_decimal(gold);
-  if (!plain.empty() && plain == plain_decimal(answer)) return true;
-  return parts_equal(gold, answer, 0);
+  const std::string plain = plain_decimal(gold), other = plain_decimal(answer);
+  if (!plain.empty() && plain == other) return true;
+  if (same_with_decimal_comma(plain, answer) || same_with_decimal_comma(other, gold)) return true;
+  return parts_equal(gold, answer, 0) || said_shorter(gold, answer) || said_shorter(answer, gold);
 }
 
 }  // namespace
