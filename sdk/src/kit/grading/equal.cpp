@@ -242,8 +242,8 @@ struct Relation {
 };
 
 std::optional<Relation> relation(std::string_view s) {
-  static constexpr std::string_view signs[] = {"\\le ", "\\ge ", "\\ne ", "\\in ", "\\approx ", "<=",
-                                               ">=",    "!=",    "=",     "<",     ">"};
+  static constexpr std::string_view signs[] = {
+      "\\le ", "\\ge ", "\\ne ", "\\in ", "\\approx ", "<=", ">=", "!=", "=", "<", ">"};
   Relation r;
   std::size_t start = 0;
   bool comma = false, list = false;  // x = 1, y = 2 is no chain; n = 1, 2 is one relation
@@ -480,8 +480,8 @@ bool structures_equal(const std::string& gold, const std::string& answer, int ne
   const auto set_of = [](const std::string& s) {
     const std::string_view t = trimmed(s);
     return t == "\\mathbb{R}" || t == "all real numbers" ? std::string("(-\\infty, \\infty )")
-           : t == "\\{\\}" || t == "\\{ \\}"            ? std::string("\\emptyset")
-                                                     : s;
+           : t == "\\{\\}" || t == "\\{ \\}"             ? std::string("\\emptyset")
+                                                         : s;
   };
   if (const std::string named_a = set_of(gold), named_b = set_of(answer); named_a != gold || named_b != answer)
     return named_a == named_b || texts_equal(named_a, named_b) ||
@@ -496,7 +496,8 @@ bool structures_equal(const std::string& gold, const std::string& answer, int ne
     if (!pair || pair->open != "(" || pair->close != ")" || (other && other->open != "\\{")) return false;
     if (pair->inside.find("\\infty") != std::string_view::npos) return false;
     const auto values = split(pair->inside, ",");
-    return values.size() > 1 && same_in_order(values, split(other ? other->inside : std::string_view(whole), ","), nesting);
+    return values.size() > 1 &&
+           same_in_order(values, split(other ? other->inside : std::string_view(whole), ","), nesting);
   };
   if (in_order(ba, answer, bb) || in_order(bb, gold, ba)) return true;
   // A set and a bare list name the same values.

@@ -12,8 +12,8 @@ constexpr std::size_t max_input = 2000 + 200;  // a number of max_digits and som
 constexpr int max_depth = 60;
 constexpr int max_operations = 500;
 
-constexpr std::string_view functions[] = {"arcsin", "arccos", "arctan", "sin", "cos", "tan",
-                                          "cot",    "sec",    "csc",    "log", "lg",  "ln",  "exp"};
+constexpr std::string_view functions[] = {"arcsin", "arccos", "arctan", "sin", "cos", "tan", "cot",
+                                          "sec",    "csc",    "log",    "lg",  "ln",  "exp"};
 
 // Recursive descent. Every function answers nothing at the first thing it does not know.
 class Parser {

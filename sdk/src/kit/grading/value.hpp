@@ -27,8 +27,8 @@ struct Value {
 Value from_rational(const Rational& r);
 Value from_integer(long n);
 Value constant(std::complex<double> c);
-// A name's value at each point: the same in every expression, between 0.5 and 1.5, with no pattern to it. negative: below
-// 0 at the last point.
+// A name's value at each point: the same in every expression, between 0.5 and 1.5, with no pattern to it. negative:
+// below 0 at the last point.
 Value variable(std::string_view name, bool negative = false);
 
 Value plus(const Value& a, const Value& b);
