@@ -63,7 +63,6 @@ constexpr Pair commands[] = {
     {"neq", "\\ne "},
     {"lt", "<"},
     {"gt", ">"},
-    {"degree", ""},
     {"lvert", "|"},
     {"rvert", "|"},
     {"vert", "|"},
@@ -133,7 +132,9 @@ std::size_t group_end(std::string_view s, std::size_t at) {
 // Walks the text once. A wrapper's braces become spaces: their ends are kept on a stack, so nesting costs nothing more.
 class Cleaner {
  public:
-  explicit Cleaner(std::string_view s) : s_(s), rows_(s.find("\\begin") != s.npos) {}
+  explicit Cleaner(std::string_view s) : s_(s), rows_(s.find("\\begin") != s.npos) {
+    for (std::string_view function : {"\\sin", "\\cos", "\\tan", "\\cot"}) angles_ |= s.find(function) != s.npos;
+  }
 
   std::string run() {
     out_.reserve(s_.size() + 8);
@@ -150,7 +151,7 @@ class Cleaner {
     if (static_cast<unsigned char>(c) >= 0x80) return sign();
     ++at_;
     if (c == '$') return;
-    if (c == '^' && skip_degree()) return;
+    if (c == '^' && skip_degree()) return degree();
     if (c == '*' && at_ < s_.size() && s_[at_] == '*') {
       ++at_;
       out_ += '^';
@@ -159,7 +160,15 @@ class Cleaner {
     }
   }
 
+  void degree() {
+    if (angles_) out_ += "\\degree ";
+  }
+
   void sign() {
+    if (s_.substr(at_, 2) == "\u00b0") {
+      at_ += 2;
+      return degree();
+    }
     if (run_of(superscripts, '^') || run_of(subscripts, '_')) return;
     for (const auto& [from, to] : signs) {
       if (s_.substr(at_, from.size()) == from) {
@@ -274,6 +283,7 @@ class Cleaner {
       }
       return;
     }
+    if (name == "degree") return degree();
     if (name == "left" || name == "right") {  // \left. is a delimiter that is not there
       while (at_ < s_.size() && s_[at_] == ' ') ++at_;
       if (at_ < s_.size() && s_[at_] == '.') ++at_;
@@ -319,7 +329,8 @@ class Cleaner {
   }
 
   std::string_view s_;
-  bool rows_;  // it holds a matrix or its like
+  bool rows_;            // it holds a matrix or its like
+  bool angles_ = false;  // functions of angles, for which 60 degrees are not 60
   std::size_t at_ = 0;
   std::string out_;
   std::string braces_;  // 't' for a wrapper's, '{' for the others

@@ -16,17 +16,38 @@ namespace {
 constexpr std::size_t max_parts = 64;     // lists longer than this are compared as text
 constexpr std::size_t max_answer = 4000;  // so are answers longer than this
 constexpr int max_nesting = 8;
+constexpr int max_comparisons = 5000;  // of parts, in all: sets of sets of sets would be compared with each other
 
-bool parts_equal(const std::string& gold, const std::string& answer, int nesting);
+// What is left to spend on a pair of answers.
+struct Work {
+  int nesting;
+  int* comparisons;
+  Work deeper() const { return {nesting + 1, comparisons}; }
+};
+
+bool parts_equal(const std::string& gold, const std::string& answer, Work work);
 bool is_name(std::string_view s);
+std::vector<std::string> listed(const std::string& s);
 
-// Spaces out, braces around one character out, letters of a text without digits and commands in lower case.
+// The text without "a", "an", "the" in front.
+std::string_view without_article(std::string_view s) {
+  for (std::string_view article : {"a ", "an ", "the "})
+    if (starts_with_ignoring_case(s, article) && s.size() > article.size() + 2 && is_letter(s[article.size()]) &&
+        is_letter(s[article.size() + 1]))
+      return s.substr(article.size());
+  return s;
+}
+
+// Spaces out but between figures, braces around one character out, letters of a text without digits and commands in
+// lower case, without an article.
 std::string compact(std::string_view s) {
+  s = without_article(s);
   std::string out;
   out.reserve(s.size());
   bool words = true;
   for (std::size_t i = 0; i < s.size(); ++i) {
-    if (s[i] == ' ') continue;
+    const bool between_figures = s[i] == ' ' && i > 0 && i + 1 < s.size() && is_digit(s[i - 1]) && is_digit(s[i + 1]);
+    if (s[i] == ' ' && !between_figures) continue;
     if (s[i] == '{' && i + 2 < s.size() && s[i + 2] == '}' && s[i + 1] != '\\' && (i == 0 || s[i - 1] != '\\')) {
       out += s[++i];
       ++i;
@@ -50,7 +71,8 @@ char chosen(std::string_view s) {
   if (s.size() < 3) return 0;
   const std::size_t at = s[0] == '(' ? 1 : 0;
   const bool marked = at ? s[2] == ')' : s[1] == ')' || s[1] == '.' || s[1] == ':';
-  return marked && s[at] >= 'A' && s[at] <= 'J' ? s[at] : '\0';
+  const std::string_view rest = trimmed(s.substr(at ? 3 : 2));
+  return marked && (rest.empty() || rest[0] != ',') && s[at] >= 'A' && s[at] <= 'J' ? s[at] : '\0';
 }
 
 bool texts_equal(std::string_view gold, std::string_view answer) {
@@ -95,30 +117,41 @@ std::vector<std::string> split(std::string_view s, std::string_view separator) {
 }
 
 // A part of a structure: its unit does not count either.
-bool items_equal(const std::string& a, const std::string& b, int nesting) {
-  if (parts_equal(a, b, nesting)) return true;
+bool items_equal(const std::string& a, const std::string& b, Work work) {
+  if (parts_equal(a, b, work)) return true;
   if ((a + b).find_first_of("()[]{}=<>,") != std::string::npos) return false;
   const std::string bare_a = without_unit(a), bare_b = without_unit(b);
-  return (bare_a != a || bare_b != b) && !bare_a.empty() && !bare_b.empty() && parts_equal(bare_a, bare_b, nesting);
+  return (bare_a != a || bare_b != b) && !bare_a.empty() && !bare_b.empty() && parts_equal(bare_a, bare_b, work);
 }
 
-bool same_in_order(const std::vector<std::string>& a, const std::vector<std::string>& b, int nesting) {
+bool same_in_order(const std::vector<std::string>& a, const std::vector<std::string>& b, Work work) {
   if (a.size() != b.size()) return false;
   for (std::size_t i = 0; i < a.size(); ++i)
-    if (!items_equal(a[i], b[i], nesting)) return false;
+    if (!items_equal(a[i], b[i], work)) return false;
   return true;
 }
 
-bool same_in_any_order(const std::vector<std::string>& a, const std::vector<std::string>& b, int nesting) {
+bool same_in_any_order(const std::vector<std::string>& a, const std::vector<std::string>& b, Work work) {
   if (a.size() != b.size() || a.size() > max_parts) return false;
   std::vector<bool> used(b.size());
   for (const auto& part : a) {
     std::size_t j = 0;
-    while (j < b.size() && (used[j] || !items_equal(part, b[j], nesting))) ++j;
+    while (j < b.size() && (used[j] || !items_equal(part, b[j], work))) ++j;
     if (j == b.size()) return false;
     used[j] = true;
   }
   return true;
+}
+
+// Each one's items are all among the other's: {1, 2, 2} is {1, 2}.
+bool same_sets(const std::vector<std::string>& a, const std::vector<std::string>& b, Work work) {
+  if (a.size() > max_parts || b.size() > max_parts) return false;
+  const auto within = [&](const auto& some, const auto& all) {
+    return std::all_of(some.begin(), some.end(), [&](const auto& item) {
+      return std::any_of(all.begin(), all.end(), [&](const auto& other) { return items_equal(item, other, work); });
+    });
+  };
+  return within(a, b) && within(b, a);
 }
 
 // ---- numbers and expressions ----
@@ -303,6 +336,7 @@ std::string interval(const Relation& r) {
 // A name that an answer is given for: x, f(x), \theta, a_1, "Area".
 bool is_name(std::string_view s) {
   s = trimmed(s);
+  if (s.substr(0, 7) == "\\angle ") s = trimmed(s.substr(7));
   if (s.empty() || s.size() > 24) return false;
   if (s.size() > 2 && s.front() == '(' && s.back() == ')') {  // (x, y)
     const auto names = split(s.substr(1, s.size() - 2), ",");
@@ -339,12 +373,12 @@ bool proportional(const Value& a, const Value& b, bool positive) {
   return !positive || (ratio[0].real() > 0 && std::abs(ratio[0].imag()) <= bound);
 }
 
-bool relations_equal(const Relation& a, const Relation& b, int nesting) {
+bool relations_equal(const Relation& a, const Relation& b, Work work) {
   if (a.signs != b.signs) return false;
-  if (same_in_order(a.operands, b.operands, nesting)) return true;
+  if (same_in_order(a.operands, b.operands, work)) return true;
   if (!a.single() || a.is("\\in")) return false;
   const bool turns = a.is("=") || a.is("\\ne");
-  if (turns && parts_equal(a.left(), b.right(), nesting) && parts_equal(a.right(), b.left(), nesting)) return true;
+  if (turns && parts_equal(a.left(), b.right(), work) && parts_equal(a.right(), b.left(), work)) return true;
   const auto al = evaluate(a.left()), ar = evaluate(a.right()), bl = evaluate(b.left()), br = evaluate(b.right());
   if (!al || !ar || !bl || !br) return false;
   const Value da = minus(*al, *ar), db = minus(*bl, *br);
@@ -378,12 +412,12 @@ std::optional<Bracketed> bracketed(std::string_view s) {
   return b;
 }
 
-bool brackets_equal(const Bracketed& a, const Bracketed& b, int nesting) {
+bool brackets_equal(const Bracketed& a, const Bracketed& b, Work work) {
   const auto left = split(a.inside, ","), right = split(b.inside, ",");
   const bool sets = a.open == "\\{" && b.open == "\\{";
-  if (sets) return same_in_any_order(left, right, nesting);
+  if (sets) return same_sets(listed(std::string(a.inside)), listed(std::string(b.inside)), work);
   if (a.open != b.open || a.close != b.close) return false;
-  return left.size() > 1 && same_in_order(left, right, nesting);
+  return left.size() > 1 && same_in_order(left, right, work);
 }
 
 // Rows of \begin{pmatrix} ... \end{pmatrix}, whatever the kind of bracket.
@@ -406,10 +440,10 @@ std::optional<std::vector<std::vector<std::string>>> matrix(std::string_view s) 
 }
 
 bool matrices_equal(const std::vector<std::vector<std::string>>& a, const std::vector<std::vector<std::string>>& b,
-                    int nesting) {
+                    Work work) {
   if (a.size() != b.size()) return false;
   for (std::size_t i = 0; i < a.size(); ++i)
-    if (!same_in_order(a[i], b[i], nesting)) return false;
+    if (!same_in_order(a[i], b[i], work)) return false;
   return !a.empty();
 }
 
@@ -456,27 +490,27 @@ std::string as_intervals(const std::string& s) {
   return out;
 }
 
-bool structures_equal(const std::string& gold, const std::string& answer, int nesting) {
+bool structures_equal(const std::string& gold, const std::string& answer, Work work) {
   const auto ga = relation(gold), gb = relation(answer);
   const auto value_of = [](const std::optional<Relation>& r) { return r && (r->is("=") || r->is("\\in")); };
   if (ga && gb && (ga->signs == gb->signs || !(ga->is("\\in") || gb->is("\\in"))))
-    return relations_equal(*ga, *gb, nesting);
+    return relations_equal(*ga, *gb, work);
   const std::string ia = as_intervals(gold), ib = as_intervals(answer);
   if (!ia.empty() || !ib.empty()) {  // an inequality, and a set that may say the same
     const auto set_in = [&](const std::string& s, const std::optional<Relation>& r, const std::string& i) {
       return !i.empty() ? i : value_of(r) && is_name(r->left()) ? r->right() : s;
     };
-    return parts_equal(set_in(gold, ga, ia), set_in(answer, gb, ib), nesting);
+    return parts_equal(set_in(gold, ga, ia), set_in(answer, gb, ib), work);
   }
   if ((ga && !value_of(ga)) || (gb && !value_of(gb))) return false;
   if (value_of(ga) || value_of(gb)) {  // "x = 5" answers "5"
     const auto names = [](const std::optional<Relation>& r) { return r && (r->left().empty() || is_name(r->left())); };
-    if (names(ga)) return parts_equal(ga->right(), answer, nesting);
-    if (names(gb)) return parts_equal(gold, gb->right(), nesting);
+    if (names(ga)) return parts_equal(ga->right(), answer, work);
+    if (names(gb)) return parts_equal(gold, gb->right(), work);
     return false;
   }
   const auto unions_a = split(gold, "\\cup"), unions_b = split(answer, "\\cup");
-  if (unions_a.size() > 1 || unions_b.size() > 1) return same_in_any_order(unions_a, unions_b, nesting);
+  if (unions_a.size() > 1 || unions_b.size() > 1) return same_in_any_order(unions_a, unions_b, work);
   const auto set_of = [](const std::string& s) {
     const std::string_view t = trimmed(s);
     return t == "\\mathbb{R}" || t == "all real numbers" ? std::string("(-\\infty, \\infty )")
@@ -485,11 +519,11 @@ bool structures_equal(const std::string& gold, const std::string& answer, int ne
   };
   if (const std::string named_a = set_of(gold), named_b = set_of(answer); named_a != gold || named_b != answer)
     return named_a == named_b || texts_equal(named_a, named_b) ||
-           (named_a.front() == '(' && named_b.front() == '(' && parts_equal(named_a, named_b, nesting));
+           (named_a.front() == '(' && named_b.front() == '(' && parts_equal(named_a, named_b, work));
   const auto ma = matrix(gold), mb = matrix(answer);
-  if (ma && mb) return matrices_equal(*ma, *mb, nesting);
+  if (ma && mb) return matrices_equal(*ma, *mb, work);
   const auto ba = bracketed(gold), bb = bracketed(answer);
-  if (ba && bb && brackets_equal(*ba, *bb, nesting)) return true;
+  if (ba && bb && brackets_equal(*ba, *bb, work)) return true;
   // A pair and its values in their order: (1, 2), and 1, 2 or x = 1, y = 2.
   const auto in_order = [&](const std::optional<Bracketed>& pair, const std::string& whole,
                             const std::optional<Bracketed>& other) {
@@ -497,7 +531,7 @@ bool structures_equal(const std::string& gold, const std::string& answer, int ne
     if (pair->inside.find("\\infty") != std::string_view::npos) return false;
     const auto values = split(pair->inside, ",");
     return values.size() > 1 &&
-           same_in_order(values, split(other ? other->inside : std::string_view(whole), ","), nesting);
+           same_in_order(values, split(other ? other->inside : std::string_view(whole), ","), work);
   };
   if (in_order(ba, answer, bb) || in_order(bb, gold, ba)) return true;
   // A set and a bare list name the same values.
@@ -507,7 +541,7 @@ bool structures_equal(const std::string& gold, const std::string& answer, int ne
   if (ba && bb) return false;
   const auto la = items(gold, ba), lb = items(answer, bb);
   if (la.size() <= 1 && lb.size() <= 1 && !ba && !bb) return false;
-  return same_in_any_order(la, lb, nesting);
+  return same_in_any_order(la, lb, work);
 }
 
 bool has_top_level_comma(const std::string& s) {
@@ -519,16 +553,17 @@ bool has_top_level_comma(const std::string& s) {
   return found;
 }
 
-bool parts_equal(const std::string& gold, const std::string& answer, int nesting) {
+bool parts_equal(const std::string& gold, const std::string& answer, Work work) {
   if (texts_equal(gold, answer)) return true;
-  if (gold.size() > max_answer || answer.size() > max_answer || nesting >= max_nesting) return false;
+  if (--*work.comparisons < 0) return false;
+  if (gold.size() > max_answer || answer.size() > max_answer || work.nesting >= max_nesting) return false;
   if (expressions_equal(gold, answer)) return true;
   // x = 1, y = 2: the commas bind looser than the equals signs.
   if (has_top_level_comma(gold) && has_top_level_comma(answer)) {
     const auto a = listed(gold), b = listed(answer);
-    if (a.size() > 1 && a.size() == b.size() && same_in_any_order(a, b, nesting + 1)) return true;
+    if (a.size() > 1 && a.size() == b.size() && same_in_any_order(a, b, work.deeper())) return true;
   }
-  return structures_equal(gold, answer, nesting + 1);
+  return structures_equal(gold, answer, work.deeper());
 }
 
 // "204_5" without its base, 3:4 as a fraction: what a reader takes for the same where the other side leaves it out.
@@ -557,7 +592,8 @@ bool cleaned_equal(const std::string& gold, const std::string& answer) {
   const std::string plain = plain_decimal(gold), other = plain_decimal(answer);
   if (!plain.empty() && plain == other) return true;
   if (same_with_decimal_comma(plain, answer) || same_with_decimal_comma(other, gold)) return true;
-  return parts_equal(gold, answer, 0) || said_shorter(gold, answer) || said_shorter(answer, gold);
+  int comparisons = max_comparisons;
+  return parts_equal(gold, answer, Work{0, &comparisons}) || said_shorter(gold, answer) || said_shorter(answer, gold);
 }
 
 }  // namespace

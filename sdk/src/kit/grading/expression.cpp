@@ -1,6 +1,7 @@
 #include "expression.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 
 #include "text.hpp"
@@ -11,6 +12,7 @@ namespace {
 constexpr std::size_t max_input = 2000 + 200;  // a number of max_digits and some
 constexpr int max_depth = 60;
 constexpr int max_operations = 500;
+constexpr double pi = 3.14159265358979323846;
 
 constexpr std::string_view functions[] = {"arcsin", "arccos", "arctan", "sin", "cos", "tan", "cot",
                                           "sec",    "csc",    "log",    "lg",  "ln",  "exp"};
@@ -79,7 +81,8 @@ class Parser {
     if (c == '|') return bars_ == 0;
     if (c == '\\') {
       const auto ends = [&](std::string_view mark) { return s_.substr(at_, mark.size()) == mark; };
-      return !ends("\\}") && !ends("\\\\") && !ends("\\rfloor") && !ends("\\rceil") && !ends("\\choose");
+      return !ends("\\}") && !ends("\\\\") && !ends("\\rfloor") && !ends("\\rceil") && !ends("\\choose") &&
+             !ends("\\degree");
     }
     return is_letter(c) || is_digit(c) || c == '(' || c == '{' || c == '.' || c == '[';
   }
@@ -99,6 +102,7 @@ class Parser {
       if (!spend()) return std::nullopt;
       v = factorial(*v);
     }
+    if (v && take_command("degree")) v = spend() ? Result(times(*v, constant(pi / 180))) : std::nullopt;
     if (v && take('^')) {
       const Result exponent = superscript();
       v = exponent && spend() ? raised(*v, *exponent) : std::nullopt;
@@ -285,15 +289,41 @@ class Parser {
       return bottom && spend() ? binomial(*top, *bottom) : std::nullopt;
     }
     if (name == "sqrt") return square_root(true);
+    if (name == "max" || name == "min" || name == "gcd" || name == "lcm") return of_list(name);
     if (name == "lfloor" || name == "lceil") {
       const bool down = name == "lfloor";
       const Result x = sum();
       if (!x || !take_command(down ? "rfloor" : "rceil") || !spend()) return std::nullopt;
       return down ? rounded_down(*x) : rounded_up(*x);
     }
-    if (name == "pi") return constant(3.14159265358979323846);
+    if (name == "pi") return constant(pi);
     if (std::find(std::begin(functions), std::end(functions), name) != std::end(functions)) return call(name);
     return symbol(name);
+  }
+
+  // \max(1, 2), \gcd\{4, 6\}: of exact numbers.
+  Result of_list(std::string_view name) {
+    const bool braces = take_command("{");
+    if (!braces && !take('(')) return std::nullopt;
+    Result best;
+    do {
+      const Result next = sum();
+      if (!next || !next->exact || !spend()) return std::nullopt;
+      if (!best) {
+        best = next;
+      } else if (name == "max" || name == "min") {
+        const Value gap = minus(*next, *best);
+        if (!gap.exact) return std::nullopt;
+        if (!gap.exact->is_zero() && gap.exact->negative == (name == "min")) best = next;
+      } else {
+        long a = 0, b = 0;
+        if (!small_integer(best->exact, &a) || !small_integer(next->exact, &b)) return std::nullopt;
+        const long common = std::gcd(a, b);
+        if (name == "lcm" && common == 0) return std::nullopt;
+        best = name == "gcd" ? Result(from_integer(common)) : times(from_integer(a / common), from_integer(b));
+      }
+    } while (take(','));
+    return (braces ? take_command("}") : take(')')) ? best : std::nullopt;
   }
 
   Result square_root(bool latex) {
@@ -368,7 +398,7 @@ class Parser {
     }
     if (is("pi")) {
       at_ += 2;
-      return constant(3.14159265358979323846);
+      return constant(pi);
     }
     if (run.size() > 2 && !spaced_product(run)) return std::nullopt;
     ++at_;
