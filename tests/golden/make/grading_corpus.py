@@ -141,7 +141,7 @@ def spellings(gold):
             yield "mixed", f"{s}{a // b}\\frac{{{a % b}}}{{{b}}}"
     for root in re.findall(r"\\sqrt\{\d+\}", gold):
         n = root[6:-1]
-        yield "root", gold.replace(root, f"{{{n}}}^{{1/2}}" if len(n) > 1 else f"{n}^{{1/2}}") if gold.endswith(root) else gold
+        yield "root", gold.replace(root, f"({n})^{{1/2}}")
         if len(n) == 1:
             yield "root", gold.replace(root, f"\\sqrt {n}")
     if re.fullmatch(r"\\text\{[^{}]*\}", gold):
@@ -199,7 +199,7 @@ def symbolic(gold):
     if not re.search(r"[a-z]|\\sqrt|\\pi", gold) or re.search(r"text|mathrm|mbox|begin|=|,|\\le|\\ge|<|>|infty|cup|_|circ|%|\?", gold):
         return
     words = re.sub(r"\\[a-zA-Z]+", " ", gold)  # units, 1e5, and capitals, which this parser makes small
-    if re.search(r"[a-zA-Z]{3}|\de-?\d|[A-Z]", words):
+    if re.search(r"[a-zA-Z]{3}|\de-?\d|[A-Z]", words) or re.search(r"\\[A-Z]|lfloor", gold):
         return
     import sympy
     from latex2sympy2_extended import latex2sympy
@@ -271,6 +271,7 @@ def mistakes(gold, others):
 def same_value(a, b):
     """Golds of two rows that are one answer, as far as a script sees it: numbers behind units and commas."""
     bare = [re.sub(r"[^\d./-]", "", t.replace("\\frac{", "").replace("}{", "/")) for t in (a, b)]
+    bare = [t.rstrip("-./") for t in bare]
     return bare[0] == bare[1] and bare[0] != ""
 
 

@@ -432,9 +432,14 @@ std::string without_unit(const std::string& s) {
     if (c == '}' || c == ']') --depth;
     if (is_digit(c)) after_number = true;
     if (depth > 0 || !after_number) continue;
-    const bool parenthesis = c == '(' && i + 1 < s.size() && is_letter(s[i + 1]) && s[i - 1] == ' ' && s.back() == ')';
+    std::size_t end = i;
+    if (c == '(') {
+      ++end;
+      while (end < s.size() && s[end] == ' ') ++end;
+    }
+    const bool parenthesis =
+        c == '(' && i > 0 && s[i - 1] == ' ' && end < s.size() && is_letter(s[end]) && s.back() == ')';
     if (!parenthesis && !is_letter(c)) continue;
-    std::size_t end = i + (parenthesis ? 1 : 0);
     const std::size_t start = end;
     while (end < s.size() && is_letter(s[end])) ++end;
     const std::string_view word = std::string_view(s).substr(start, end - start);
@@ -443,7 +448,9 @@ std::string without_unit(const std::string& s) {
                                               (spaced && is_letter_unit(word[0])));
     if (unit) {
       const bool only_unit_follows = std::all_of(s.begin() + static_cast<std::ptrdiff_t>(i), s.end(), is_unit_sign);
-      return only_unit_follows ? std::string(trimmed(std::string_view(s).substr(0, i))) : s;
+      const std::string_view front = trimmed(std::string_view(s).substr(0, i));
+      const bool in_list = !front.empty() && front.back() == ',';  // "(2, 3), east"
+      return only_unit_follows && !in_list ? std::string(front) : s;
     }
     i = end - 1;
   }
