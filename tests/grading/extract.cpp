@@ -34,6 +34,7 @@ TEST(Extract, SeveralBoxes) {
   EXPECT_EQ(found("so $x=\\boxed{1}$ or $x=\\boxed{-2}$."), "1, -2");
   EXPECT_EQ(found("\\boxed{1}, \\boxed{2} and \\boxed{3}"), "1, 2, 3");
   EXPECT_EQ(found("\\boxed{5}, \\boxed{5}"), "5") << "said twice";
+  EXPECT_EQ(found("\\boxed{15\\frac{39}{40}}, or $\\boxed{\\frac{639}{40}}$"), "15\\frac{39}{40}") << "in two ways";
   EXPECT_EQ(found("\\boxed{5}\n\\boxed{6}"), "6") << "nothing joins them";
   EXPECT_EQ(found("first \\boxed{3}, and with what we know \\boxed{4}"), "4");
   EXPECT_EQ(found("\\boxed 3 or \\boxed 4"), "3, 4");

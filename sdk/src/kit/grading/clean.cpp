@@ -1,6 +1,7 @@
 // One spelling for answers that are written in many ways.
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "text.hpp"
@@ -132,9 +133,7 @@ std::size_t group_end(std::string_view s, std::size_t at) {
 // Walks the text once. A wrapper's braces become spaces: their ends are kept on a stack, so nesting costs nothing more.
 class Cleaner {
  public:
-  explicit Cleaner(std::string_view s) : s_(s), rows_(s.find("\\begin") != s.npos) {
-    for (std::string_view function : {"\\sin", "\\cos", "\\tan", "\\cot"}) angles_ |= s.find(function) != s.npos;
-  }
+  explicit Cleaner(std::string_view s) : s_(s) {}
 
   std::string run() {
     out_.reserve(s_.size() + 8);
@@ -160,8 +159,17 @@ class Cleaner {
     }
   }
 
+  bool has_rows() {
+    if (!rows_) rows_ = s_.find("\\begin") != s_.npos;
+    return *rows_;
+  }
+
   void degree() {
-    if (angles_) out_ += "\\degree ";
+    for (std::string_view function : {"\\sin", "\\cos", "\\tan", "\\cot"}) {
+      if (s_.find(function) == s_.npos) continue;
+      out_ += "\\degree ";  // 60 degrees are not 60
+      return;
+    }
   }
 
   void sign() {
@@ -236,7 +244,7 @@ class Cleaner {
       return;
     }
     // Written through one program too many, \\\\frac; in a matrix it ends a row.
-    if (!rows_ && s_[at_ + 1] == '\\' && at_ + 2 < s_.size() && is_letter(s_[at_ + 2])) ++at_;
+    if (s_[at_ + 1] == '\\' && at_ + 2 < s_.size() && is_letter(s_[at_ + 2]) && !has_rows()) ++at_;
     const char next = s_[at_ + 1];
     if (!is_letter(next)) {
       at_ += 2;
@@ -329,8 +337,7 @@ class Cleaner {
   }
 
   std::string_view s_;
-  bool rows_;            // it holds a matrix or its like
-  bool angles_ = false;  // functions of angles, for which 60 degrees are not 60
+  std::optional<bool> rows_;  // it holds a matrix or its like; looked up when it matters
   std::size_t at_ = 0;
   std::string out_;
   std::string braces_;  // 't' for a wrapper's, '{' for the others
@@ -366,6 +373,7 @@ std::string_view without_edges(std::string_view s) {
 
 // "5 percent" is "5%"; words that join answers are commas.
 std::string with_words_replaced(std::string s) {
+  if (s.find(' ') == s.npos) return s;
   constexpr Pair words[] = {{" percentage", "%"}, {" percent", "%"}, {" pct", "%"},
                             {" per cent", "%"},   {" and ", ", "},   {" or ", ", "}};
   for (const auto& [from, to] : words) {

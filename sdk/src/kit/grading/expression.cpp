@@ -143,9 +143,9 @@ class Parser {
   }
 
   bool take_command(std::string_view name) {
-    blanks();
+    if (peek() != '\\') return false;
     const std::string_view rest = s_.substr(at_);
-    if (rest.empty() || rest[0] != '\\' || rest.substr(1, name.size()) != name) return false;
+    if (rest.substr(1, name.size()) != name) return false;
     if (rest.size() > name.size() + 1 && is_letter(rest[name.size() + 1])) return false;
     at_ += name.size() + 1;
     return true;

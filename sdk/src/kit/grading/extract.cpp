@@ -85,7 +85,8 @@ Boxes last_boxed(std::string_view s) {
     last = box;
     last_end = std::min(box.end + 1, s.size());
   };
-  for (std::size_t i = 0; i < s.size(); ++i) {
+  // Braces ahead of the first box close none.
+  for (std::size_t i = std::min(s.find("\\boxed"), s.find("\\fbox")); i < s.size(); ++i) {
     if (s[i] == '{') open.push_back({false, 0, 0});
     if (s[i] == '}' && !open.empty()) {
       const Open o = open.back();
@@ -119,7 +120,8 @@ Boxes last_boxed(std::string_view s) {
   std::vector<std::string_view> texts;
   for (const Span& box : joined) {
     const auto text = trimmed(s.substr(box.start, box.end - box.start));
-    if (std::find(texts.begin(), texts.end(), text) == texts.end()) texts.push_back(text);
+    const auto same = [&](std::string_view other) { return other == text || answers_equal(other, text); };
+    if (texts.empty() || std::none_of(texts.begin(), texts.end(), same)) texts.push_back(text);  // 3/2, or 1.5
   }
   for (const auto text : texts) boxes.text.append(boxes.text.empty() ? "" : ", ").append(text);
   return boxes;
