@@ -64,6 +64,7 @@ int score(const ScoreArguments& a) {
         const std::string prompt = text_of(row, a.prompt_key), truth = text_of(row, a.answer_key),
                           completion = text_member(row, a.completion_key.c_str());
         const nlohmann::json columns(row);
+        const auto ids = row.contains("ids") ? ids_member(row, "ids") : std::vector<std::int32_t>();
         const bool cut = row.value("finish", std::string("stop")) == "length";  // may throw: before the row is added
         const auto at = batch.add_row(
             {.prompt = prompt, .messages = {}, .ground_truth = truth, .prompt_ids = {}, .columns = &columns});
@@ -71,7 +72,7 @@ int score(const ScoreArguments& a) {
                           .index = 0,
                           .completion = completion,
                           .finish = cut ? GRPO_FINISH_LENGTH : GRPO_FINISH_STOP,
-                          .ids = {}});
+                          .ids = ids});
         used.push_back(i);
       } catch (const std::exception& e) {
         out[i] = {{"error", e.what()}};
@@ -96,7 +97,7 @@ int score(const ScoreArguments& a) {
 void add_score(Command program) {
   Command sub = program.command(
       "score",
-      R"(A reward plugin over saved samples: {"prompt","completion","ground_truth", columns...} in, {"score","status",...} out)");
+      R"(A reward plugin over saved samples: {"prompt","completion","ground_truth","ids", columns...} in, {"score","status",...} out)");
   sub.group(group_filters);
   auto a = std::make_shared<ScoreArguments>();
   a->run.add_plugins(sub);
