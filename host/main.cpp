@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "commands/commands.hpp"
+#include "grpo/sdk/plugins/crash.hpp"
 #include "grpo/sdk/report/visible.hpp"
 
 namespace {
@@ -23,6 +24,7 @@ int main(int argc, char** argv) {
   using namespace grpo::host;
   namespace report = grpo::report;
   let_idle_threads_sleep();
+  grpo::plugins::name_crashes("grpo-host");
   // Writing past a limit on file sizes is then an error of the write, with a message, not the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
   CommandLine line(

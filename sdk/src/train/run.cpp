@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "grpo/sdk/error.hpp"
+#include "grpo/sdk/plugins/crash.hpp"
 #include "grpo/sdk/train/model_directory.hpp"
 
 namespace grpo::train {
@@ -64,6 +65,7 @@ void Run::start(Session& session, std::int64_t rows) {
   if (resumed_) restore_optimizer(*resumed_, session.model(), session.optimizer(), state_.optimizer_steps);
   directory_.keep();
   report::log_to_file(directory() / "run.log");
+  plugins::name_crashes_in(directory() / "run.log");
   remove_unfinished_checkpoints(directory());
   if (resumed_) {
     last_checkpoint_ = resumed_;
