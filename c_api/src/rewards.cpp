@@ -14,7 +14,7 @@ using embed::Invalid;
 using embed::needed;
 
 struct grpo_embed_reward {
-  std::unique_ptr<plugins::Reward> reward;
+  std::shared_ptr<plugins::Reward> reward;
   std::chrono::nanoseconds timeout{0};  // where a batch names none
 };
 
@@ -52,7 +52,7 @@ std::unique_ptr<grpo_embed_reward> opened(grpo_embed_plugins& plugins, const grp
   if (w.tokenizer) text.reset(new train::ModelText{w.tokenizer->tokenizer, std::nullopt, {}});
   auto reward = std::make_unique<grpo_embed_reward>();
   if (config.origin("rewards.0.timeout_seconds").kind != config::Origin::Kind::built_in)
-    reward->timeout = std::chrono::nanoseconds(static_cast<std::int64_t>(config.rewards[0].timeout_seconds * 1e9));
+    reward->timeout = plugins::duration_of(config.rewards[0].timeout_seconds);
   const std::lock_guard lock(plugins.mutex);
   train::resolve_option_paths(config, plugins.registry);
   reward->reward = std::move(train::open_rewards(plugins.registry, config, train::make_services(text, 1))[0].reward);

@@ -124,6 +124,16 @@ void Run::save(Session& session) {
   if (settings_.on_checkpoint) settings_.on_checkpoint(*last_checkpoint_);
 }
 
+void Run::save_what_there_is(Session& session) {
+  const auto& c = settings_.config.checkpoint;
+  const bool wanted = c.every_steps > 0 || c.final;
+  if (!wanted || state_.step == 0 ||
+      (last_checkpoint_ && last_checkpoint_->filename() == "checkpoint-" + std::to_string(state_.step)))
+    return;
+  save(session);
+  report::log(report::Level::info, "checkpoint: " + last_checkpoint_->string());
+}
+
 void Run::say_end(std::int64_t total_steps, bool stopped) const {
   if (!settings_.console) return;
   if (stopped && state_.step < total_steps)
