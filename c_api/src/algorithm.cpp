@@ -92,11 +92,12 @@ std::span<const Real> optional(const void* array, std::size_t n) {
 
 // The rows of the caller's tokens: how many tokens they are.
 std::size_t checked_tokens(const grpo_embed_tokens& t) {
-  if (t.n_rows < 0) throw Invalid("tokens.n_rows is " + std::to_string(t.n_rows));
+  embed::check_count(t.n_rows, "tokens.n_rows");
   needed(t.start, "tokens.start");
   if (t.start[0] != 0) throw Invalid("tokens.start[0] is " + std::to_string(t.start[0]) + "; it must be 0");
   for (std::int64_t i = 0; i < t.n_rows; ++i)
     if (t.start[i + 1] < t.start[i]) throw Invalid("tokens.start falls at " + std::to_string(i + 1));
+  embed::check_count(t.start[t.n_rows], "tokens.start[n_rows]");
   return static_cast<std::size_t>(t.start[t.n_rows]);
 }
 
@@ -139,7 +140,8 @@ grpo_status grpo_embed_advantages(const char* kind, int64_t n_samples, const dou
                                   grpo_embed_error* error) {
   embed::clear(statistics);
   return guarded(error, [&]() -> grpo_status {
-    if (n_samples < 0 || n_groups < 0) throw Invalid("grpo_embed_advantages: n_samples or n_groups is negative");
+    embed::check_count(n_samples, "n_samples");
+    embed::check_count(n_groups, "n_groups");
     if (n_samples > 0) needed(rewards, "rewards"), needed(advantages, "advantages");
     const auto n = static_cast<std::size_t>(n_samples);
     algorithm::AdvantageStatistics s;
@@ -190,7 +192,8 @@ void grpo_embed_objective_close(grpo_embed_objective* objective) { delete object
 grpo_status grpo_embed_objective_row(const char* row, grpo_embed_text* json, grpo_embed_error* error) {
   embed::clear(json);
   return guarded(error, [&]() -> grpo_status {
-    embed::give(&needed(json, "json"), algorithm::objective_row(embed::object_of(&needed(row, "row"), "row")));
+    needed(json, "json");
+    embed::give(json, algorithm::objective_row(embed::object_of(&needed(row, "row"), "row")));
     return GRPO_STATUS_OK;
   });
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "released_sizes.hpp"
+#include "running.hpp"
 
 namespace grpo::plugins {
 
@@ -38,6 +39,7 @@ Model::Model(std::shared_ptr<const Component> loaded, const nlohmann::json& opti
 
 void Model::start() {
   table_ = reinterpret_cast<const grpo_model*>(component().table);
+  const Running mark(component(), "describe");
   info_ = table_->describe(raw());
   if (!info_) throw Error(component().label() + ": describe gave nothing");
   if (info_->vocabulary <= 0 || info_->max_positions <= 0) {
@@ -59,6 +61,7 @@ Model::~Model() { close(); }
 
 std::int64_t Model::device_peak_bytes() const {
   on_own_thread("describe");
+  const Running mark(component(), "describe");
   const grpo_model_info* now = table_->describe(raw());
   return now ? now->device_peak_bytes : 0;
 }
@@ -68,6 +71,7 @@ std::span<const grpo_parameter* const> Model::parameters() const {
   std::int64_t n = 0;
   const grpo_parameter* const* list = nullptr;
   Call call(services_);
+  const Running mark(component(), "parameters");
   call.need(table_->parameters(raw(), call, &n, &list), component(), "parameters");
   return {list, static_cast<std::size_t>(std::max<std::int64_t>(n, 0))};
 }
@@ -158,7 +162,10 @@ Ticket Model::forward(const Forest& forest, double temperature, std::span<float>
   arguments.entropy = entropy.empty() ? nullptr : entropy.data();
   arguments.ticket = train ? &ticket : nullptr;
   call_.reset();
-  call_.need(table_->forward(raw(), call_, &arguments), who, "forward");
+  {
+    const Running mark(who, "forward");
+    call_.need(table_->forward(raw(), call_, &arguments), who, "forward");
+  }
   Ticket out;
   if (train) {
     ++open_tickets_;
@@ -187,11 +194,13 @@ void Model::backward(Ticket ticket, std::span<const float> dlogprob, std::span<c
   ticket.model_ = nullptr;  // the plugin ends it, also when it fails
   --open_tickets_;
   call_.reset();
+  const Running mark(who, "backward");
   call_.need(table_->backward(raw(), call_, &arguments), who, "backward");
 }
 
 void Model::drop(std::uint64_t ticket) noexcept {
   --open_tickets_;
+  const Running mark(component(), "drop");
   table_->drop(raw(), ticket);
 }
 
@@ -199,6 +208,7 @@ void Model::zero_grad() {
   on_own_thread("zero_grad");
   if (!table_->zero_grad) throw Error(component().label() + ": cannot be trained");
   call_.reset();
+  const Running mark(component(), "zero_grad");
   call_.need(table_->zero_grad(raw(), call_), component(), "zero_grad");
 }
 
@@ -210,6 +220,7 @@ void Model::commit(std::int64_t version) {
                 " forwards still wait for their backward");
   }
   call_.reset();
+  const Running mark(component(), "commit");
   call_.need(table_->commit(raw(), call_, version), component(), "commit");
 }
 
@@ -245,6 +256,7 @@ void Model::export_weights(const TensorVisitor& take, bool trained) {
 void Model::export_weights(const grpo_tensor_sink* sink, Call& call) {
   on_own_thread("export_weights");
   if (!table_->export_weights) throw Error(component().label() + ": gives no weights away");
+  const Running mark(component(), "export_weights");
   call.need(table_->export_weights(raw(), call, sink), component(), "export_weights");
 }
 
@@ -277,7 +289,10 @@ void Model::import_weights(std::int64_t version, TensorSource& source) {
     }
   };
   call_.reset();
-  const grpo_status status = table_->import_weights(raw(), call_, version, &table);
+  const grpo_status status = [&] {
+    const Running mark(component(), "import_weights");
+    return table_->import_weights(raw(), call_, version, &table);
+  }();
   if (giver.error) std::rethrow_exception(giver.error);
   call_.need(status, component(), "import_weights");
 }

@@ -105,11 +105,11 @@ class GrpoStage {
     while (!stopped && run_.go_on(session_, state.step < total_steps_) && state.step < total_steps_) {
       const Timer timer;
       report::Metrics metrics;
-      Rollout rollout = step(metrics);
+      Rollout rollout = saved_if_lost([&] { return step(metrics); });
       const bool last = state.step == total_steps_;
       finish_metrics(metrics, rollout, timer.seconds());
       const auto every = config_.evaluation.every_steps;
-      if (evaluator_ && (last || (every > 0 && state.step % every == 0))) evaluate(metrics);
+      if (evaluator_ && (last || (every > 0 && state.step % every == 0))) saved_if_lost([&] { evaluate(metrics); });
       stopped = run_.stopped();
       run_.report(metrics);
       show(metrics, rollout, last);
@@ -164,6 +164,17 @@ class GrpoStage {
     std::size_t completions = 0;
     for (const Group& group : rollout.groups) completions += group.samples.size();
     return static_cast<double>(rollout.completion_tokens) / static_cast<double>(std::max<std::size_t>(completions, 1));
+  }
+
+  // A reward that is lost ends the run, not what it has learnt.
+  template <class Work>
+  auto saved_if_lost(const Work& work) -> decltype(work()) {
+    try {
+      return work();
+    } catch (const RewardLost&) {
+      run_.save_what_there_is(session_);
+      throw;
+    }
   }
 
   std::vector<Prompt> next_prompts() {

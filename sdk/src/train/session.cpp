@@ -110,18 +110,14 @@ int reward_threads(const config::Config& config) {
   return cores < 4 ? 1 : std::min(4, cores / 4);
 }
 
-// The plugin of an entry of `rewards`, here or in a process of its own.
-std::shared_ptr<const plugins::Component> reward_component(plugins::Registry& registry, const config::Config& config,
-                                                           const config::RewardConfig& entry) {
-  const bool check = check_plugins(config);
-  if (!entry.isolate) return load_component(registry, GRPO_REWARD_ID, entry.plugin, check);
+plugins::IsolateSettings isolation_of(const config::Config& config, const config::RewardConfig& entry) {
   plugins::IsolateSettings settings;
   settings.memory_gib = entry.memory_gib;
   settings.processes = static_cast<int>(entry.processes);
   settings.children = static_cast<int>(entry.children);
   settings.threads = reward_threads(config);
   settings.max_crashes = static_cast<int>(entry.max_crashes);
-  return load_component(registry, GRPO_REWARD_ID, entry.plugin, check, &settings);
+  return settings;
 }
 
 std::shared_ptr<const plugins::Component> sampler_component(plugins::Registry& registry, const config::Config& config) {
@@ -170,13 +166,23 @@ std::vector<WeightedReward> open_rewards(plugins::Registry& registry, const conf
     reward.weight = entry.weight;
     reward.timeout_seconds = entry.timeout_seconds;
     reward.isolated = entry.isolate;
-    reward.reward = opened(config, [&] {
-      return std::make_unique<plugins::Reward>(
-          recording(reward_component(registry, config, entry), entry.record, config, key),
-          nlohmann::json::parse(entry.options.json),
-          plugins::OpenSettings{
-              .services = services, .where = key + ".options", .label = reward.name, .progress = nullptr});
+    const plugins::IsolateSettings isolation = isolation_of(config, entry);
+    const bool check = check_plugins(config);
+    const plugins::OpenSettings how{
+        .services = services, .where = key + ".options", .label = reward.name, .progress = nullptr};
+    const auto component = opened(config, [&] {
+      return load_component(registry, GRPO_REWARD_ID, entry.plugin, check, entry.isolate ? &isolation : nullptr);
     });
+    reward.reward = opened(config, [&] {
+      return std::make_shared<plugins::Reward>(recording(component, entry.record, config, key),
+                                               nlohmann::json::parse(entry.options.json), how);
+    });
+    // Without a recording: the call that was left behind is the last of the one there is.
+    if (!entry.isolate)
+      reward.reopen = [component, isolation, check, how, options = entry.options.json] {
+        return std::make_shared<plugins::Reward>(isolated_component(component, check, isolation),
+                                                 nlohmann::json::parse(options), how);
+      };
     rewards.push_back(std::move(reward));
   }
   return rewards;
