@@ -73,6 +73,11 @@ AdvantageStatistics statistics_of(const AdvantageInput& input, std::span<const d
 
 }  // namespace
 
+bool of_group_alone(AdvantageKind kind) {
+  return kind == AdvantageKind::group || kind == AdvantageKind::none || kind == AdvantageKind::rloo ||
+         kind == AdvantageKind::opo || kind == AdvantageKind::passk;
+}
+
 std::vector<double> advantages(AdvantageKind kind, const AdvantageInput& input, AdvantageStatistics* statistics) {
   check_input(kind, input);
   std::vector<double> out = baseline_of(kind)(input);

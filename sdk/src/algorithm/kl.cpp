@@ -32,4 +32,10 @@ KlValue kl_value(const ObjectiveOptions& options, double logprob, double referen
   fail("KL estimator ", static_cast<int>(options.kl_estimator), " is not one of KlEstimator");
 }
 
+double kl_of_token(KlEstimator estimator, double logprob, double reference_logprob) {
+  ObjectiveOptions options;
+  options.kl_estimator = estimator;
+  return kl_value(options, logprob, reference_logprob).value;
+}
+
 }  // namespace grpo::algorithm

@@ -43,6 +43,9 @@ enum class AdvantageKind { group, none, batch, rloo, opo, passk, gdpo, reinforce
 AdvantageKind advantage_kind(std::string_view name);
 std::string_view name(AdvantageKind kind);
 
+// Whether a sample's advantage depends on its own group alone, so that groups can be trained on as they come.
+bool of_group_alone(AdvantageKind kind);
+
 // What a step reports. Deviations are unbiased; a mean or deviation over too few samples is NaN (0 samples; 0 or 1).
 struct AdvantageStatistics {
   double reward_mean = 0;           // metric "reward": over samples with an applicable reward

@@ -132,6 +132,9 @@ RatioLevel ratio_level(std::string_view name);  // as the enumerators
 // (fixed_length) and token-sum.
 Aggregation aggregation(std::string_view name);
 
+// An estimator's value for one token, with the guards of a default ObjectiveOptions.
+double kl_of_token(KlEstimator estimator, double logprob, double reference_logprob);
+
 // Throws grpo::Error naming the option and its range when the numbers make no objective (clip_low outside [0, 1], ...).
 void check(const ObjectiveOptions& options);
 
