@@ -134,6 +134,20 @@ TEST_F(Part, WhatNeedsTheSamplersWordSaysSoWhereItIsMissing) {
   EXPECT_THAT(told(by_sampler, one), HasSubstr("algorithm.old_logprobs"));
 }
 
+TEST(ObjectiveOfAConfiguration, IsThePapersWhereNothingIsGiven) {
+  for (const auto name : algorithm::objective_names()) {
+    const config::Source source{"test", "algorithm: {objective: " + std::string(name) + "}", {}};
+    const auto of_config = objective_of(config::load(source)), own = algorithm::objective_options(name);
+    EXPECT_EQ(of_config.term, own.term) << name;
+    EXPECT_EQ(of_config.ratio, own.ratio) << name;
+    EXPECT_EQ(of_config.aggregation, own.aggregation) << name;
+    EXPECT_EQ(of_config.covariance, own.covariance) << name;
+    EXPECT_EQ(of_config.clip_low, own.clip_low) << name;
+    EXPECT_EQ(of_config.clip_high, own.clip_high) << name;
+    EXPECT_EQ(of_config.cispo_max_ratio, own.cispo_max_ratio) << name;
+  }
+}
+
 // Whole runs. What a key changes must show in the gradients or in what is measured.
 class Family : public testing::Test {
  protected:
