@@ -77,6 +77,36 @@ TEST_F(Part, TheCutIntoMicroBatchesChangesNothing) {
   EXPECT_EQ(compared, 13 * 3);
 }
 
+TEST_F(Part, PiecesAreTheWholeWhereTheyAreAllowed) {
+  std::vector<std::string> refused;
+  for (const auto name : algorithm::objective_names()) {
+    UpdateOptions options{.objective = algorithm::objective_options(name),
+                          .weights = {.correction = algorithm::RolloutCorrection::token_truncate,
+                                      .correction_max = 1.1,
+                                      .off_policy_threshold = 0.01},
+                          .max_completion_length = 8};
+    auto all = groups(0.2);
+    Updater updater(model, &model, optimizer, options);
+    if (!updater.can_take_pieces()) {
+      refused.emplace_back(name);
+      continue;
+    }
+    clock.done = 0;
+    updater.begin(6);
+    for (Group& group : all) {
+      updater.prepare({&group, 1});
+      updater.accumulate({&group, 1});
+    }
+    const UpdateReport pieces = updater.finish(clock), whole = run(options, groups(0.2));
+    EXPECT_NEAR(pieces.grad_norm, whole.grad_norm, 2e-5 * whole.grad_norm) << name;
+    EXPECT_GT(pieces.reference_seconds, 0);
+    const auto a = metrics(pieces), b = metrics(whole);
+    ASSERT_EQ(a.size(), b.size());
+    for (const auto& [key, value] : b) EXPECT_NEAR(a.at(key), value, 1e-5) << name << " " << key;
+  }
+  EXPECT_THAT(refused, testing::ElementsAre("clip_cov", "kl_cov"));  // they choose among all tokens of the step
+}
+
 TEST_F(Part, ARolloutCorrectionIsAFactorOnTheGradientAndIsTold) {
   const double norm = run({}, groups()).grad_norm, log_4 = std::log(4);
   const auto with = [&](algorithm::RolloutCorrection kind, std::optional<double> max, double log_rho) {
