@@ -29,52 +29,41 @@ double number_of(const json& value, const std::string& key) {
   if (!value.is_number()) throw Invalid("options: " + key + " is " + value.dump() + "; it must be a number");
   return value.get<double>();
 }
-std::string text_of(const json& value, const std::string& key) {
-  if (!value.is_string()) throw Invalid("options: " + key + " is " + value.dump() + "; it must be a text");
-  return value.get<std::string>();
-}
 
-// Parts of an objective that the configuration has no key for. Takes its keys out of options.
-void set_parts(json& options, algorithm::ObjectiveOptions& o) {
-  const std::map<std::string, double*> numbers = {{"cispo_min_ratio", &o.cispo_min_ratio},
-                                                  {"cispo_max_ratio", &o.cispo_max_ratio},
-                                                  {"sapo_temperature_positive", &o.sapo_temperature_positive},
-                                                  {"sapo_temperature_negative", &o.sapo_temperature_negative},
-                                                  {"vespo_k_positive", &o.vespo_k_positive},
-                                                  {"vespo_lambda_positive", &o.vespo_lambda_positive},
-                                                  {"vespo_k_negative", &o.vespo_k_negative},
-                                                  {"vespo_lambda_negative", &o.vespo_lambda_negative},
-                                                  {"log_ratio_limit", &o.log_ratio_limit},
-                                                  {"kl_limit", &o.kl_limit}};
-  for (const auto& [key, value] : numbers)
+// Numbers of an objective that the configuration has no key for. Takes them out of options.
+void set_guards(json& options, algorithm::ObjectiveOptions& o) {
+  for (const auto& [key, value] : {std::pair{"log_ratio_limit", &o.log_ratio_limit}, {"kl_limit", &o.kl_limit}})
     if (const auto at = options.find(key); at != options.end()) *value = number_of(*at, key);
-  if (options.contains("ratio")) o.ratio = algorithm::ratio_level(text_of(options["ratio"], "ratio"));
-  if (options.contains("aggregation")) o.aggregation = algorithm::aggregation(text_of(options["aggregation"], "aggregation"));
 }
 
-bool is_part(const std::string& key) {
-  static const auto known = {"cispo_min_ratio",
-                             "cispo_max_ratio",
-                             "sapo_temperature_positive",
-                             "sapo_temperature_negative",
-                             "vespo_k_positive",
-                             "vespo_lambda_positive",
-                             "vespo_k_negative",
-                             "vespo_lambda_negative",
-                             "log_ratio_limit",
-                             "kl_limit",
-                             "ratio",
-                             "aggregation"};
-  return std::find(known.begin(), known.end(), key) != known.end();
+bool is_guard(const std::string& key) { return key == "log_ratio_limit" || key == "kl_limit"; }
+
+// What acts before the objective sees its arrays would be asked for in vain here.
+void check_acts(const config::AlgorithmConfig& a) {
+  const config::AlgorithmConfig built_in;
+  const auto outside = [](const char* key, bool asked, const char* instead) {
+    if (asked) throw Invalid(std::string("options: ") + key + " is no part of the objective: " + instead);
+  };
+  outside("rollout_correction", a.rollout_correction != built_in.rollout_correction,
+          "give its weights as tokens.policy_weight");
+  outside("off_policy_mask_threshold", a.off_policy_mask_threshold != built_in.off_policy_mask_threshold,
+          "give its mask as tokens.policy_weight");
+  outside("top_entropy_quantile", a.top_entropy_quantile != built_in.top_entropy_quantile,
+          "give its mask as tokens.policy_weight");
+  outside("old_logprobs", a.old_logprobs != built_in.old_logprobs, "give the sampler's as tokens.old_logprob");
+  outside("kl_in_reward", a.kl_in_reward, "take it off the rewards before the advantages");
+  outside("kl_control", a.kl_control != built_in.kl_control, "open an objective anew for another kl_coefficient");
 }
 
 // The keys of the section `algorithm` are read by the configuration itself: same names, same checks, same texts.
 algorithm::ObjectiveOptions options_of(const json& given) {
-  json section = json::object(), parts = json::object();
-  for (const auto& [key, value] : given.items()) (is_part(key) ? parts : section)[key] = value;
+  json section = json::object(), guards = json::object();
+  for (const auto& [key, value] : given.items()) (is_guard(key) ? guards : section)[key] = value;
   const config::Source source{"options", json{{"algorithm", section}}.dump(), {}};
-  algorithm::ObjectiveOptions options = train::objective_of(config::load(source));
-  set_parts(parts, options);
+  const config::Config config = config::load(source);
+  check_acts(config.algorithm);
+  algorithm::ObjectiveOptions options = train::objective_of(config);
+  set_guards(guards, options);
   algorithm::check(options);
   return options;
 }

@@ -182,6 +182,7 @@ fs::path save_checkpoint(const CheckpointOptions& options, const TrainerState& s
                                  {"completion_length", state.completion_length},
                                  {"resumable", options.optimizer_state},
                                  {"fixed", state.fixed}};
+  if (state.kl_coefficient) json["kl_coefficient"] = *state.kl_coefficient;
   write_file(directory.path() / "trainer_state.json", json.dump(2) + "\n");
   write_file(directory.path() / "run.yaml", options.run_yaml);
   directory.commit();
@@ -242,6 +243,7 @@ TrainerState read_trainer_state(const fs::path& checkpoint, const TrainerState& 
     state.position = json.at("position");
     state.num_tokens = json.at("num_tokens");
     state.completion_length = json.value("completion_length", 0.0);
+    if (json.contains("kl_coefficient")) state.kl_coefficient = json.at("kl_coefficient").get<double>();
     state.fixed = json.at("fixed").get<std::map<std::string, std::string>>();
     if (!json.at("resumable").get<bool>())
       throw Error(checkpoint.string() +
