@@ -175,7 +175,8 @@ TEST(CheckedReward, FailsTheCallThatBreaksARule) {
   batch.add_sample({.row = batch.add_row({.prompt = "p"}), .completion = "text"});
   const RewardScores scores = reward.score(batch);
   EXPECT_EQ(scores.count(GRPO_SAMPLE_ERROR), 1);
-  EXPECT_NE(scores.message[0].find("it wrote behind score [results.outside]"), std::string::npos) << scores.message[0];
+  EXPECT_NE(scores.message[0].find("it wrote past the end of score [results.outside]"), std::string::npos)
+      << scores.message[0];
 }
 
 // What comes through the checks is what the plugin gave: scores, messages, components.
