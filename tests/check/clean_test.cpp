@@ -59,7 +59,10 @@ TEST(Clean, Rewards) {
   expect_clean(places, "math", {{"last_number", true}, {"gold", "raw"}});
   expect_clean(places, "format", nullptr);
   expect_clean(places, "tags", {{"trailing_penalty", 0.001}});
-  for (const char* form : {"target", "short", "long", "overlong"})
+  for (const char* name : {"correctness", "integer", "strict_format", "soft_format", "xml_count"})
+    expect_clean(places, std::string("gsm8k_") + name, nullptr);
+  for (const char* unit : {"tokens", "words"}) expect_clean(places, "repetition", {{"unit", unit}, {"ngram_size", 2}});
+  for (const char* form : {"target", "short", "long", "overlong", "cosine"})
     for (const char* unit : {"tokens", "characters", "words"})
       expect_clean(places, "length", {{"form", form}, {"unit", unit}});
 }

@@ -9,11 +9,14 @@
 //
 // The rules are those of the MATH and GSM8K graders and of math-verify, re-stated; where we differ on purpose, the
 // golden file of tests/grading says so. Expressions are not transformed but evaluated, with a bound of the rounding
-// error, at fixed points of their variables: x(x+1) equals x^2+x, and 2\sqrt{3} equals \sqrt{12}.
+// error, at fixed points of their variables: x(x+1) equals x^2+x, and 2\sqrt{3} equals \sqrt{12}. Equations are equal
+// up to a factor, inequalities equal the intervals that they say. What is taken, how often that is right, and other
+// graders beside it: docs/rewards.md.
 //
 // Bounds. Work is linear in the text, but for the arithmetic of long numbers, which stops at 2,000 digits: beyond,
 // plain decimals are compared digit by digit and all else as text. Powers and factorials are evaluated only while they
-// stay that small (10^{10^{10}} is text). Any bytes may come, also invalid UTF-8 and zeros.
+// stay that small (10^{10^{10}} is text). Parts of structures are compared at most 5,000 times in all. Any bytes may
+// come, also invalid UTF-8 and zeros.
 //
 // Threads: any; the functions keep no state. Errors: only std::bad_alloc is thrown.
 // Dependencies: the standard library, so a plugin may link it: target grpo_kit_grading.
@@ -64,7 +67,8 @@ std::string extract_gold(std::string_view record);
 std::string normalize_answer(std::string_view answer);
 
 // Whether a reader would accept `answer` where `gold` is right. Exact: 0.333 does not equal 1/3. A percentage equals
-// its number and its hundredth ("10%" equals "10" and "0.1"); without a percent sign 75 does not equal 0.75.
+// its number and its hundredth ("10%" equals "10" and "0.1"); without a percent sign 75 does not equal 0.75. The same
+// in both directions.
 bool answers_equal(std::string_view gold, std::string_view answer);
 
 }  // namespace grpo::kit
