@@ -18,8 +18,9 @@ def advantages(rewards: Any, group_size: Optional[int] = None, *, group_start: O
     """From rewards to advantages, group by group.
 
     rewards: an array or list, NaN where no reward applies. Groups lie together: group_size samples each, or group g is
-    [group_start[g], group_start[g + 1]). kind: "group" (GRPO), "none" (Dr. GRPO), "batch". epsilon is added to the
-    standard deviation. The result is of the rewards' kind (fp64); with statistics it is (advantages, dict).
+    [group_start[g], group_start[g + 1]). kind: "group" (GRPO), "none" (Dr. GRPO), "batch", "rloo", "passk",
+    "reinforce_pp" and the others of docs/algorithms.md, but "gdpo", which needs every reward by itself; what weighs by
+    length ("opo", "reinforce_pp") takes all completions for equally long. epsilon is added to the standard deviation. The result is of the rewards' kind (fp64); with statistics it is (advantages, dict).
     """
     given = view(rewards, "d")
     if group_start is None:
@@ -45,7 +46,8 @@ class ObjectiveResult:
 
 
 class Objective:
-    """An objective: options as in the section `algorithm` of a configuration, or by TRL's and verl's names.
+    """An objective: options as in the section `algorithm` of a configuration, or by TRL's and verl's names
+    (docs/algorithms.md has them all).
 
         dapo = grpo.Objective(objective="dapo", clip_high=0.28)
         result = dapo(logprobs, advantages, old=old_logprobs, mask=mask)

@@ -70,6 +70,13 @@ class Arrays(unittest.TestCase):
         np.testing.assert_allclose(got[:3], (group - group.mean()) / (group.std(ddof=1) + 1e-4))
         self.assertEqual(got[3], 0)
         np.testing.assert_allclose(grpo.advantages(rewards[4:].reshape(2, 2), 2, kind="none"), [[0, 0], [2, -2]])
+        np.testing.assert_allclose(grpo.advantages(np.array([1.0, 4, 2, 5]), 2, kind="rloo"), [-3, 3, -3, 3])
+        best = grpo.advantages(np.array([1.0, 4, 2]), 3, kind="passk", epsilon=0)
+        np.testing.assert_allclose(best, [0, 2 / np.array([1.0, 4, 2]).std(ddof=1), 0])
+        whitened = grpo.advantages(np.array([1.0, 4, 2, 5]), 2, kind="reinforce_plus_plus")
+        self.assertAlmostEqual(whitened.std(ddof=1), 1, 6)
+        with self.assertRaisesRegex(Exception, "gdpo normalises every reward by itself"):
+            grpo.advantages(np.array([1.0, 4]), 2, kind="gdpo")
 
     def test_columns_of_numpy_reach_a_reward(self):
         reward = grpo.Reward("math")

@@ -335,16 +335,19 @@ class GrpoStage {
                     m.get("timing/eval")));
   }
 
+  static std::string kl_text(const config::AlgorithmConfig& a) {
+    if (a.kl_coefficient == 0) return "off";
+    return fmt::format("{}{} ({}{})", a.kl_coefficient, a.kl_control == "adaptive" ? " to begin with" : "",
+                       a.kl_estimator, a.kl_in_reward ? ", in the reward" : "");
+  }
+
   void announce() {
     if (!settings_.console) return;
     const auto& a = config_.algorithm;
     const auto objective = update_options(config_).objective;
     auto rows = common_settings(config_, session_, prompts_, run_);
-    rows.push_back(
-        {"objective",
-         fmt::format(
-             "{}, advantage {}, clip {}/{}, KL {}", a.objective, a.advantage, objective.clip_low, objective.clip_high,
-             a.kl_coefficient == 0 ? std::string("off") : fmt::format("{} ({})", a.kl_coefficient, a.kl_estimator))});
+    rows.push_back({"objective", fmt::format("{}, advantage {}, clip {}/{}, KL {}", a.objective, a.advantage,
+                                             objective.clip_low, objective.clip_high, kl_text(a))});
     rows.push_back(
         {"step", fmt::format("{} prompts x {} completions, up to {} tokens, temperature {}", a.prompts_per_step,
                              a.group_size, config_.sampler.max_new_tokens, config_.sampler.temperature)});
