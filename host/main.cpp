@@ -1,8 +1,12 @@
 // grpo-host: loads plugins and trains language models with GRPO; its subcommands are tools of their own.
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <new>
+#include <string>
+#include <system_error>
 
 #include "commands/commands.hpp"
 #include "grpo/sdk/report/visible.hpp"
@@ -62,7 +66,16 @@ int main(int argc, char** argv) {
     action = [&run, demo] { return demo ? run_demo(run) : run_training(run, /*sft=*/false); };
   }
   try {
-    return action();
+    const int status = action();
+    errno = 0;
+    if (std::cout.flush()) return status;
+    std::cerr << "grpo-host: standard output cannot be written"
+              << (errno ? ": " + std::generic_category().message(errno) : std::string()) << '\n';
+    return 1;
+  } catch (const std::bad_alloc&) {
+    std::cout.flush();
+    std::cerr << "grpo-host: out of memory: the system, or a limit on this process, gives no more\n";
+    return 1;
   } catch (const std::exception& e) {
     std::cout.flush();
     std::cerr << "grpo-host: " << report::visible(e.what()) << '\n';

@@ -5,6 +5,7 @@
 #include <new>
 #include <nlohmann/json.hpp>
 
+#include "grpo/kit/nesting.hpp"
 #include "grpo/sdk/plugins/call.hpp"
 #include "grpo/sdk/report/console.hpp"
 
@@ -151,8 +152,14 @@ std::span<const std::int32_t> IdLists::operator[](std::int64_t i) const {
   return {id_ + start_[i], static_cast<std::size_t>(start_[i + 1] - start_[i])};
 }
 
+void check_nesting(std::string_view json, const std::string& which) {
+  if (kit::nested_too_deeply(json))
+    throw Invalid(which + "is nested deeper than " + std::to_string(kit::deepest_json) + " levels");
+}
+
 nlohmann::json json_of(const char* text, const char* name) {
   if (!text) return nullptr;
+  check_nesting(text, name + std::string(" "));
   try {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& e) {

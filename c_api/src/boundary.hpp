@@ -91,6 +91,8 @@ class IdLists {
 };
 
 // JSON that the caller gave. Throws Invalid with its name and where it is wrong. null where text is NULL.
+// Throws Invalid for a text whose values could not be walked; `which` is put before the reason.
+void check_nesting(std::string_view json, const std::string& which);
 nlohmann::json json_of(const char* text, const char* name);
 nlohmann::json object_of(const char* text, const char* name);  // {} where text is NULL
 

@@ -101,10 +101,12 @@ class Column {
  private:
   nlohmann::json parsed(std::string_view text, std::int64_t row) const {
     if (text.empty()) return nullptr;
+    const std::string which = "the column \"" + name_ + "\", row " + std::to_string(row) + ", ";
+    embed::check_nesting(text, which);
     try {
       return nlohmann::json::parse(text);
     } catch (const nlohmann::json::exception& e) {
-      throw Invalid("the column \"" + name_ + "\", row " + std::to_string(row) + ", is not JSON: " + e.what());
+      throw Invalid(which + "is not JSON: " + e.what());
     }
   }
   grpo_embed_column column_;
