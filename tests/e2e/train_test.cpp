@@ -126,6 +126,26 @@ TEST(Train, CheckpointsArePrunedAndMicroBatchingChangesNothingButRounding) {
   }
 }
 
+// The model has room for what decoding 64 completions computes, and a step has 128: two pieces, neither computed again.
+TEST(Train, AStepThatTheModelCannotHoldIsTrainedInPiecesAndChangesNothingButRounding) {
+  Scratch dir;
+  make_run(dir.path());
+  const std::string run =
+      "train --config run.yaml run.max_steps=3 algorithm.prompts_per_step=16 algorithm.group_size=8 "
+      "optimizer.learning_rate=0.0001 ";
+  ASSERT_EQ(host(run + "run.output_dir=whole model.options.activation_gib=0.1", dir.path()).status, 0);
+  ASSERT_EQ(host(run + "run.output_dir=pieces model.options.activation_gib=0.0055", dir.path()).status, 0);
+  const auto whole = read_jsonl(dir / "whole/metrics.jsonl"), pieces = read_jsonl(dir / "pieces/metrics.jsonl");
+  ASSERT_EQ(pieces.size(), 3u);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(pieces[i]["plugin/model/recorded"], 1) << "step " << i + 1;
+    for (const char* name : {"reward", "loss", "grad_norm", "completions/mean_length", "advantage/std", "entropy"})
+      EXPECT_NEAR(pieces[i][name].get<double>(), whole[i][name].get<double>(),
+                  1e-4 * std::abs(whole[i][name].get<double>()) + 1e-7)
+          << name << " at step " << i + 1;
+  }
+}
+
 TEST(Train, IterationsAndMinibatchesMoveTheRatio) {
   Scratch dir;
   make_run(dir.path());

@@ -57,6 +57,18 @@ class Fresh : public Update {
     auto report = update(options, std::move(all));
     return {report, weights(), clock.done};
   }
+  Outcome run_in_pieces(const UpdateOptions& options, const std::function<void(std::vector<Group>&)>& change) {
+    SetUp();
+    auto all = groups();
+    change(all);
+    std::size_t completions = 0;
+    for (const Group& group : all) completions += group.samples.size();
+    Updater updater(model, nullptr, optimizer, options);
+    updater.begin(static_cast<std::int64_t>(completions));
+    for (Group& group : all) updater.accumulate({&group, 1});
+    auto report = updater.finish(clock);
+    return {report, weights(), clock.done};
+  }
 };
 
 double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
@@ -78,6 +90,46 @@ TEST_F(Update, TheCutIntoMicroBatchesNeverChangesTheGradient) {
       EXPECT_NEAR(cut.report.objective.loss, whole.report.objective.loss, 1e-6) << objective;
     }
   }
+}
+
+TEST_F(Update, PiecesGiveTheStepOfTheWhole) {
+  for (const char* objective : {"grpo", "dapo", "dr_grpo", "gspo", "luspo"})
+    for (const bool masked : {false, true}) {
+      UpdateOptions options{.objective = algorithm::objective_options(objective),
+                            .max_completion_length = 8,
+                            .mask_truncated_completions = masked};
+      const auto cut_one = [](std::vector<Group>& all) { all[1].samples[2].finish = GRPO_FINISH_LENGTH; };
+      const Outcome whole = Fresh().run(options, cut_one), pieces = Fresh().run_in_pieces(options, cut_one);
+      EXPECT_NEAR(pieces.report.grad_norm, whole.report.grad_norm, 1e-5 * whole.report.grad_norm) << objective;
+      EXPECT_NEAR(pieces.report.objective.loss, whole.report.objective.loss, 1e-6) << objective;
+      EXPECT_LT(largest_difference(pieces.weights, whole.weights), 1e-6) << objective;
+      EXPECT_EQ(pieces.clock, whole.clock);
+      EXPECT_EQ(pieces.report.tokens, whole.report.tokens);
+    }
+}
+
+TEST_F(Update, PiecesAreForOneOptimizerStepWithOneDivisor) {
+  const auto can = [&](const UpdateOptions& options) {
+    return Updater(model, nullptr, optimizer, options).can_take_pieces();
+  };
+  UpdateOptions options;
+  EXPECT_TRUE(can(options));
+  EXPECT_FALSE(can({.iterations = 2}));
+  EXPECT_FALSE(can({.minibatches = 2}));
+  options.objective = algorithm::objective_options("grpo");
+  options.objective.entropy_coefficient = 0.1;
+  EXPECT_FALSE(can(options));
+}
+
+TEST_F(Update, PiecesWithNothingToLearnFromLeaveTheWeights) {
+  const auto before = weights();
+  const Outcome out = Fresh().run_in_pieces({.max_completion_length = 8, .mask_truncated_completions = true},
+                                            [](std::vector<Group>& all) {
+                                              for (Group& g : all)
+                                                for (Sample& s : g.samples) s.finish = GRPO_FINISH_LENGTH;
+                                            });
+  EXPECT_EQ(out.weights, before);
+  EXPECT_EQ(out.clock, 1);
 }
 
 TEST_F(Update, MinibatchesAndIterationsAreOptimizerSteps) {

@@ -59,6 +59,14 @@ double greatest(const std::vector<float>& x) {
   return most;
 }
 
+void expect_equal_gradients(Model& model, Model& plain) {
+  const auto expected = plain.gradients();
+  for (const auto& [name, gradient] : model.gradients()) {
+    ASSERT_GT(greatest(gradient), 0) << name;
+    expect_near(gradient, expected.at(name), 2e-5 * greatest(expected.at(name)), name);
+  }
+}
+
 // Forward and backward of both models over the batch; the plain one records nothing.
 void expect_equal(Model& model, Model& plain, const Batch& batch, double recorded) {
   const auto a = model.forward(batch, true), b = plain.forward(batch, true);
@@ -74,11 +82,7 @@ void expect_equal(Model& model, Model& plain, const Batch& batch, double recorde
   for (auto* m : {&model, &plain}) m->zero_grad();
   model.backward(a.ticket, dlogprob, dentropy);
   plain.backward(b.ticket, dlogprob, dentropy);
-  const auto expected = plain.gradients();
-  for (const auto& [name, gradient] : model.gradients()) {
-    ASSERT_GT(greatest(gradient), 0) << name;
-    expect_near(gradient, expected.at(name), 2e-5 * greatest(expected.at(name)), name);
-  }
+  expect_equal_gradients(model, plain);
 }
 
 class Recorded : public testing::TestWithParam<std::string> {};
@@ -131,6 +135,29 @@ TEST(Record, IsGivenUpWhenFull) {
   expect_equal(model, plain, rollout.batch, 0);
   model.commit();
   expect_equal(model, plain, sample(model, 1).batch, 0);
+}
+
+// A step in pieces, the weights unchanged between them: each is recorded where the one before was.
+TEST(Record, HoldsThePieceAtHand) {
+  constexpr double room_for_one = 7.5e-4;
+  Model model = open("qwen3", room_for_one), plain = open("qwen3", 0);
+  const auto tokens = static_cast<std::int64_t>(sample(plain, 1).batch.token.size());
+  ASSERT_GE(model.info().rollout_tokens, tokens);
+  ASSERT_LT(model.info().rollout_tokens, 2 * tokens);
+  ASSERT_EQ(plain.info().rollout_tokens, 0);
+  for (int piece = 0; piece < 3; ++piece) expect_equal(model, plain, sample(model, 1).batch, 1);
+}
+
+TEST(Record, StaysBetweenForwardAndBackward) {
+  Model model = open("qwen3", 7.5e-4), plain = open("qwen3", 0);
+  const auto rollout = sample(model, 1);
+  const auto a = model.forward(rollout.batch, true), b = plain.forward(rollout.batch, true);
+  ASSERT_EQ(a.metrics.at("recorded"), 1);
+  sample(model, 0.7);
+  const std::vector<float> dlogprob(a.logprob.size(), 1);
+  model.backward(a.ticket, dlogprob);
+  plain.backward(b.ticket, dlogprob);
+  expect_equal_gradients(model, plain);
 }
 
 TEST(Record, IsNotMadeUnasked) {

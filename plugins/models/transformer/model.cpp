@@ -129,6 +129,7 @@ void Model::describe() {
   info_.max_tickets = max_tickets;
   info_.n_elements = weights_.layout().parameter_elements;
   info_.flops_per_token = weights_.layout().flops_per_token;
+  info_.rollout_tokens = record_ ? record_->capacity() : 0;
   info_.device_type = device.is_cuda() ? GRPO_DEVICE_CUDA : GRPO_DEVICE_CPU;
   info_.device_id = device.is_cuda() ? device.index() : 0;
   info_.stream = device.is_cuda() ? 1 : 0;
@@ -178,6 +179,7 @@ void Model::forward(const grpo::call& call, const grpo_forward& a) {
   activations->temperature = a.temperature;
   activations->places = record_ ? recorded_places(activations->forest) : std::vector<std::int64_t>();
   activations->record = activations->places.empty() ? nullptr : record_.get();
+  if (record_) record_->rollout_is_over();
   try {
     network_.forward(
         *activations, train, [&call] { call.stop_if_asked(); }, a.logprob, a.entropy);
@@ -187,6 +189,7 @@ void Model::forward(const grpo::call& call, const grpo_forward& a) {
   }
   if (train && record_) report_record(activations->record != nullptr);
   if (train) {
+    if (activations->record) record_->pin();
     *a.ticket = ++last_ticket_;
     tickets_.emplace(last_ticket_, std::move(activations));
   } else {
@@ -228,8 +231,7 @@ void Model::backward(const grpo_backward& a) {
   require_trainable("backward");
   const auto at = tickets_.find(a.ticket);
   require(at != tickets_.end(), "backward: ticket " + std::to_string(a.ticket) + " is not open (never given, or used)");
-  auto activations = std::move(at->second);
-  tickets_.erase(at);
+  auto activations = take_ticket(at);
   require(a.dlogprob != nullptr || activations->forest.target.empty(), "backward has no dlogprob");
   try {
     network_.backward(*activations, a.dlogprob, a.dentropy);
@@ -243,8 +245,14 @@ void Model::backward(const grpo_backward& a) {
 void Model::drop(std::uint64_t ticket) {
   const auto at = tickets_.find(ticket);
   if (at == tickets_.end()) return;
-  spare_.push_back(std::move(at->second));
+  spare_.push_back(take_ticket(at));
+}
+
+std::unique_ptr<Activations> Model::take_ticket(Tickets::iterator at) {
+  auto activations = std::move(at->second);
   tickets_.erase(at);
+  if (activations->record) record_->unpin();
+  return activations;
 }
 
 void Model::zero_grad() {

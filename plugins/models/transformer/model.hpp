@@ -46,6 +46,8 @@ class Model {
  private:
   void describe();
   void changed();
+  using Tickets = std::map<std::uint64_t, std::unique_ptr<Activations>>;
+  std::unique_ptr<Activations> take_ticket(Tickets::iterator at);
   void report_record(bool found);
   std::vector<std::int64_t> recorded_places(const Forest& forest) const;
   void require_trainable(const char* what) const;
@@ -60,7 +62,7 @@ class Model {
   std::uint64_t last_ticket_ = 0, version_ = 0;  // version_ counts commits
   std::unique_ptr<Record> record_;               // null: nothing is recorded
   EngineModel engine_model_;
-  std::map<std::uint64_t, std::unique_ptr<Activations>> tickets_;
+  Tickets tickets_;
   std::vector<std::unique_ptr<Activations>> spare_;  // memory of ended tickets
 
   grpo::host host_;

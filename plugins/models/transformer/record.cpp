@@ -47,8 +47,23 @@ Record::~Record() {
 }
 
 void Record::forget() {
-  if (epochs_off_ > 0) --epochs_off_;
+  end_rollout();
   clear();
+}
+
+void Record::begin_prompt() {
+  if (!over_ || pins_ > 0) return;
+  end_rollout();
+  clear();
+}
+
+void Record::end_rollout() {
+  if (rollouts_off_ > 0) {
+    --rollouts_off_;
+  } else if (used_ > 0) {
+    overflows_ = 0;
+  }
+  over_ = false;
 }
 
 void Record::clear() {
@@ -60,12 +75,14 @@ void Record::clear() {
 }
 
 std::optional<std::int64_t> Record::take(std::int64_t n) {
-  constexpr std::int64_t epochs_off = 8;
-  if (epochs_off_ > 0) return std::nullopt;
+  constexpr std::int64_t most_off = 8;
+  if (rollouts_off_ > 0) return std::nullopt;
   if (used_ + n > capacity_) {
+    if (pins_ > 0) return std::nullopt;
     if (memory_) ::madvise(memory_, bytes_, MADV_DONTNEED);
     clear();
-    epochs_off_ = epochs_off;
+    overflows_ = std::min(overflows_ + 1, most_off);
+    rollouts_off_ = overflows_;
     overflowed_ = true;
     return std::nullopt;
   }

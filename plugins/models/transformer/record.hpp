@@ -46,9 +46,16 @@ class Record {
   void forget();
   std::uint64_t epoch() const { return epoch_; }
 
+  // A prompt to train on begins. After a forward pass it is of another rollout, and the one before makes room.
+  void begin_prompt();
   // The first of n places side by side. Nothing when it is full: then all is forgotten and its memory given back, for a
-  // rollout that is there in part is as good as none; and rollouts being alike, the next ones are not tried.
+  // rollout that is there in part is as good as none. Rollouts being alike, after n too long ones in a row the next
+  // n - 1 are not tried, seven at most.
   std::optional<std::int64_t> take(std::int64_t n);
+  // Between forward and backward what is here stays.
+  void pin() { ++pins_; }
+  void unpin() { --pins_; }
+  void rollout_is_over() { over_ = true; }
   bool overflowed() const { return overflowed_; }  // ever
   std::int64_t capacity() const { return capacity_; }
   // The token's place: `place`, unless the same path was recorded before.
@@ -71,13 +78,17 @@ class Record {
 
  private:
   void clear();
+  void end_rollout();
 
   std::int64_t capacity_, hidden_, qkv_, q_, heads_, ffn_;
   std::int64_t layer_size_, last_;  // in floats
   float* memory_ = nullptr;
   std::size_t bytes_;
-  std::int64_t used_ = 0, epochs_off_ = 0;  // epochs_off_ > 0: nothing is recorded, this one counted
-  bool overflowed_ = false;
+  std::int64_t used_ = 0;
+  std::int64_t rollouts_off_ = 0;  // above 0: nothing is recorded, this one counted
+  std::int64_t overflows_ = 0;     // in a row
+  std::int64_t pins_ = 0;
+  bool overflowed_ = false, over_ = false;
   std::uint64_t epoch_ = 0;
   std::unordered_map<std::uint64_t, std::int32_t> tree_;
 

@@ -141,6 +141,7 @@ void Session::prefill(const grpo_decode_prefill& a, const std::function<void()>&
     auto& slot = slot_at(a.slot[i], "prefill");
     before.push_back({slot.token.size(), slot.block.size(), slot.recorded});
     if (slot.length() == 0 && record_ && (a.flags & GRPO_PREFILL_TRAIN)) {
+      record_->begin_prompt();
       slot.recorded = Record::root;
       slot.epoch = record_->epoch();
     }

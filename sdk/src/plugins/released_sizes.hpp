@@ -117,7 +117,7 @@ inline constexpr std::size_t released_size<grpo_metrics> = 24;
 template <>
 inline constexpr std::size_t released_size<grpo_model> = 104;
 template <>
-inline constexpr std::size_t released_size<grpo_model_info> = 96;
+inline constexpr std::size_t released_size<grpo_model_info> = 104;
 template <>
 inline constexpr std::size_t released_size<grpo_named_tensor> = 24;
 template <>

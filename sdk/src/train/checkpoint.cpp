@@ -171,10 +171,14 @@ fs::path save_checkpoint(const CheckpointOptions& options, const TrainerState& s
   write_model_directory(model, options.model_directory, directory.path(), options.dtype);
   if (options.optimizer_state)
     write_optimizer(directory.path() / "optimizer.safetensors", {model, optimizer, options.dtype != "float32"});
-  nlohmann::ordered_json json = {
-      {"stage", state.stage},       {"global_step", state.step},      {"optimizer_steps", state.optimizer_steps},
-      {"position", state.position}, {"num_tokens", state.num_tokens}, {"resumable", options.optimizer_state},
-      {"fixed", state.fixed}};
+  nlohmann::ordered_json json = {{"stage", state.stage},
+                                 {"global_step", state.step},
+                                 {"optimizer_steps", state.optimizer_steps},
+                                 {"position", state.position},
+                                 {"num_tokens", state.num_tokens},
+                                 {"completion_length", state.completion_length},
+                                 {"resumable", options.optimizer_state},
+                                 {"fixed", state.fixed}};
   write_file(directory.path() / "trainer_state.json", json.dump(2) + "\n");
   write_file(directory.path() / "run.yaml", options.run_yaml);
   directory.commit();
@@ -234,6 +238,7 @@ TrainerState read_trainer_state(const fs::path& checkpoint, const TrainerState& 
     state.optimizer_steps = json.at("optimizer_steps");
     state.position = json.at("position");
     state.num_tokens = json.at("num_tokens");
+    state.completion_length = json.value("completion_length", 0.0);
     state.fixed = json.at("fixed").get<std::map<std::string, std::string>>();
     if (!json.at("resumable").get<bool>())
       throw Error(checkpoint.string() +

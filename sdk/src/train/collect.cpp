@@ -1,5 +1,6 @@
 #include "grpo/sdk/train/collect.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 #include "grpo/sdk/error.hpp"
@@ -8,9 +9,10 @@
 namespace grpo::train {
 namespace {
 
-std::vector<plugins::Request> requests_for(const std::vector<Group>& groups, const RolloutOptions& options) {
+std::vector<plugins::Request> requests_for(const std::vector<Group>& groups, std::size_t begin, std::size_t end,
+                                           const RolloutOptions& options) {
   std::vector<plugins::Request> requests;
-  for (std::size_t i = 0; i < groups.size(); ++i)
+  for (std::size_t i = begin; i < end; ++i)
     requests.push_back({.id = i,
                         .key = grpo_random_key(options.key, static_cast<std::uint64_t>(options.first) + i),
                         .prompt = groups[i].prompt.ids,
@@ -43,22 +45,30 @@ Rollout collect(Session& session, Scorer& scorer, std::vector<Prompt> prompts, c
   double done = 0;
 
   scorer.begin(options.step, options.column_types);
-  const auto start = std::chrono::steady_clock::now();
+  const auto take = [&](plugins::Completion completion) {
+    Group& group = rollout.groups.at(completion.request);
+    const auto request = completion.request;
+    Sample& sample = group.samples.at(static_cast<std::size_t>(completion.index));
+    fill(sample, std::move(completion), session.text()->tokenizer);
+    rollout.completion_tokens += static_cast<std::int64_t>(sample.ids.size());
+    if (--missing[request] == 0) scorer.add(group);
+    if (options.progress) options.progress(++done, total);
+  };
+  const std::size_t n = rollout.groups.size(), piece = options.prompts_per_piece ? options.prompts_per_piece : n;
   std::exception_ptr failure;
   try {
-    session.sampler().generate(requests_for(rollout.groups, options), [&](plugins::Completion completion) {
-      Group& group = rollout.groups.at(completion.request);
-      const auto request = completion.request;
-      Sample& sample = group.samples.at(static_cast<std::size_t>(completion.index));
-      fill(sample, std::move(completion), session.text()->tokenizer);
-      rollout.completion_tokens += static_cast<std::int64_t>(sample.ids.size());
-      if (--missing[request] == 0) scorer.add(group);
-      if (options.progress) options.progress(++done, total);
-    });
+    for (std::size_t begin = 0; begin < n; begin += piece) {
+      const std::size_t end = std::min(begin + piece, n);
+      const auto start = std::chrono::steady_clock::now();
+      session.sampler().generate(requests_for(rollout.groups, begin, end, options), take);
+      rollout.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      if (!options.piece_done) continue;
+      scorer.settle();
+      options.piece_done(std::span(rollout.groups).subspan(begin, end - begin));
+    }
   } catch (...) {
     failure = std::current_exception();
   }
-  rollout.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (failure) {
     // The rewards still hold groups of this rollout: let them end before it goes away.
     try {

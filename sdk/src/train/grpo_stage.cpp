@@ -11,6 +11,7 @@
 #include "grpo/sdk/train/collect.hpp"
 #include "grpo/sdk/train/evaluate.hpp"
 #include "grpo/sdk/train/update.hpp"
+#include "pieces.hpp"
 #include "run.hpp"
 
 namespace grpo::train {
@@ -125,30 +126,67 @@ class GrpoStage {
     TrainerState& state = run_.state();
     const std::int64_t number = state.step + 1;
 
-    Rollout rollout = collect(session_, *scorer_, next_prompts(), rollout_options(number));
-    const auto statistics = fill_advantages(rollout);
+    auto prompts = next_prompts();
+    auto options = rollout_options(number);
+    options.prompts_per_piece = piece_of(prompts);
+    const bool in_pieces = options.prompts_per_piece < prompts.size();
+    if (in_pieces) {
+      updater_.begin(static_cast<std::int64_t>(prompts.size()) * config_.algorithm.group_size);
+      options.piece_done = [this](std::span<Group> piece) {
+        fill_advantages(piece);
+        updater_.accumulate(piece);
+      };
+    }
+    Rollout rollout = collect(session_, *scorer_, std::move(prompts), options);
+    const auto statistics = fill_advantages(rollout.groups);
     UpdateReport update;
-    if (some_reward(rollout, statistics))
+    if (!some_reward(rollout, statistics))
+      clock_.done += config_.algorithm.iterations * config_.algorithm.minibatches;
+    else if (in_pieces)
+      update = updater_.finish(clock_);
+    else
       update = updater_.update(rollout.groups, clock_, [this](double done, double total) {
         if (settings_.console) settings_.console->progress("update", done, total);
       });
-    else
-      clock_.done += config_.algorithm.iterations * config_.algorithm.minibatches;
     const Timer weights;
     session_.sampler().update_weights(session_.model(), clock_.done);
 
     state.step = number;
     state.optimizer_steps = clock_.done;
     state.position = order_.position();
+    state.completion_length = mean_completion_length(rollout);
     add_metrics(metrics, rollout, statistics, update);
     metrics.set("timing/weights", weights.seconds());
     return rollout;
+  }
+
+  static double mean_completion_length(const Rollout& rollout) {
+    std::size_t completions = 0;
+    for (const Group& group : rollout.groups) completions += group.samples.size();
+    return static_cast<double>(rollout.completion_tokens) / static_cast<double>(std::max<std::size_t>(completions, 1));
   }
 
   std::vector<Prompt> next_prompts() {
     std::vector<Prompt> prompts;
     for (const auto row : order_.next(config_.algorithm.prompts_per_step)) prompts.push_back(prompts_.prompt(row));
     return prompts;
+  }
+
+  // How many prompts are sampled before they are trained on (pieces.hpp).
+  std::size_t piece_of(const std::vector<Prompt>& prompts) {
+    const auto& a = config_.algorithm;
+    const bool by_group = algorithm::advantage_kind(a.advantage) != algorithm::AdvantageKind::batch;
+    if (!updater_.can_take_pieces() || !by_group || scorer_->wants_whole_batch() || prompts.empty())
+      return prompts.size();
+    const double seen = run_.state().completion_length;
+    double tokens = 0;
+    for (const Prompt& prompt : prompts) tokens += static_cast<double>(prompt.ids.size());
+    return prompts_per_piece(
+        {.prompts = static_cast<std::int64_t>(prompts.size()),
+         .group_size = a.group_size,
+         .prompt_length = tokens / static_cast<double>(prompts.size()),
+         .completion_length = seen > 0 ? seen : static_cast<double>(config_.sampler.max_new_tokens),
+         .rollout_tokens = session_.model().info().rollout_tokens});
   }
 
   RolloutOptions rollout_options(std::int64_t step) {
@@ -163,10 +201,10 @@ class GrpoStage {
     return options;
   }
 
-  algorithm::AdvantageStatistics fill_advantages(Rollout& rollout) {
+  algorithm::AdvantageStatistics fill_advantages(std::span<Group> groups) {
     std::vector<double> rewards;
     std::vector<std::int64_t> start{0};
-    for (const Group& group : rollout.groups) {
+    for (const Group& group : groups) {
       for (const Sample& s : group.samples) rewards.push_back(s.reward);
       start.push_back(static_cast<std::int64_t>(rewards.size()));
     }
@@ -174,7 +212,7 @@ class GrpoStage {
     const auto advantages = algorithm::advantages(algorithm::advantage_kind(config_.algorithm.advantage), rewards,
                                                   start, config_.algorithm.advantage_epsilon, &statistics);
     auto at = advantages.begin();
-    for (Group& group : rollout.groups)
+    for (Group& group : groups)
       for (Sample& s : group.samples) s.advantage = *at++;
     return statistics;
   }

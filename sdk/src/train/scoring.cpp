@@ -88,6 +88,7 @@ struct Scorer::State {
   std::vector<std::thread> threads;
 
   std::int64_t step = 0;
+  double waited = 0;  // in this step
   std::vector<Group*> groups;
   std::vector<Tally> tallies;
   std::vector<std::string> errors;
@@ -98,6 +99,7 @@ struct Scorer::State {
   std::deque<Piece>::iterator next_piece();
   void score(const Piece& piece);
   void enqueue(Piece piece);
+  void wait();
   void name_late_calls();
 };
 
@@ -242,6 +244,7 @@ void Scorer::State::enqueue(Piece piece) {
 void Scorer::begin(std::int64_t step, const plugins::ColumnTypes* types) {
   std::lock_guard lock(state_->mutex);
   state_->step = step;
+  state_->waited = 0;
   state_->types = types ? *types : state_->own_types;
   state_->groups.clear();
   state_->errors.clear();
@@ -260,27 +263,41 @@ void Scorer::add(Group& group) {
     if (!state_->rewards[r].reward->whole_batch()) state_->enqueue({r, {&group}});
 }
 
-ScoreReport Scorer::finish() {
-  State& s = *state_;
+// Until all that was enqueued is done; then the samples get their rewards.
+void Scorer::State::wait() {
   const auto start = Clock::now();
-  for (std::size_t r = 0; r < s.rewards.size(); ++r)
-    if (s.rewards[r].reward->whole_batch() && !s.groups.empty()) s.enqueue({r, s.groups});
-  std::unique_lock lock(s.mutex);
-  while (!s.work_done.wait_for(lock, std::chrono::milliseconds(500), [&s] { return s.unfinished == 0; }))
-    s.name_late_calls();
-
-  ScoreReport report;
-  report.waited = seconds_since(start);
-  report.errors = s.errors;
-  for (Group* group : s.groups)
+  std::unique_lock lock(mutex);
+  while (!work_done.wait_for(lock, std::chrono::milliseconds(500), [this] { return unfinished == 0; }))
+    name_late_calls();
+  waited += seconds_since(start);
+  for (Group* group : groups)
     for (Sample& sample : group->samples) {
       double sum = 0;
       bool any = false;
-      for (std::size_t r = 0; r < s.rewards.size(); ++r)
-        if (s.rewards[r].weight != 0 && !std::isnan(sample.scores[r]))
-          sum += s.rewards[r].weight * sample.scores[r], any = true;
-      sample.reward = any && !s.incomplete.contains(&sample) ? sum : no_value;
+      for (std::size_t r = 0; r < rewards.size(); ++r)
+        if (rewards[r].weight != 0 && !std::isnan(sample.scores[r]))
+          sum += rewards[r].weight * sample.scores[r], any = true;
+      sample.reward = any && !incomplete.contains(&sample) ? sum : no_value;
     }
+}
+
+void Scorer::settle() { state_->wait(); }
+
+bool Scorer::wants_whole_batch() const {
+  return std::any_of(state_->rewards.begin(), state_->rewards.end(),
+                     [](const WeightedReward& r) { return r.reward->whole_batch(); });
+}
+
+ScoreReport Scorer::finish() {
+  State& s = *state_;
+  for (std::size_t r = 0; r < s.rewards.size(); ++r)
+    if (s.rewards[r].reward->whole_batch() && !s.groups.empty()) s.enqueue({r, s.groups});
+  s.wait();
+
+  ScoreReport report;
+  std::lock_guard lock(s.mutex);
+  report.waited = s.waited;
+  report.errors = s.errors;
   std::int64_t failed = 0;
   for (std::size_t r = 0; r < s.rewards.size(); ++r) {
     const Tally& tally = s.tallies[r];

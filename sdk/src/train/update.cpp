@@ -153,27 +153,16 @@ UpdateReport Updater::update(std::span<Group> groups, StepClock& clock,
     for (std::int64_t k = 0; k < options_.minibatches; ++k, ++done) {
       const auto part = part_of(groups, k, options_.minibatches);
       const auto normalizer = normalizer_of(part, options_);
-      const auto [heard, unheard] = split(part);
-      const auto batches = cut_into_microbatches(heard, options_.max_tokens_per_microbatch);
-      const auto silent = cut_into_microbatches(unheard, options_.max_tokens_per_microbatch);
-      if (batches.size() + silent.size() == 0 ||
-          normalizer.tokens == 0) {  // nothing to learn from; the schedule goes on
+      zero_grad(report);
+      const bool learned = normalizer.tokens > 0 &&
+                           pass_all(part, normalizer, keep_first_logprob && iteration == 0, report, [&](double share) {
+                             if (progress) progress(done + share, total);
+                           });
+      if (!learned) {  // the schedule goes on
         ++clock.done;
         continue;
       }
-      {
-        const Stopwatch watch(report.update_seconds);
-        model_.zero_grad();
-        double passed = 0;
-        const auto passes = static_cast<double>(batches.size() + silent.size());
-        const auto run = [&](const MicroBatch& batch, bool train) {
-          pass(batch, normalizer, train, keep_first_logprob && iteration == 0, report);
-          if (progress) progress(done + ++passed / passes, total);
-        };
-        for (const MicroBatch& batch : batches) run(batch, true);
-        for (const MicroBatch& batch : silent) run(batch, false);
-      }
-      optimizer_step(clock, report);
+      optimizer_step(clock, 1, report);
       loss += report.objective.loss, policy_loss += report.objective.policy_loss, norm += report.grad_norm;
       report.objective.loss = report.objective.policy_loss = 0;
     }
@@ -182,6 +171,49 @@ UpdateReport Updater::update(std::span<Group> groups, StepClock& clock,
   report.objective.policy_loss = policy_loss / steps;
   report.grad_norm = norm / steps;
   return report;
+}
+
+bool Updater::can_take_pieces() const {
+  const auto& o = options_.objective;
+  // Each piece is divided by the same number, which is right in the end up to a factor: one for all terms of the loss,
+  // and an entropy bonus is divided by tokens always.
+  return options_.iterations == 1 && options_.minibatches == 1 &&
+         (o.entropy_coefficient == 0 || o.aggregation == algorithm::Aggregation::token_mean);
+}
+
+void Updater::begin(std::int64_t completions) {
+  report_ = {};
+  assumed_ = {};
+  assumed_.rows = static_cast<double>(completions);
+  assumed_.max_completion_length = static_cast<double>(options_.max_completion_length);
+  // How many tokens there will be is not known yet.
+  assumed_.tokens = static_cast<double>(completions * std::max<std::int64_t>(1, options_.max_completion_length));
+  tokens_ = 0;
+  learned_ = false;
+  zero_grad(report_);
+}
+
+void Updater::accumulate(std::span<Group> groups) {
+  std::vector<Group*> part;
+  for (Group& group : groups) part.push_back(&group);
+  if (options_.objective.kl_coefficient != 0) fill_reference_logprobs(part, report_);
+  const double tokens = normalizer_of(part, options_).tokens;
+  tokens_ += tokens;
+  if (tokens > 0 && pass_all(part, assumed_, false, report_, nullptr)) learned_ = true;
+}
+
+UpdateReport Updater::finish(StepClock& clock) {
+  report_.learning_rate = clock.learning_rate(clock.done);
+  if (!learned_) {
+    ++clock.done;
+    return report_;
+  }
+  const bool by_tokens = options_.objective.aggregation == algorithm::Aggregation::token_mean;
+  const double factor = by_tokens ? assumed_.tokens / tokens_ : 1;
+  optimizer_step(clock, factor, report_);
+  report_.objective.loss *= factor;
+  report_.objective.policy_loss *= factor;
+  return report_;
 }
 
 // Groups that push the weights, and those that do not: without an advantage only KL and entropy would. The others stay
@@ -195,6 +227,29 @@ std::pair<std::vector<Group*>, std::vector<Group*>> Updater::split(const std::ve
         .push_back(group);
   }
   return parts;
+}
+
+void Updater::zero_grad(UpdateReport& report) {
+  const Stopwatch watch(report.update_seconds);
+  model_.zero_grad();
+}
+
+// The passes of one optimizer step, or of a piece of it, added to the gradient. False: there is no token in it.
+bool Updater::pass_all(const std::vector<Group*>& groups, const algorithm::Normalizer& normalizer, bool keep_logprob,
+                       UpdateReport& report, const std::function<void(double)>& progress) {
+  const Stopwatch watch(report.update_seconds);
+  const auto [heard, unheard] = split(groups);
+  const auto batches = cut_into_microbatches(heard, options_.max_tokens_per_microbatch);
+  const auto silent = cut_into_microbatches(unheard, options_.max_tokens_per_microbatch);
+  const auto passes = static_cast<double>(batches.size() + silent.size());
+  double passed = 0;
+  const auto run = [&](const MicroBatch& batch, bool train) {
+    pass(batch, normalizer, train, keep_logprob, report);
+    if (progress) progress(++passed / passes);
+  };
+  for (const MicroBatch& batch : batches) run(batch, true);
+  for (const MicroBatch& batch : silent) run(batch, false);
+  return passes > 0;
 }
 
 // Forward, objective and, if it trains, backward of one micro batch.
@@ -231,21 +286,21 @@ void Updater::pass(const MicroBatch& batch, const algorithm::Normalizer& normali
   ++report.microbatches;
 }
 
-void Updater::optimizer_step(StepClock& clock, UpdateReport& report) {
+void Updater::optimizer_step(StepClock& clock, double factor, UpdateReport& report) {
   report.learning_rate = clock.learning_rate(clock.done);
   const auto start = Clock::now();
-  report.grad_norm =
-      apply_gradients(model_, optimizer_, clock.done + 1, report.learning_rate, options_.max_grad_norm, clock.done + 1);
+  report.grad_norm = apply_gradients(model_, optimizer_, clock.done + 1, report.learning_rate, options_.max_grad_norm,
+                                     clock.done + 1, factor);
   report.optimizer_seconds += std::chrono::duration<double>(Clock::now() - start).count();
   ++clock.done;
   ++(std::isfinite(report.grad_norm) ? report.optimizer_steps : report.skipped_steps);
 }
 
 double apply_gradients(plugins::Model& model, plugins::Optimizer& optimizer, std::int64_t step, double learning_rate,
-                       double max_grad_norm, std::int64_t version) {
-  const double norm = std::sqrt(optimizer.squared_norm());
+                       double max_grad_norm, std::int64_t version, double factor) {
+  const double norm = factor * std::sqrt(optimizer.squared_norm());
   if (!std::isfinite(norm)) return norm;
-  optimizer.step(step, learning_rate, algorithm::gradient_scale(norm, max_grad_norm));
+  optimizer.step(step, learning_rate, factor * algorithm::gradient_scale(norm, max_grad_norm));
   model.commit(version);
   return norm;
 }

@@ -60,6 +60,8 @@ typedef struct grpo_model_info {
   uint64_t stream;           /* where the model works; see grpo_tensor */
   const char* group;         /* the group of grpo.comm/1 that it spans; NULL: this rank alone */
   int64_t device_peak_bytes; /* the most that it has held on its device so far; 0: not known. describe renews it */
+  int64_t rollout_tokens;    /* a rollout of at most so many tokens, prompts counted once, is trained on cheapest (what
+                                decoding computed is kept, say); the host cuts longer ones if it can. 0: no preference */
 } grpo_model_info;
 
 enum {

@@ -29,6 +29,7 @@ struct TrainerState {
   std::int64_t optimizer_steps = 0;  // of which a step may have several
   std::int64_t position = 0;         // in the data's order: prompts used
   std::int64_t num_tokens = 0;
+  double completion_length = 0;              // mean of the last step: what the next is planned with; 0: not known
   std::map<std::string, std::string> fixed;  // key -> value as text: must be the same on resume
 };
 

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "grpo/sdk/plugins/sampler.hpp"
@@ -21,6 +22,10 @@ struct RolloutOptions {
   bool train = false;      // the update that follows trains on the completions
   const plugins::ColumnTypes* column_types = nullptr;       // of these prompts' dataset; null: the scorer's own
   std::function<void(double done, double total)> progress;  // completions
+  // In pieces: so many prompts at a time, each piece scored and handed on before the next is sampled. The completions
+  // are the same.
+  std::size_t prompts_per_piece = 0;  // 0: all at once
+  std::function<void(std::span<Group> piece)> piece_done;
 };
 
 struct Rollout {

@@ -5,6 +5,7 @@
 //
 //     scorer.begin(step);
 //     ... scorer.add(group) as groups finish ...
+//     scorer.settle();                           // of a step in pieces: those added so far have scores and reward
 //     ScoreReport report = scorer.finish();      // samples now have scores and reward
 //
 // A call in this process that runs past its time limit cannot be ended, only named: a line in the log while the step
@@ -60,6 +61,9 @@ class Scorer {
   // groups when they come from another dataset; null: as in the constructor.
   void begin(std::int64_t step, const plugins::ColumnTypes* types = nullptr);
   void add(Group& group);  // [any thread]
+  // Waits for the groups added so far. Not with a reward that wants the whole batch.
+  void settle();
+  bool wants_whole_batch() const;
   // Waits for all. Throws grpo::Error with the reward's message under OnRewardError::stop.
   ScoreReport finish();
 

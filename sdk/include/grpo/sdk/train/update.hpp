@@ -70,24 +70,41 @@ class Updater {
   UpdateReport update(std::span<Group> groups, StepClock& clock,
                       const std::function<void(double done, double total)>& progress = nullptr);
 
+  // The same in pieces, as a rollout comes in: begin, accumulate for each piece, finish. The gradient is that of one
+  // update of all groups: what the whole step is divided by is made good at the end. So a model holds the activations
+  // of one piece at a time, and finds those that it decoded with (docs/decisions/pieces.md).
+  bool can_take_pieces() const;
+  void begin(std::int64_t completions);  // of all pieces
+  void accumulate(std::span<Group> groups);
+  UpdateReport finish(StepClock& clock);
+
  private:
   void fill_old_logprobs(std::span<Group* const> groups, UpdateReport& report);
   void fill_reference_logprobs(std::span<Group* const> groups, UpdateReport& report);
   std::pair<std::vector<Group*>, std::vector<Group*>> split(const std::vector<Group*>& groups) const;
+  void zero_grad(UpdateReport& report);
+  bool pass_all(const std::vector<Group*>& groups, const algorithm::Normalizer& normalizer, bool keep_logprob,
+                UpdateReport& report, const std::function<void(double share)>& progress);
   void pass(const MicroBatch& batch, const algorithm::Normalizer& normalizer, bool train, bool keep_logprob,
             UpdateReport& report);
-  void optimizer_step(StepClock& clock, UpdateReport& report);
+  void optimizer_step(StepClock& clock, double factor, UpdateReport& report);
 
   plugins::Model& model_;
   plugins::Model* reference_;
   plugins::Optimizer& optimizer_;
   UpdateOptions options_;
+
+  // A step in pieces.
+  algorithm::Normalizer assumed_;
+  double tokens_ = 0;  // that the normalizer should have had
+  bool learned_ = false;
+  UpdateReport report_;
 };
 
-// One optimizer step from the gradients that the model holds: norm, clipping, step, commit. Returns the norm before
-// clipping. A gradient that is not finite is not stepped on, and the norm tells. version: given to commit.
+// One optimizer step from the gradients that the model holds, times factor: norm, clipping, step, commit. Returns the
+// norm before clipping. A gradient that is not finite is not stepped on, and the norm tells. version: given to commit.
 double apply_gradients(plugins::Model& model, plugins::Optimizer& optimizer, std::int64_t step, double learning_rate,
-                       double max_grad_norm, std::int64_t version);
+                       double max_grad_norm, std::int64_t version, double factor = 1);
 
 }  // namespace grpo::train
 

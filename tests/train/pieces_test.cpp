@@ -1,0 +1,25 @@
+#include "pieces.hpp"
+
+#include <gtest/gtest.h>
+
+namespace grpo::train {
+namespace {
+
+TEST(Pieces, AStepThatTheModelHoldsIsOnePiece) {
+  EXPECT_EQ(prompts_per_piece({4, 8, 100, 64, 6000}), 4u);
+  EXPECT_EQ(prompts_per_piece({32, 8, 100, 64, 0}), 32u) << "no preference";
+}
+
+TEST(Pieces, ALongerOneIsCutEvenly) {
+  EXPECT_EQ(prompts_per_piece({32, 8, 100, 64, 6000}), 8u) << "9 would fit: 4 pieces of 8";
+  EXPECT_EQ(prompts_per_piece({17, 16, 50, 20, 4000}), 9u) << "10 would fit: 9 and 8";
+}
+
+TEST(Pieces, ThereAreAlwaysEnoughCompletionsToKeepTheArithmeticBusy) {
+  EXPECT_EQ(prompts_per_piece({32, 8, 100, 80, 6000}), 8u);
+  EXPECT_EQ(prompts_per_piece({32, 8, 100, 90, 6000}), 32u) << "64 completions do not fit: nothing is gained";
+  EXPECT_EQ(prompts_per_piece({1, 64, 100, 128, 6000}), 1u) << "a group is never cut";
+}
+
+}  // namespace
+}  // namespace grpo::train
