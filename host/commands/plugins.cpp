@@ -15,10 +15,14 @@ int list(const RunArguments& a) {
   std::cout << plugins::list(registry.manifests());
   // Libraries that plugins bring along lie in the same places: they are mentioned, and nobody's fault.
   bool broken = false;
+  constexpr int most = 20;
+  int others = 0;
   for (const auto& refusal : registry.refusals()) {
+    if (!refusal.is_plugin && ++others > most) continue;
     std::cerr << (refusal.is_plugin ? "refused: " : "no plugin: ") << refusal.path << ": " << refusal.reason << '\n';
     broken = broken || refusal.is_plugin;
   }
+  if (others > most) std::cerr << "no plugin: " << others - most << " files more\n";
   // Of two files that offer the same, a run can take neither.
   std::map<std::pair<std::string, std::string>, std::string> first;
   for (const auto& manifest : registry.manifests())

@@ -136,7 +136,15 @@ struct Registry::State {
     out += "\n  searched: ";
     for (std::size_t i = 0; i < directories.size(); ++i) out += (i ? ", " : "") + directories[i];
     if (directories.empty()) out += "no directory; name one with --plugins DIR";
-    for (const Refusal& r : refusals) out += "\n  refused: " + r.path + ": " + r.reason;
+    // Plugins that cannot be read come before files that are none, of which a directory may have thousands.
+    constexpr std::size_t most = 20;
+    std::vector<const Refusal*> told;
+    for (const bool plugins : {true, false})
+      for (const Refusal& r : refusals)
+        if (r.is_plugin == plugins && told.size() < most) told.push_back(&r);
+    for (const Refusal* r : told) out += "\n  refused: " + r->path + ": " + r->reason;
+    if (told.size() < refusals.size())
+      out += "\n  and " + std::to_string(refusals.size() - told.size()) + " files more";
     return out;
   }
 
