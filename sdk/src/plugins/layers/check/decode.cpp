@@ -1,6 +1,5 @@
 // Decoding: sessions, and what fills and empties slots. Steps are in step.cpp.
 #include "decode.hpp"
-#include "sizes.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -5,7 +5,6 @@
 #include "decode.hpp"
 #include "layers/layer.hpp"
 #include "sampler.hpp"
-#include "sizes.hpp"
 
 namespace grpo::plugins::check {
 namespace {

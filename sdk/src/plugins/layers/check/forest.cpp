@@ -3,7 +3,6 @@
 #include <vector>
 
 #include "model.hpp"
-#include "sizes.hpp"
 
 namespace grpo::plugins::check {
 namespace {
@@ -49,6 +48,8 @@ std::string forward_problem(const grpo_forward* f, const grpo_model_info& info) 
   if (train != (f->ticket != nullptr))
     return train ? "training without a place for the ticket" : "a ticket without training";
   if (train && !(info.flags & GRPO_MODEL_TRAIN)) return "training, which the model cannot";
+  if ((f->flags & GRPO_FORWARD_BASE) && (train || !(info.flags & GRPO_MODEL_ADAPTED)))
+    return train ? "training by the base weights" : "base weights, which stand beside no adapters";
   for (std::int64_t i = 0; i < f->forest->n_tokens; ++i)
     if (f->forest->token[i] < 0 || f->forest->token[i] >= info.vocabulary)
       return "token " + number(i) + " is the id " + number(f->forest->token[i]) + " of a vocabulary of " +

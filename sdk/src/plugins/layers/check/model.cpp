@@ -7,7 +7,6 @@
 #include <limits>
 
 #include "kinds.hpp"
-#include "sizes.hpp"
 #include "streams.hpp"
 #include "tensors.hpp"
 
@@ -18,8 +17,7 @@ namespace grpo::plugins::check {
 const grpo_model_info* ModelHandle::look_at_info(Run& run) {
   const grpo_model_info* now = table->describe(inner);
   if (!run.check_struct(now, "grpo_model_info")) return nullptr;
-  grpo_model_info copy;
-  std::memcpy(&copy, now, sizeof copy);
+  grpo_model_info copy = copy_of(*now);
   copy.stream = 0;  // these two may change
   copy.device_peak_bytes = 0;
   if (!info) {
@@ -52,7 +50,7 @@ grpo_status ModelHandle::look_at_parameters(Run& run, std::int64_t* n, const grp
     const std::string which = "parameter " + std::to_string(i);
     const grpo_parameter* p = now[i];
     if (!run.check_struct(p, which.c_str()) || !run.check_name(p->name, "the name of " + which)) continue;
-    copy.push_back(*p);
+    copy.push_back(copy_of(*p));
     if (!names.insert(p->name).second)
       run.broken(rule::name_repeated, "two parameters are called " + std::string(p->name));
     const std::string named = "parameter '" + std::string(p->name) + "'";

@@ -26,8 +26,8 @@
 #include <vector>
 
 #include "call.hpp"
+#include "released.hpp"
 #include "rules.hpp"
-#include "sizes.hpp"
 
 namespace grpo::plugins::check {
 
@@ -184,7 +184,6 @@ class Run {
   grpo_status allowed_ = GRPO_STATUS_OK;
   std::string text_;  // of the first violation
   Belongings before_;
-  static_assert(GRPO_HEADER_REVISION == 1);  // sizeof is the size in revision 1
 };
 
 // The functions of tables.

@@ -7,7 +7,6 @@
 #include <set>
 
 #include "kinds.hpp"
-#include "sizes.hpp"
 #include "tensors.hpp"
 
 namespace grpo::plugins::check {

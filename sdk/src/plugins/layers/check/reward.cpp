@@ -7,7 +7,6 @@
 #include <list>
 
 #include "kinds.hpp"
-#include "sizes.hpp"
 #include "text.hpp"
 
 namespace grpo::plugins::check {

@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "kinds.hpp"
-#include "sizes.hpp"
 #include "streams.hpp"
 
 namespace grpo::plugins::check {
@@ -16,8 +15,7 @@ const grpo_sampler_info* SamplerHandle::look_at_info(Run& run) {
   const grpo_sampler_info* now = table->describe(inner);
   if (!run.check_struct(now, "grpo_sampler_info")) return nullptr;
   std::lock_guard lock(info_mutex);
-  grpo_sampler_info copy;
-  std::memcpy(&copy, now, sizeof copy);
+  const grpo_sampler_info copy = copy_of(*now);
   const bool may_change = !info || (binds() && !bound);  // "complete after bind"
   if (info && now != info) run.broken(rule::struct_changed, "describe gave another pointer than before");
   if (!may_change && std::memcmp(&copy, &said, sizeof copy) != 0)
@@ -51,7 +49,7 @@ grpo_status bind(void* handle, const grpo_call* call, const grpo_sampler_binding
       return run.wrong(rule::sampler_arguments, "the binding is NULL, too short, or lacks the model"),
              GRPO_STATUS_INVALID;
     if (h.bound) return run.wrong(rule::sampler_unbound, "it is bound already"), GRPO_STATUS_INVALID;
-    std::memcpy(&h.binding, binding, sizeof h.binding);  // [handle]: it lasts
+    h.binding = copy_of(*binding);  // [handle]: it lasts
     h.binding.struct_size = sizeof h.binding;
     if (const grpo_model_info* model = binding->model_table->describe(binding->model)) h.vocabulary = model->vocabulary;
     const grpo_status status = h.table->bind(h.inner, run.call(), &h.binding);

@@ -4,7 +4,6 @@
 #include <limits>
 
 #include "decode.hpp"
-#include "sizes.hpp"
 
 namespace grpo::plugins::check {
 namespace {

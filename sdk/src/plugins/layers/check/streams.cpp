@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "sizes.hpp"
+#include "released.hpp"
 #include "tensors.hpp"
 #include "text.hpp"
 

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "grpo/sdk/plugins/model.hpp"
-#include "sizes.hpp"
+#include "released.hpp"
 
 namespace grpo::plugins::check {
 namespace {
