@@ -94,10 +94,11 @@ endfunction()
 
 set(grpo_test_options $<$<CONFIG:Release>:-O0> $<$<CONFIG:Release>:-g0>)
 
-# grpo_test(name SOURCES ... DEPS ... [ENVIRONMENT A=b ...] [TIMEOUT s] [LABELS ...]): a GoogleTest program, one CTest entry.
+# grpo_test(name SOURCES ... DEPS ... [ENVIRONMENT A=b ...] [TIMEOUT s] [LABELS ...] [CHECKED]): a GoogleTest program, one
+# CTest entry. CHECKED: a second entry, name_checked, where the checking layer (docs/checks.md) stands before every plugin.
 # Tests find small committed data through GRPO_TEST_DATA and the big data sets through GRPO_SHARED_DATA.
 function(grpo_test name)
-  cmake_parse_arguments(A "" "TIMEOUT" "SOURCES;DEPS;ENVIRONMENT;LABELS" ${ARGN})
+  cmake_parse_arguments(A "CHECKED" "TIMEOUT" "SOURCES;DEPS;ENVIRONMENT;LABELS" ${ARGN})
   if(NOT A_TIMEOUT)
     set(A_TIMEOUT 120)
   endif()
@@ -122,5 +123,10 @@ function(grpo_test name)
   endif()
   if(A_LABELS)
     set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}")
+  endif()
+  if(A_CHECKED)
+    add_test(NAME ${name}_checked COMMAND ${name})
+    set_tests_properties(${name}_checked PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS checked
+      ENVIRONMENT "GRPO_CHECK_PLUGINS=1;${A_ENVIRONMENT}")
   endif()
 endfunction()

@@ -1,11 +1,15 @@
 // grpo-host: loads plugins and trains language models with GRPO; its subcommands are tools of their own.
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <new>
+#include <string>
+#include <system_error>
 
 #include "commands/commands.hpp"
 #include "grpo/sdk/plugins/crash.hpp"
@@ -76,7 +80,16 @@ int main(int argc, char** argv) {
     action = [&run, demo] { return demo ? run_demo(run) : run_training(run, /*sft=*/false); };
   }
   try {
-    return ended(action());
+    const int status = action();
+    errno = 0;
+    if (std::cout.flush()) return ended(status);
+    std::cerr << "grpo-host: standard output cannot be written"
+              << (errno ? ": " + std::generic_category().message(errno) : std::string()) << '\n';
+    return ended(1);
+  } catch (const std::bad_alloc&) {
+    std::cout.flush();
+    std::cerr << "grpo-host: out of memory: the system, or a limit on this process, gives no more\n";
+    return ended(1);
   } catch (const std::exception& e) {
     std::cout.flush();
     std::cerr << "grpo-host: " << report::visible(e.what()) << '\n';

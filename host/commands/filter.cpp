@@ -2,6 +2,10 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <system_error>
+
+#include "grpo/kit/nesting.hpp"
 #include "grpo/sdk/error.hpp"
 
 namespace grpo::host {
@@ -11,6 +15,7 @@ namespace {
 // every line anew, "line 1".
 Json parse(const std::string& line) {
   Json row;
+  if (kit::nested_too_deeply(line)) throw Error("nested deeper than " + std::to_string(kit::deepest_json) + " levels");
   try {
     row = Json::parse(line);
   } catch (const Json::parse_error& e) {
@@ -62,7 +67,8 @@ int filter_batches(std::size_t batch, const std::function<std::vector<Json>(cons
       failed = failed || row.contains("error");
       put(row);
     }
-    std::cout.flush();
+    // A disk that is full would otherwise swallow all that is still to come.
+    if (!std::cout.flush()) throw Error("standard output cannot be written: " + std::generic_category().message(errno));
   }
   return failed ? 1 : 0;
 }

@@ -1,4 +1,7 @@
 // What a user gets to read for each kind of mistake in a file.
+#include <algorithm>
+#include <cstdint>
+
 #include "loading.hpp"
 
 using testing::AllOf;
@@ -119,4 +122,53 @@ TEST(Mistakes, NotYamlNamesLineAndColumn) {
 TEST(Mistakes, FilesThatCannotBeRead) {
   EXPECT_THROW(grpo::config::load(grpo::config::Path("/nowhere/run.yaml")), grpo::Error);
   EXPECT_THROW(grpo::config::load(grpo::config::Path(testing::TempDir())), grpo::Error);
+}
+
+TEST(Mistakes, FilesThatAreNoText) {
+  EXPECT_EQ(error_of(std::string("run:\n  name: a\0b\n", 17)),
+            "run.yaml:2: a byte that is 0, which is no text; save the file as UTF-8");
+  EXPECT_EQ(error_of("run: {name: \xff}\n"), "run.yaml:1: a byte that is not UTF-8; save the file as UTF-8");
+  EXPECT_EQ(error_of(std::string("\xff\xfer\0:\0", 6)), error_of("r:")) << "UTF-16 is read";
+}
+
+TEST(Mistakes, ASecondDocumentIsNotPassedOver) {
+  EXPECT_THAT(error_of("run: {seed: 3}\n---\nrun: {seed: 4}\n"), HasSubstr("run.yaml:3:1: a second document"));
+  EXPECT_EQ(load_text("---\nrun: {seed: 3}\n...\n---\n").run.seed, 3);
+}
+
+// A few lines that would be 10^8 values, or endless.
+TEST(Mistakes, AliasesThatMultiply) {
+  std::string bomb = "rewards:\n  - plugin: length\n    options:\n      a0: &a0 [1]\n";
+  for (int i = 1; i < 9; ++i) {
+    const std::string before = "*a" + std::to_string(i - 1);
+    bomb += "      a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + before;
+    for (int k = 1; k < 10; ++k) bomb += ", " + before;
+    bomb += "]\n";
+  }
+  EXPECT_THAT(error_of(bomb), AllOf(HasSubstr("run.yaml:4: rewards.0.options"), HasSubstr("more than 100000 values")));
+  EXPECT_THAT(error_of("model:\n  options: &a {x: *a, y: *a}\n"), HasSubstr("nested deeper than 64 levels"));
+  EXPECT_THAT(error_of("model: {options: {a: " + std::string(100000, '[') + std::string(100000, ']') + "}}\n"),
+              HasSubstr("nested too deeply"));
+}
+
+// Numbers that would overflow where they are multiplied, or where a plugin takes 32 bits.
+TEST(Mistakes, NumbersBeyondReason) {
+  EXPECT_EQ(error_of("sampler: {top_k: 9223372036854775807}"),
+            "run.yaml:1: sampler.top_k must be at most 2147483647, found 9223372036854775807");
+  EXPECT_EQ(load_text("run: {seed: 9223372036854775807}").run.seed, INT64_MAX);
+  EXPECT_THAT(error_of("algorithm: {group_size: 1000000, prompts_per_step: 1000000}"),
+              HasSubstr("times algorithm.group_size is 1000000000000 completions a step, above 10000000"));
+  EXPECT_THAT(error_of("run: {max_steps: 2000000000}\nalgorithm: {iterations: 2000000000}"),
+              HasSubstr("algorithm.iterations times"));
+  EXPECT_THAT(error_of("optimizer: {learning_rate: 1e300}"), HasSubstr("beyond the range of 32-bit numbers: 1e300"));
+  EXPECT_THAT(error_of("sampler: {temperature: 1e-30}"), HasSubstr("take 0 (greedy), or at least"));
+  EXPECT_THAT(error_of("run: {threads: 1000000}"), HasSubstr("run.threads must be between 0 and 4096"));
+}
+
+TEST(Mistakes, ThousandsAreNotAllTold) {
+  std::string many = "run:\n";
+  for (int i = 0; i < 1000; ++i) many += "  k" + std::to_string(i) + ": 1\n";
+  const std::string told = error_of(many);
+  EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 20);
+  EXPECT_THAT(told, HasSubstr("\nand 980 mistakes more"));
 }

@@ -1,4 +1,6 @@
 // What a user gets to read for each kind of bad file.
+#include <sys/stat.h>
+
 #include "files.hpp"
 
 using namespace grpo::data;
@@ -61,4 +63,22 @@ TEST(BadFile, ThatChangesWhileOpenIsNoticed) {
   EXPECT_THAT(error_of([&] { data.row(1); }), HasSubstr("has become shorter"));
   std::ofstream(file.path) << "{\"b\":1, \n\"c\":2}\n";
   EXPECT_THAT(error_of([&] { data.row(0); }), HasSubstr("has changed since it was opened"));
+}
+
+// JSON, but walking it would overflow the stack, or take the square of its keys in time.
+TEST(BadFile, RowsThatWouldBringTheHostDown) {
+  const std::string deep = "{\"a\":" + std::string(300000, '[') + std::string(300000, ']') + "}\n";
+  EXPECT_EQ(open_error("{\"a\":1}\n" + deep), "rows.jsonl:2: the row is nested deeper than 256 levels");
+  EXPECT_EQ(open_error("{\"a\":" + std::string(200, '[') + std::string(200, ']') + "}\n"), "");
+  std::string many = "{\"k\":0";
+  for (int i = 0; i < 10000; ++i) many += ",\"k" + std::to_string(i) + "\":0";
+  EXPECT_EQ(open_error(many + "}\n"), "rows.jsonl:1: the row has more than 10000 keys");
+  EXPECT_EQ(open_error("{\"a\":" + many + "}}\n"), "rows.jsonl:1: the row holds an object of more than 10000 keys");
+}
+
+TEST(BadFile, APipeIsNotWaitedFor) {
+  const TemporaryFile file("{}");
+  const auto pipe = file.path.parent_path() / "pipe.jsonl";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THAT(error_of([&] { Dataset::open(pipe); }), HasSubstr("is not a regular file"));
 }

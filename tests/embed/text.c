@@ -43,6 +43,10 @@ static void test_template(void) {
   CHECK(!strcmp(text.data, "<user>2+2?<assistant>calm"));
   grpo_embed_free(text.owner);
   FAILS(grpo_embed_render(chat, "[{", NULL, NULL, 0, &text, &error), GRPO_STATUS_INVALID, "messages is not JSON");
+  static char deep[200001]; /* to walk it would overflow the stack */
+  memset(deep, '[', 100000);
+  memset(deep + 100000, ']', 100000);
+  FAILS(grpo_embed_render(chat, deep, NULL, NULL, 0, &text, &error), GRPO_STATUS_INVALID, "messages nests deeper");
   grpo_embed_template_close(chat);
   FAILS(grpo_embed_template_open(NULL, NULL, &chat, &error), GRPO_STATUS_INVALID, "NULL for the other");
   FAILS(grpo_embed_template_open(NULL, "{% for %}", &chat, &error), GRPO_STATUS_FAILED, "chat_template");

@@ -105,6 +105,28 @@ TEST_F(Files, CutOffAnywhere) {
   for (std::size_t n = 0; n < good_.size(); n += 509) EXPECT_NE(read(good_.substr(0, n)), "read") << n;
 }
 
+// Links that lead back up would multiply with every level: ten of them are 10^9 paths eight levels down.
+TEST_F(Files, LinksInCircles) {
+  namespace fs = std::filesystem;
+  const fs::path dir = path_.string() + ".d";
+  fs::create_directories(dir / "real");
+  fs::copy_file(GOOD_PLUGIN, dir / "real/good.so");
+  for (int i = 0; i < 10; ++i) {
+    fs::create_directory_symlink(".", dir / ("a" + std::to_string(i)));
+    fs::create_directory_symlink("..", dir / "real" / ("a" + std::to_string(i)));
+  }
+  fs::create_symlink("round.so", dir / "round.so");
+  fs::create_symlink("nowhere", dir / "gone.so");
+  Registry registry;
+  registry.add_directory(dir.string());
+  ASSERT_EQ(registry.manifests().size(), 1u);
+  EXPECT_EQ(registry.manifests()[0].path, (dir / "real/good.so").string()) << "not by the name of a link to it";
+  ASSERT_EQ(registry.refusals().size(), 2u);
+  EXPECT_THAT(registry.refusals()[0].reason, HasSubstr("No such file"));
+  EXPECT_THAT(registry.refusals()[1].reason, HasSubstr("symbolic links"));
+  fs::remove_all(dir);
+}
+
 // Broken bytes may still give a manifest, but never a crash, a hang or gigabytes.
 TEST_F(Files, BrokenBytes) {
   std::mt19937 random(7);

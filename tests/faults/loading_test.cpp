@@ -1,6 +1,7 @@
 // What the loader says about libraries that are broken, each in one way.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -159,6 +160,27 @@ TEST(Faults, NotFoundTellsWhatThereIs) {
   } catch (const Error& e) {
     EXPECT_THAT(e.what(), AllOf(HasSubstr("no model plugin at all"), HasSubstr("'refuses' is there as grpo.reward/1")));
   }
+}
+
+// A directory of anything: what matters is told first, and the rest is counted.
+TEST(Faults, NotFoundIsReadableAmongThousands) {
+  const std::filesystem::path dir =
+      std::filesystem::temp_directory_path() / ("grpo_many." + std::to_string(::getpid()));
+  std::filesystem::create_directories(dir);
+  for (int i = 0; i < 1000; ++i) std::ofstream(dir / ("a" + std::to_string(i) + ".so")) << "text";
+  std::filesystem::copy_file(FAULTS "/fault_lying.so", dir / "z.so");
+  std::filesystem::resize_file(dir / "z.so", std::filesystem::file_size(dir / "z.so") - 100);
+  Registry registry(settings());
+  registry.add_directory(dir.string());
+  try {
+    registry.load("grpo.reward/1", "lying");
+    FAIL() << "it was loaded";
+  } catch (const Error& e) {
+    const std::string text = e.what();
+    EXPECT_LT(std::count(text.begin(), text.end(), '\n'), 30);
+    EXPECT_THAT(text, AllOf(HasSubstr("z.so: cut off"), HasSubstr("and 981 files more")));
+  }
+  std::filesystem::remove_all(dir);
 }
 
 TEST(Faults, NoSuchDirectory) {

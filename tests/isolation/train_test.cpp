@@ -81,7 +81,12 @@ TEST_F(TrainIsolated, ACrashInTheMiddleCostsTheSamplesOfOneCall) {
 
   // In this process the same reward ends the run: what isolation is for.
   fs::remove(dir / "crashed");
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  EXPECT_NE(train("{" + hostile + "}"), 0);  // the sanitizer takes the signal, and ends the process with a status
+#else
   EXPECT_EQ(train("{" + hostile + "}"), 128 + 11);
+#endif
+  EXPECT_FALSE(fs::exists(dir / "out/checkpoint-4"));
   for (const char* file : {"err.txt", "out/run.log"})
     EXPECT_THAT(read(dir / file), AllOf(HasSubstr("grpo-host: SIGSEGV "), HasSubstr("in plugin 'hostile' ("),
                                         HasSubstr("): score\n"), HasSubstr("isolate: true")));

@@ -115,6 +115,26 @@ TEST_F(Files, WhatChangedIsNamedOnResume) {
   EXPECT_NE(error_of([&] { read_trainer_state(path, state); }).find("trainer_state.json"), std::string::npos);
 }
 
+// A position below 0 was read from in front of the data's order; a step far below 0 was a run without end.
+TEST_F(Files, DamagedCountsAreNotTrainedWith) {
+  const auto file = save(4, options()) / "trainer_state.json";
+  const auto good = nlohmann::json::parse(read(file));
+  for (const char* key : {"global_step", "optimizer_steps", "position", "num_tokens"})
+    for (const nlohmann::json& bad :
+         {nlohmann::json(-1), nlohmann::json(INT64_MAX), nlohmann::json(1e300), nlohmann::json(0.5)}) {
+      auto damaged = good;
+      damaged[key] = bad;
+      write(file, damaged.dump());
+      const auto said = error_of([&] { read_trainer_state(file.parent_path(), state); });
+      EXPECT_NE(said.find("trainer_state.json: is damaged: " + std::string(key)), std::string::npos) << said;
+    }
+  auto damaged = good;
+  damaged["global_step"] = 3;
+  write(file, damaged.dump());
+  EXPECT_NE(error_of([&] { read_trainer_state(file.parent_path(), state); }).find("not what the directory is called"),
+            std::string::npos);
+}
+
 TEST_F(Files, ADirectoryIsReplacedWhole) {
   for (const char* text : {"one", "two"}) {
     AtomicDirectory directory(dir / "thing");

@@ -147,7 +147,12 @@ TEST_P(Caught, ByTheCheckOfThatRule) {
   ASSERT_EQ(v.results.size(), 1u) << table_of(v);
   EXPECT_EQ(v.results[0].check, c.check);
   EXPECT_EQ(v.results[0].verdict, Verdict::fail) << table_of(v);
-  EXPECT_THAT(v.results[0].why, HasSubstr(c.why));
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  const bool signal = std::string_view(c.why) == "SIGSEGV";  // a sanitizer takes it, and ends the process with a status
+#else
+  const bool signal = false;
+#endif
+  EXPECT_THAT(v.results[0].why, HasSubstr(signal ? "ended the process" : c.why));
   EXPECT_FALSE(v.passed());
 }
 

@@ -1,5 +1,6 @@
 #include "check.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -137,9 +138,22 @@ void check(const Config& config, std::vector<std::string>& mistakes) {
                                  ": it must be 0 (off) or above 1 + algorithm.clip_high, " +
                                  number_text(1 + config.algorithm.clip_high));
   check_algorithm(config.algorithm, wrong);
-  if (config.algorithm.minibatches > config.algorithm.prompts_per_step * config.algorithm.group_size)
-    wrong("algorithm.minibatches", "is above the completions of a step, " +
-                                       std::to_string(config.algorithm.prompts_per_step * config.algorithm.group_size));
+  constexpr Integer most_completions = 10'000'000;  // in memory at once
+  const Integer completions = config.algorithm.prompts_per_step * config.algorithm.group_size;
+  if (completions > most_completions)
+    wrong("algorithm.prompts_per_step", "times algorithm.group_size is " + std::to_string(completions) +
+                                            " completions a step, above " + std::to_string(most_completions));
+  if (config.algorithm.minibatches > completions)
+    wrong("algorithm.minibatches", "is above the completions of a step, " + std::to_string(completions));
+  constexpr double most_steps = 1e15;  // counts of steps, and of tokens in them, stay within 64 bits
+  const double passes =
+      static_cast<double>(config.algorithm.iterations) * static_cast<double>(config.algorithm.minibatches);
+  if (passes * static_cast<double>(std::max<Integer>(1, config.run.max_steps)) > most_steps)
+    wrong("algorithm.iterations", "times algorithm.minibatches and steps is above 1e15 optimizer steps");
+  constexpr double coldest = 1e-4;  // logits over less leave the range of 32-bit numbers
+  if (config.sampler.temperature > 0 && config.sampler.temperature < coldest)
+    wrong("sampler.temperature",
+          "is " + number_text(config.sampler.temperature) + ": take 0 (greedy), or at least " + number_text(coldest));
   if (config.evaluation.samples > 1 && config.evaluation.temperature == 0)
     wrong("evaluation.samples", "is " + std::to_string(config.evaluation.samples) +
                                     ", but greedy completions are all the same: set evaluation.temperature above 0");

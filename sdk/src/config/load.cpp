@@ -1,7 +1,11 @@
 // load.cpp: defaults, then the file, then the command line. Mistakes are collected, so that one run shows them all.
+#include <utf8proc.h>
+#include <yaml-cpp/depthguard.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstddef>
 #include <fstream>
 #include <grpo/sdk/config/nearest.hpp>
 #include <grpo/sdk/error.hpp>
@@ -17,18 +21,24 @@
 namespace grpo::config {
 namespace {
 
+// Where the first byte is that is no text: 0, or not UTF-8. The size: there is none.
+std::size_t first_not_text(const std::string& text) {
+  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
+  for (std::size_t at = 0; at < text.size();) {
+    utf8proc_int32_t character = 0;
+    const auto n = utf8proc_iterate(bytes + at, static_cast<utf8proc_ssize_t>(text.size() - at), &character);
+    if (n <= 0 || character == 0) return at;
+    at += static_cast<std::size_t>(n);
+  }
+  return text.size();
+}
+
 class Loader {
  public:
   Loader(std::string name, Path base) : name_(std::move(name)), base_(std::move(base)) {}
 
   void read_file(const std::string& text) {
-    YAML::Node root;
-    try {
-      root = YAML::Load(text);
-    } catch (const YAML::Exception& error) {
-      const int line = error.mark.line + 1, column = error.mark.column + 1;
-      throw Error(name_ + ":" + std::to_string(line) + ":" + std::to_string(column) + ": not YAML: " + error.msg);
-    }
+    const YAML::Node root = parse(text);
     if (root.IsNull()) return;
     if (!root.IsMap()) throw Error(name_ + ":1: expects `section:` mappings, found " + found(root));
     std::set<std::string> seen;
@@ -59,13 +69,43 @@ class Loader {
     if (mistakes_.empty()) check(config_, mistakes_);
     if (mistakes_.empty()) return std::move(config_);
     std::string text;
-    for (const auto& mistake : mistakes_) text += (text.empty() ? "" : "\n") + mistake;
+    const std::size_t told = std::min<std::size_t>(mistakes_.size(), 20);
+    for (std::size_t i = 0; i < told; ++i) text += (i ? "\n" : "") + mistakes_[i];
+    if (told < mistakes_.size()) text += "\nand " + std::to_string(mistakes_.size() - told) + " mistakes more";
     throw Error(text);
   }
 
   void set_run_name(std::string name) { name_of_file_ = std::move(name); }
 
  private:
+  YAML::Node parse(const std::string& text) const {
+    require_text(text);
+    const auto at = [&](const YAML::Mark& mark) {
+      return name_ + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
+    };
+    try {
+      std::vector<YAML::Node> documents = YAML::LoadAll(text);
+      std::erase_if(documents, [](const YAML::Node& node) { return node.IsNull(); });
+      if (documents.size() > 1)
+        throw Error(at(documents[1].Mark()) + ": a second document (after `---`); a configuration is one: merge them");
+      return documents.empty() ? YAML::Node() : documents[0];
+    } catch (const YAML::DeepRecursion& error) {
+      throw Error(at(error.mark) + ": nested too deeply");
+    } catch (const YAML::Exception& error) {
+      throw Error(at(error.mark) + ": not YAML: " + error.msg);
+    }
+  }
+
+  // yaml-cpp takes any bytes; a name with a 0 in it would end early where the system reads it.
+  void require_text(const std::string& text) const {
+    if (text.starts_with("\xFE\xFF") || text.starts_with("\xFF\xFE")) return;  // UTF-16, which it converts
+    const std::size_t bad = first_not_text(text);
+    if (bad == text.size()) return;
+    const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(bad), '\n');
+    throw Error(name_ + ":" + std::to_string(line) + ": a byte that is " +
+                (text[bad] ? "not UTF-8" : "0, which is no text") + "; save the file as UTF-8");
+  }
+
   Origin origin(int line) const {
     if (override_.empty()) return {Origin::Kind::file, name_, line};
     return {Origin::Kind::command_line, "", 0};
@@ -276,6 +316,8 @@ class Loader {
         value.IsScalar() && value.Tag() != "!" ? plain_scalar(value.Scalar()) : nlohmann::ordered_json();
     if (!scalar.is_number_integer()) return expected(full, "an integer", value, digits_hint(value));
     if (!in_range(key, full, value, scalar.get<double>())) return;
+    if (!key.constraint.wide && scalar.get<Integer>() > largest_count)
+      return mistake(value, full + " must be at most " + std::to_string(largest_count) + ", found " + value.Scalar());
     out = scalar.get<Integer>();
   }
 
@@ -284,6 +326,9 @@ class Loader {
         value.IsScalar() && value.Tag() != "!" ? plain_scalar(value.Scalar()) : nlohmann::ordered_json();
     if (!scalar.is_number()) return expected(full, "a number", value, digits_hint(value));
     if (!in_range(key, full, value, scalar.get<double>())) return;
+    constexpr double largest = std::numeric_limits<float>::max();  // what engines compute with
+    if (std::isfinite(scalar.get<double>()) && std::abs(scalar.get<double>()) > largest)
+      return mistake(value, full + " is beyond the range of 32-bit numbers: " + value.Scalar());
     out = scalar.get<double>();
   }
 

@@ -35,14 +35,18 @@ bool is_decimal(std::string_view text) {
 }
 
 constexpr int deepest = 64;
+constexpr int most_values = 100'000;  // aliases of aliases (`[*a, *a]`) grow without bound from a few lines
 
+// `left`: how many values may still come.
 json convert(const YAML::Node& node, const std::string& path, const std::function<void(const std::string&, int)>& visit,
-             int depth) {
+             int depth, int& left) {
   const int line = node.Mark().line + 1;
   const auto fail = [&](const std::string& what) -> json {
     throw std::runtime_error("line " + std::to_string(line) + ": " + what);
   };
   if (depth > deepest) return fail("nested deeper than " + std::to_string(deepest) + " levels");
+  if (--left < 0)
+    return fail("more than " + std::to_string(most_values) + " values, aliases (`*name`) counted as often as used");
   if (visit) visit(path, line);
   const std::string prefix = path.empty() ? "" : path + ".";
   if (node.IsMap()) {
@@ -51,14 +55,14 @@ json convert(const YAML::Node& node, const std::string& path, const std::functio
       if (!pair.first.IsScalar()) return fail("a key must be a text");
       const std::string& name = pair.first.Scalar();
       if (out.contains(name)) return fail("`" + name + "` is given twice");
-      out[name] = convert(pair.second, prefix + name, visit, depth + 1);
+      out[name] = convert(pair.second, prefix + name, visit, depth + 1, left);
     }
     return out;
   }
   if (node.IsSequence()) {
     json out = json::array();
     for (const auto& element : node)
-      out.push_back(convert(element, prefix + std::to_string(out.size()), visit, depth + 1));
+      out.push_back(convert(element, prefix + std::to_string(out.size()), visit, depth + 1, left));
     return out;
   }
   if (!node.IsScalar()) return nullptr;
@@ -96,7 +100,8 @@ json plain_scalar(const std::string& text) {
 }
 
 json to_json(const YAML::Node& node, const std::function<void(const std::string&, int)>& visit) {
-  return convert(node, "", visit, 0);
+  int left = most_values;
+  return convert(node, "", visit, 0, left);
 }
 
 std::string found(const YAML::Node& node) {

@@ -35,6 +35,12 @@ json scalar_schema(const char* type, const Constraint& constraint) {
   return out;
 }
 
+json integer_schema(const Constraint& constraint) {
+  json out = scalar_schema("integer", constraint);
+  if (!constraint.wide && !out.contains("maximum")) out["maximum"] = largest_count;
+  return out;
+}
+
 json list_schema(const json& element) {
   return {{"anyOf", json::array({element, {{"type", "array"}, {"items", element}}})}};
 }
@@ -47,14 +53,14 @@ json type_schema(const Key& key) {
     case Type::boolean:
       return scalar_schema("boolean", key.constraint);
     case Type::integer:
-      return scalar_schema("integer", key.constraint);
+      return integer_schema(key.constraint);
     case Type::number:
       return scalar_schema("number", key.constraint);
     case Type::text_list:
     case Type::path_list:
       return list_schema(scalar_schema("string", key.constraint));
     case Type::integer_list:
-      return list_schema(scalar_schema("integer", key.constraint));
+      return list_schema(integer_schema(key.constraint));
     case Type::options:
       break;
   }

@@ -12,6 +12,7 @@ namespace {
 // The constraints of keys.def.
 [[maybe_unused]] Constraint any() { return {}; }
 Constraint at_least(double low) { return {.low = low}; }
+Constraint wide(double low) { return {.low = low, .wide = true}; }
 Constraint above(double low) { return {.low = low, .low_excluded = true}; }
 Constraint between(double low, double high) { return {.low = low, .high = high}; }
 Constraint above_to(double low, double high) { return {.low = low, .high = high, .low_excluded = true}; }

@@ -3,6 +3,7 @@
 #define GRPO_SRC_CONFIG_TABLE_HPP
 
 #include <cstddef>
+#include <cstdint>
 #include <grpo/sdk/config/config.hpp>
 #include <limits>
 #include <string>
@@ -14,12 +15,16 @@ namespace grpo::config {
 
 enum class Type { text, boolean, integer, number, path, text_list, integer_list, path_list, options };
 
+// The largest of any integer that counts something: products of two stay within 64 bits, and plugins take 32.
+inline constexpr Integer largest_count = std::numeric_limits<std::int32_t>::max();
+
 // What a value must be beyond its type. On a list: every element.
 struct Constraint {
   double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
   bool low_excluded = false;
   std::vector<std::string> choices{};
   bool not_empty = false, file_reference = false;
+  bool wide = false;  // an integer of 64 bits, not a count
 
   bool holds(double value) const { return (low_excluded ? value > low : value >= low) && value <= high; }
   bool holds(std::string_view value) const;

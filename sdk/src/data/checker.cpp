@@ -21,6 +21,7 @@ void RowChecker::check(std::string_view text, const std::function<Place()>& plac
     at.advance(text.substr(0, std::min(scan.error_at, text.size())));
     throw Error(at.text(file_) + ": not JSON: " + scan.error);
   }
+  if (!scan.refusal.empty()) throw Error(file_ + ":" + std::to_string(place().line) + ": the row " + scan.refusal);
   if (!scan.is_object)
     throw Error(file_ + ":" + std::to_string(place().line) + ": a row must be an object, {\"column\": value, ...}");
   require_columns(place);

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "grpo/kit/nesting.hpp"
 #include "quick_scan.hpp"
 
 namespace grpo::data {
@@ -20,6 +21,7 @@ struct Handler : nlohmann::json_sax<ordered_json> {
   Scan result;
   std::size_t column = 0;
   int depth = 0;
+  std::vector<int> n_keys;  // of the objects that are open
 
   explicit Handler(ColumnCensus& c) : census(c) {}
 
@@ -33,9 +35,19 @@ struct Handler : nlohmann::json_sax<ordered_json> {
     if (depth == 0 && !object) result.is_object = false;
     if (in_row()) census.count(column, Kind::other, true);
     ++depth;
+    if (depth > kit::deepest_json)
+      return refuse("is nested deeper than " + std::to_string(kit::deepest_json) + " levels");
+    n_keys.push_back(0);
     return true;
   }
-  bool close() { return --depth, true; }
+  bool close() {
+    n_keys.pop_back();
+    return --depth, true;
+  }
+  bool refuse(std::string why) {
+    result.refusal = std::move(why);
+    return false;
+  }
 
   bool null() override { return value(Kind::null); }
   bool boolean(bool) override { return value(Kind::other); }
@@ -52,6 +64,9 @@ struct Handler : nlohmann::json_sax<ordered_json> {
   bool start_array(std::size_t) override { return open(false); }
   bool end_array() override { return close(); }
   bool key(string_t& name) override {
+    if (++n_keys.back() > most_keys)
+      return refuse((depth == 1 ? "has more than " : "holds an object of more than ") + std::to_string(most_keys) +
+                    " keys");
     if (in_row()) column = census.index_of(name);
     return true;
   }

@@ -24,7 +24,11 @@ struct Scan {
   bool is_json = true, is_object = true;
   std::size_t error_at = 0;
   std::string error;
+  std::string refusal;  // not empty: JSON, but none that a row can be
 };
+
+// Of one object: its keys are looked up one after the other, so that many take their square in time.
+inline constexpr int most_keys = 10'000;
 
 class ColumnCensus {
  public:

@@ -47,8 +47,10 @@ void EpochOrder::permute(std::int64_t epoch) {
 }
 
 std::int64_t steps_of(std::int64_t rows, double epochs, std::int64_t batch) {
+  constexpr double most = 1e12;  // no run ends there, and its products stay within 64 bits
   const double positions = std::ceil(static_cast<double>(rows) * epochs);
-  return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(positions / static_cast<double>(batch))));
+  const double steps = std::ceil(positions / static_cast<double>(batch));
+  return static_cast<std::int64_t>(std::clamp(steps, 1.0, most));
 }
 
 }  // namespace grpo::data

@@ -32,7 +32,7 @@ class Walker {
     ++at_;
     skip_spaces();
     if (next_is('}')) return true;
-    while (true) {
+    for (int n = 1; n <= most_keys; ++n) {
       skip_spaces();
       std::string_view name;
       bool escaped = false;
@@ -46,6 +46,7 @@ class Walker {
       if (next_is('}')) return true;
       if (!next_is(',')) return false;
     }
+    return false;
   }
 
   bool array(int depth) {

@@ -148,7 +148,7 @@ void cut(const File& file, Cutter&& cutter) {
 
 File::File(const std::filesystem::path& path) : name_(path.string()) {
   struct stat info {};
-  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe without a writer would be waited for
   if (descriptor_ < 0) throw Error(name_ + ": cannot open the data file: " + std::strerror(errno));
   if (::fstat(descriptor_, &info) != 0 || !S_ISREG(info.st_mode)) {
     ::close(descriptor_);

@@ -35,6 +35,29 @@ bool carries_manifest(const std::string& path) {
   return bytes.find("GRPO1 {") != std::string::npos || bytes.find(".grpo.manifest") != std::string::npos;
 }
 
+// The .so files in a directory and below. Links are followed, each directory is entered once: links that lead back up,
+// or many that lead to one place, would otherwise multiply with every level.
+void libraries_below(const fs::path& directory, std::set<fs::path>& visited, std::vector<std::string>& files) {
+  std::error_code error;
+  const fs::path canonical = fs::canonical(directory, error);
+  if (!visited.insert(error ? directory : canonical).second) return;
+  std::vector<fs::path> below;
+  const auto options = fs::directory_options::skip_permission_denied;
+  for (fs::directory_iterator it(directory, options, error), end; !error && it != end; it.increment(error)) {
+    std::error_code gone;  // a link to nowhere is no directory
+    if (it->is_directory(gone))
+      below.push_back(it->path());
+    else if (it->path().extension() == ".so")
+      files.push_back(it->path().string());
+  }
+  if (error) throw Error(directory.string() + ": cannot be listed: " + error.message());
+  // What is really there first, so that it does not go by the name of a link to it.
+  std::sort(below.begin(), below.end(), [](const fs::path& a, const fs::path& b) {
+    return std::pair(fs::is_symlink(a), a) < std::pair(fs::is_symlink(b), b);
+  });
+  for (const fs::path& inner : below) libraries_below(inner, visited, files);
+}
+
 }  // namespace
 
 std::string Component::label() const { return "plugin '" + manifest.name + "' (" + path + ")"; }
@@ -113,7 +136,15 @@ struct Registry::State {
     out += "\n  searched: ";
     for (std::size_t i = 0; i < directories.size(); ++i) out += (i ? ", " : "") + directories[i];
     if (directories.empty()) out += "no directory; name one with --plugins DIR";
-    for (const Refusal& r : refusals) out += "\n  refused: " + r.path + ": " + r.reason;
+    // Plugins that cannot be read come before files that are none, of which a directory may have thousands.
+    constexpr std::size_t most = 20;
+    std::vector<const Refusal*> told;
+    for (const bool plugins : {true, false})
+      for (const Refusal& r : refusals)
+        if (r.is_plugin == plugins && told.size() < most) told.push_back(&r);
+    for (const Refusal* r : told) out += "\n  refused: " + r->path + ": " + r->reason;
+    if (told.size() < refusals.size())
+      out += "\n  and " + std::to_string(refusals.size() - told.size()) + " files more";
     return out;
   }
 
@@ -142,13 +173,8 @@ void Registry::add_directory(const std::string& path) {
   if (!fs::is_directory(path, error)) throw Error(path + ": no such directory of plugins");
   state_->directories.push_back(path);
   std::vector<std::string> files;
-  const auto options = fs::directory_options::follow_directory_symlink | fs::directory_options::skip_permission_denied;
-  for (fs::recursive_directory_iterator it(path, options, error), end; it != end; it.increment(error)) {
-    if (error) break;
-    if (it.depth() > 8) it.disable_recursion_pending();  // a link that leads back up
-    if (it->path().extension() == ".so" && !it->is_directory(error)) files.push_back(it->path().string());
-  }
-  if (error) throw Error(path + ": cannot be listed: " + error.message());
+  std::set<fs::path> visited;
+  libraries_below(path, visited, files);
   std::sort(files.begin(), files.end());
   for (const std::string& file : files) state_->add(file);
 }

@@ -2,8 +2,11 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <string>
+#include <system_error>
 #include <thread>
 
+#include "grpo/sdk/error.hpp"
 #include "grpo/sdk/plugins/services.hpp"
 
 namespace grpo::plugins {
@@ -74,20 +77,28 @@ struct TaskPool::State {
       run_piece(*job, lock);
     }
   }
+
+  void end() {
+    {
+      std::lock_guard lock(mutex);
+      ending = true;
+    }
+    work.notify_all();
+    for (std::thread& t : threads) t.join();
+  }
 };
 
 TaskPool::TaskPool(int threads) : state_(std::make_unique<State>()) {
-  for (int i = 1; i < threads; ++i) state_->threads.emplace_back([s = state_.get()] { s->worker(); });
+  try {
+    for (int i = 1; i < threads; ++i) state_->threads.emplace_back([s = state_.get()] { s->worker(); });
+  } catch (const std::system_error& e) {
+    state_->end();
+    throw Error("only " + std::to_string(state_->threads.size()) + " of " + std::to_string(threads) +
+                " threads can be started: " + e.code().message() + ". Ask for fewer (run.threads)");
+  }
 }
 
-TaskPool::~TaskPool() {
-  {
-    std::lock_guard lock(state_->mutex);
-    state_->ending = true;
-  }
-  state_->work.notify_all();
-  for (std::thread& t : state_->threads) t.join();
-}
+TaskPool::~TaskPool() { state_->end(); }
 
 int TaskPool::threads() const { return static_cast<int>(state_->threads.size()) + 1; }
 

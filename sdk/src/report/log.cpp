@@ -5,6 +5,8 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <atomic>
+
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/report/console.hpp"
 #include "grpo/sdk/report/visible.hpp"
@@ -41,6 +43,13 @@ class TerminalSink final : public spdlog::sinks::base_sink<spdlog::details::null
   void flush_() override {}
 };
 
+// A log that cannot be written is told of once, and ends no run: what a run may not lose, its metrics and checkpoints,
+// has errors of its own.
+void incomplete(const std::string& why) {
+  static std::atomic<bool> told{false};
+  if (!told.exchange(true)) terminal::print_error("warning: the log is not complete: " + visible(why) + "\n");
+}
+
 // Made on first use and never destroyed: threads may still log while the process ends.
 struct Logger {
   std::shared_ptr<TerminalSink> screen = std::make_shared<TerminalSink>();
@@ -54,6 +63,7 @@ struct Logger {
     sinks->set_sinks({screen, held});
     logger.set_level(spdlog::level::debug);
     logger.flush_on(spdlog::level::debug);
+    logger.set_error_handler(incomplete);
   }
 };
 
@@ -85,8 +95,12 @@ void log(Level level, std::string_view text) {
 void note(Level level, std::string_view text) {
   const spdlog::details::log_msg message("grpo", level_of(level), {text.data(), text.size()});
   if (const auto& file = logger().file) {
-    file->log(message);
-    file->flush();
+    try {
+      file->log(message);
+      file->flush();
+    } catch (const spdlog::spdlog_ex& e) {
+      incomplete(e.what());
+    }
   } else {
     logger().held->log(message);
   }

@@ -165,6 +165,15 @@ void prune(const CheckpointOptions& options, std::int64_t newest) {
   }
 }
 
+// What is read from there is an index into the data, and the end of loops.
+std::int64_t count_of(const nlohmann::json& json, const char* key) {
+  constexpr double most = 1e15;
+  const auto& value = json.at(key);
+  if (!value.is_number_integer() || value.get<double>() < 0 || value.get<double>() > most)
+    throw Error(std::string(key) + " is " + value.dump() + ", which is no count");
+  return value.get<std::int64_t>();
+}
+
 }  // namespace
 
 fs::path save_checkpoint(const CheckpointOptions& options, const TrainerState& state, plugins::Model& model,
@@ -235,23 +244,36 @@ TrainerState read_trainer_state(const fs::path& checkpoint, const TrainerState& 
   if (!json.is_object())
     throw Error(path.string() + ": missing or not JSON, so this is no checkpoint to resume from; remove " +
                 checkpoint.string() + " or set run.resume: never");
+  const std::string damaged = path.string() + ": is damaged: ";
   TrainerState state;
+  bool resumable = false;
   try {
     state.stage = json.at("stage");
-    state.step = json.at("global_step");
-    state.optimizer_steps = json.at("optimizer_steps");
-    state.position = json.at("position");
-    state.num_tokens = json.at("num_tokens");
+    state.step = count_of(json, "global_step");
+    state.optimizer_steps = count_of(json, "optimizer_steps");
+    state.position = count_of(json, "position");
+    state.num_tokens = count_of(json, "num_tokens");
     state.completion_length = json.value("completion_length", 0.0);
-    if (json.contains("kl_coefficient")) state.kl_coefficient = json.at("kl_coefficient").get<double>();
+    if (!(state.completion_length >= 0 && state.completion_length < 1e9))
+      throw Error("completion_length is " + json.at("completion_length").dump() + ", which no length is");
+    if (const auto named = step_of(checkpoint); named && *named != state.step)
+      throw Error("global_step is " + std::to_string(state.step) + ", which is not what the directory is called");
+    if (json.contains("kl_coefficient")) {
+      state.kl_coefficient = json.at("kl_coefficient").get<double>();
+      if (!(*state.kl_coefficient >= 0 && *state.kl_coefficient < 1e9))
+        throw Error("kl_coefficient is " + json.at("kl_coefficient").dump() + ", which no weight is");
+    }
     state.fixed = json.at("fixed").get<std::map<std::string, std::string>>();
-    if (!json.at("resumable").get<bool>())
-      throw Error(checkpoint.string() +
-                  ": saved without the optimizer's state (checkpoint.optimizer_state: false), so it cannot be "
-                  "resumed; start a new run with model.path set to it");
+    resumable = json.at("resumable");
   } catch (const nlohmann::json::exception& e) {
-    throw Error(path.string() + ": " + e.what());
+    throw Error(damaged + e.what());
+  } catch (const Error& e) {
+    throw Error(damaged + e.what());
   }
+  if (!resumable)
+    throw Error(checkpoint.string() +
+                ": saved without the optimizer's state (checkpoint.optimizer_state: false), so it cannot be "
+                "resumed; start a new run with model.path set to it");
   if (state.stage != now.stage)
     throw Error(checkpoint.string() + ": a checkpoint of `" + state.stage + "`, this is `" + now.stage +
                 "`; give this run an output_dir of its own");

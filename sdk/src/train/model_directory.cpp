@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "grpo/kit/nesting.hpp"
 #include "grpo/kit/safetensors.hpp"
 #include "grpo/sdk/config/config.hpp"
 #include "grpo/sdk/error.hpp"
@@ -87,6 +88,7 @@ void write_weights(plugins::Model& model, const fs::path& file, const std::strin
 // An empty dtype leaves it as it is.
 // config.json of transformers 4 says torch_dtype, that of 5 dtype: what is there is set, else torch_dtype is added.
 std::string with_dtype(const std::string& text, const fs::path& from, const std::string& dtype) {
+  if (kit::nested_too_deeply(text)) throw Error(from.string() + ": nested too deeply for a model's configuration");
   auto config = nlohmann::ordered_json::parse(text, nullptr, false);
   if (!config.is_object()) throw Error(from.string() + ": not a JSON object");
   if (config.contains("dtype"))

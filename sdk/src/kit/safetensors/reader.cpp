@@ -30,6 +30,7 @@ json parse_header(const std::filesystem::path& path, const char* begin, std::siz
   std::set<std::string> keys;  // JSON parsers keep the last of two equal keys without a word
   std::string twice;
   const json::parser_callback_t watch = [&](int depth, json::parse_event_t event, json& value) {
+    if (depth > 4) fail(path, "the header is nested too deeply");
     if (event == json::parse_event_t::key && depth == 1 && !keys.insert(value.get<std::string>()).second)
       twice = value.get<std::string>();
     return true;

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "grpo/kit/nesting.hpp"
 #include "grpo/sdk/error.hpp"
 #include "implementation.hpp"
 #include "unicode.hpp"
@@ -20,6 +21,8 @@ std::string read_file(const std::filesystem::path& path) {
 }
 
 nlohmann::json parse_json(std::string_view text, const std::string& name) {
+  if (kit::nested_too_deeply(text))
+    throw Error(name + ": is nested deeper than " + std::to_string(kit::deepest_json) + " levels");
   try {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& error) {

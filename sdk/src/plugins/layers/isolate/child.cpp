@@ -36,7 +36,8 @@ void connect_pair(int type, Descriptor& ours, Descriptor& theirs) {
   Descriptor first(ends[0]), second(ends[1]);
   ours = Descriptor(::fcntl(first.get(), F_DUPFD_CLOEXEC, 10));
   theirs = Descriptor(::fcntl(second.get(), F_DUPFD_CLOEXEC, 10));
-  if (!ours || !theirs) throw Error(std::string("cannot make a socket: ") + std::strerror(errno));
+  if (!ours || !theirs)  // EINVAL: 10 is beyond the limit on descriptors
+    throw Error(std::string("cannot make a socket: ") + std::strerror(errno == EINVAL ? EMFILE : errno));
 }
 
 std::string one_line(std::string text) {

@@ -110,6 +110,19 @@ void Comparison::differ(std::int64_t at, const std::string& what, std::string ex
 }
 
 void Replayer::run(Recording& recording) {
+  try {
+    follow(recording);
+  } catch (...) {  // a damaged recording: what it had opened is not left open in a process that goes on
+    while (!handles_.empty()) try {
+        close(handles_.begin()->first);
+      } catch (...) {
+        handles_.erase(handles_.begin());
+      }
+    throw;
+  }
+}
+
+void Replayer::follow(Recording& recording) {
   wire::Envelope message;
   while (recording.next(message)) {
     const std::string& function = message.function();
@@ -142,6 +155,8 @@ void Replayer::open(const wire::Envelope& message) {
   json values = json::parse(message.options().json(), nullptr, false);
   if (!values.is_object()) throw Error("call " + std::to_string(message.id()) + ": its options are no JSON object");
   if (settings_.options) values.update(*settings_.options);
+  if (handles_.count(message.handle()))
+    throw Error("call " + std::to_string(message.id()) + " opens a handle that is open: the recording is damaged");
   Opened& o = handles_[message.handle()];
   o.options = std::make_unique<Options>(values, plugin_->manifest.options, plugin_->manifest.name);
   o.options->set_component(plugin_->entry);

@@ -77,6 +77,7 @@ class Replayer {
 
  private:
   void open(const wire::Envelope& message);
+  void follow(Recording& recording);
   void close(std::uint64_t handle);
   void open_answered(const wire::Envelope& message);
   std::map<std::uint64_t, Opened> handles_;

@@ -69,8 +69,8 @@ class Unpack {
     const wire::Tensor& t = tensor(name);
     if (t.type() != type_of<T>() || t.bits() != 8 * sizeof(T) || t.data().size() % sizeof(T) != 0) wrong(name);
     std::vector<T> out(t.data().size() / sizeof(T));
+    out.reserve(1);  // no array is NULL, an empty one neither
     std::memcpy(out.data(), t.data().data(), t.data().size());
-    out.reserve(1);
     return out;
   }
   // Of n elements, or it is damaged.

@@ -1,0 +1,216 @@
+// The loops of the transformer that need no LibTorch, against plain ones. Every array is exactly as long as its
+// contract says and on the heap, so that the address sanitizer sees a step beyond.
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "kernels/simd.hpp"
+
+namespace simd = grpo::transformer::simd;
+
+namespace {
+
+using Floats = std::vector<float>;
+
+Floats random_floats(std::int64_t n, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  Floats out(static_cast<std::size_t>(n));
+  for (float& x : out) x = normal(random);
+  return out;
+}
+
+void expect_near(const Floats& got, const Floats& wanted, double tolerance, const std::string& what) {
+  ASSERT_EQ(got.size(), wanted.size()) << what;
+  double worst = 0;
+  for (std::size_t i = 0; i < got.size(); ++i) worst = std::max(worst, double(std::fabs(got[i] - wanted[i])));
+  EXPECT_LT(worst, tolerance) << what;
+  for (const float x : got) ASSERT_TRUE(std::isfinite(x)) << what;
+}
+
+Floats plain_norm(const Floats& x, const Floats& weight, double eps, std::int64_t rows) {
+  const auto size = static_cast<std::int64_t>(weight.size());
+  Floats out(x.size());
+  for (std::int64_t r = 0; r < rows; ++r) {
+    double square = 0;
+    for (std::int64_t i = 0; i < size; ++i) square += double(x[r * size + i]) * x[r * size + i];
+    const double factor = 1 / std::sqrt(square / double(size) + eps);
+    for (std::int64_t i = 0; i < size; ++i) out[r * size + i] = float(x[r * size + i] * factor * weight[i]);
+  }
+  return out;
+}
+
+Floats plain_linear(const Floats& x, const Floats& weight, const Floats& bias, std::int64_t rows, std::int64_t outputs,
+                    std::int64_t inputs) {
+  Floats y(static_cast<std::size_t>(rows * outputs));
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t o = 0; o < outputs; ++o) {
+      double sum = bias[o];
+      for (std::int64_t k = 0; k < inputs; ++k) sum += double(x[r * inputs + k]) * weight[o * inputs + k];
+      y[r * outputs + o] = float(sum);
+    }
+  return y;
+}
+
+struct Sizes {
+  std::int64_t rows, outputs, inputs;
+};
+constexpr Sizes linear_sizes[] = {{1, 1, 1},   {1, 48, 16},  {2, 49, 17},  {7, 47, 33},
+                                  {8, 96, 64}, {9, 100, 31}, {33, 130, 40}};
+
+TEST(Kernels, Linear) {
+  for (const auto& [rows, outputs, inputs] : linear_sizes) {
+    const std::string what = std::to_string(rows) + " x " + std::to_string(outputs) + " x " + std::to_string(inputs);
+    const Floats x = random_floats(rows * inputs, 1), weight = random_floats(outputs * inputs, 2),
+                 bias = random_floats(outputs, 3), norm = random_floats(inputs, 4);
+    Floats packed(static_cast<std::size_t>(simd::packed_size(outputs, inputs)));
+    simd::pack(weight.data(), outputs, inputs, {packed.data(), simd::PackedType::float32});
+    for (const bool normed : {false, true}) {
+      const Floats wanted =
+          plain_linear(normed ? plain_norm(x, norm, 1e-6, rows) : x, weight, bias, rows, outputs, inputs);
+      Floats y(wanted.size()), scratch(static_cast<std::size_t>(simd::linear_scratch(rows, inputs)));
+      const simd::LinearInput in{x.data(), normed ? norm.data() : nullptr, 1e-6};
+#pragma omp parallel
+      simd::linear(in, rows, {packed.data(), simd::PackedType::float32}, bias.data(), outputs, inputs, nullptr,
+                   y.data(), scratch.data());
+      expect_near(y, wanted, 1e-3, what);
+      Floats added = y, twice(y.size());
+      for (std::size_t i = 0; i < y.size(); ++i) twice[i] = 2 * y[i];
+      simd::linear(in, rows, {packed.data(), simd::PackedType::float32}, bias.data(), outputs, inputs, added.data(),
+                   added.data(), scratch.data());
+      expect_near(added, twice, 1e-4, what + ", residual");
+    }
+    std::vector<std::uint16_t> half(packed.size());
+    simd::pack(weight.data(), outputs, inputs, {half.data(), simd::PackedType::bfloat16});
+    Floats y(static_cast<std::size_t>(rows * outputs)),
+        scratch(static_cast<std::size_t>(simd::linear_scratch(rows, inputs)));
+    simd::linear({x.data()}, rows, {half.data(), simd::PackedType::bfloat16}, bias.data(), outputs, inputs, nullptr,
+                 y.data(), scratch.data());
+    expect_near(y, plain_linear(x, weight, bias, rows, outputs, inputs), 0.2, what + ", bfloat16");
+  }
+}
+
+TEST(Kernels, GatedLinear) {
+  for (const auto& [rows, outputs, inputs] : linear_sizes) {
+    const Floats x = random_floats(rows * inputs, 1), weight = random_floats(2 * outputs * inputs, 2),
+                 bias = random_floats(2 * outputs, 3);
+    Floats packed(static_cast<std::size_t>(2 * simd::packed_size(outputs, inputs)));
+    simd::pack_gated(weight.data(), outputs, inputs, {packed.data(), simd::PackedType::float32});
+    Floats both(static_cast<std::size_t>(rows * 2 * outputs)), y(static_cast<std::size_t>(rows * outputs)),
+        wanted(y.size()), scratch(static_cast<std::size_t>(simd::linear_scratch(rows, inputs)));
+#pragma omp parallel
+    simd::gated_linear({x.data()}, rows, {packed.data(), simd::PackedType::float32}, bias.data(), outputs, inputs,
+                       both.data(), y.data(), scratch.data());
+    expect_near(both, plain_linear(x, weight, bias, rows, 2 * outputs, inputs), 1e-3, "gate and up");
+    for (std::int64_t r = 0; r < rows; ++r)
+      for (std::int64_t o = 0; o < outputs; ++o) {
+        const double gate = both[r * 2 * outputs + o], up = both[r * 2 * outputs + outputs + o];
+        wanted[r * outputs + o] = float(gate / (1 + std::exp(-gate)) * up);
+      }
+    expect_near(y, wanted, 1e-3, "activated");
+  }
+}
+
+// Sequences of several lengths in blocks that lie apart, with and without a window.
+TEST(Kernels, CachedAttention) {
+  constexpr std::int64_t width = 16;
+  for (const std::int64_t group : {1, 3, 4, 9})
+    for (const std::int64_t size : {2, 16, 18, 64, 80})
+      for (const std::int64_t window : {0, 1, 20}) {
+        constexpr std::int64_t kv_heads = 2, n = 3, n_blocks = 8;
+        const std::int32_t blocks[n][3] = {{5, 0, 0}, {2, 7, 0}, {1, 6, 3}};
+        const std::int64_t positions[n] = {0, 16, 47};
+        const std::int64_t stride = (group + 2) * kv_heads * size, cache = n_blocks * kv_heads * size * width;
+        const Floats qkv = random_floats(n * stride, 1), cos(n * size / 2, 1.0f), sin(n * size / 2, 0.0f);
+        Floats keys = random_floats(cache, 2), values = random_floats(cache, 3), turned = qkv,
+               out(n * kv_heads * group * size), lse(n * kv_heads * group);
+        simd::CachedToken token[n];
+        for (std::int64_t i = 0; i < n; ++i) token[i] = {blocks[i], positions[i]};
+        simd::CachedLayer a{};
+        a.token = token, a.n = n, a.kv_heads = kv_heads, a.group = group, a.size = size, a.qkv = qkv.data();
+        a.cos = cos.data(), a.sin = sin.data(), a.turned = turned.data(), a.keys = keys.data();
+        a.values = values.data(), a.window = window, a.scale = 0.25f, a.out = out.data(), a.lse = lse.data();
+        Floats scratch(static_cast<std::size_t>(simd::cached_attention_scratch(48, group)));
+#pragma omp parallel
+        {
+          simd::write_cache(a);
+          simd::cached_attention(a, 48, scratch.data());
+        }
+        Floats wanted(out.size());
+        for (std::int64_t i = 0; i < n; ++i)
+          for (std::int64_t h = 0; h < kv_heads * group; ++h) {
+            const std::int64_t head = h / group, seen = positions[i] + 1;
+            std::vector<double> weight(seen), sum(size);
+            double total = 0;
+            for (std::int64_t t = window ? std::max<std::int64_t>(0, seen - window) : 0; t < seen; ++t) {
+              const std::int64_t at = (blocks[i][t / width] * kv_heads + head) * size * width;
+              double score = 0;
+              for (std::int64_t d = 0; d < size; ++d)
+                score += double(qkv[i * stride + h * size + d]) * keys[at + d * width + t % width];
+              weight[t] = std::exp(score * 0.25);
+              total += weight[t];
+              for (std::int64_t d = 0; d < size; ++d) sum[d] += weight[t] * values[at + t % width * size + d];
+            }
+            for (std::int64_t d = 0; d < size; ++d)
+              wanted[(i * kv_heads * group + h) * size + d] = float(sum[d] / total);
+            EXPECT_NEAR(lse[i * kv_heads * group + h], std::log(total), 1e-4);
+          }
+        expect_near(out, wanted, 1e-4, std::to_string(group) + " queries, heads of " + std::to_string(size));
+      }
+}
+
+TEST(Kernels, NormsAndTheirDerivative) {
+  for (const std::int64_t size : {1, 15, 16, 33}) {
+    constexpr std::int64_t rows = 70;
+    const Floats x = random_floats(rows * size, 1), weight = random_floats(size, 2), dy = random_floats(rows * size, 3);
+    Floats y(x.size()), rstd(rows), dx(x.size()), dweight(weight.size());
+    simd::rms_norm(x.data(), size, weight.data(), 1e-6, rows, 1, size, y.data(), size, rstd.data());
+    expect_near(y, plain_norm(x, weight, 1e-6, rows), 1e-4, "norm");
+    simd::rms_norm_backward(dy.data(), size, x.data(), size, weight.data(), rstd.data(), rows, 1, size, dx.data(), size,
+                            false, dweight.data());
+    const auto loss = [&](const Floats& at) {
+      const Floats out = plain_norm(at, weight, 1e-6, rows);
+      double sum = 0;
+      for (std::size_t i = 0; i < out.size(); ++i) sum += double(out[i]) * dy[i];
+      return sum;
+    };
+    for (const std::size_t i : {std::size_t{0}, x.size() - 1}) {
+      Floats up = x, down = x;
+      up[i] += 1e-2f, down[i] -= 1e-2f;
+      EXPECT_NEAR((loss(up) - loss(down)) / 2e-2, dx[i], 0.02 * std::max(1.0, std::fabs(double(dx[i])))) << size;
+    }
+  }
+}
+
+TEST(Kernels, SumsOverALongRow) {
+  for (const std::int64_t size : {1, 16, 511, 513, 1030}) {
+    const Floats z = random_floats(size, 1);
+    float top = 0;
+    double sum = 0, weighted = 0, wanted = 0, wanted_weighted = 0;
+    simd::sum_exponentials(z.data(), size, 0.7, &top, &sum, &weighted);
+    for (const float v : z) {
+      wanted += std::exp((double(v) - top) / 0.7);
+      wanted_weighted += std::exp((double(v) - top) / 0.7) * (double(v) - top) / 0.7;
+    }
+    EXPECT_NEAR(sum, wanted, 1e-5 * wanted);
+    EXPECT_NEAR(weighted, wanted_weighted, 1e-5 * std::max(1.0, std::fabs(wanted_weighted)));
+    EXPECT_EQ(simd::maximum(z.data(), size), top);
+    Floats gradient = z, expected(z.size());
+    const double lse = top / 0.7 + std::log(sum), entropy = std::log(sum) - weighted / sum;
+    simd::softmax_backward(gradient.data(), size, 0.7, lse, entropy, 1.5, 0.5);
+    for (std::size_t i = 0; i < z.size(); ++i) {
+      const double log_p = z[i] / 0.7 - lse;
+      expected[i] = float(-std::exp(log_p) * (1.5 + 0.5 * (log_p + entropy)) / 0.7);
+    }
+    expect_near(gradient, expected, 1e-5, "softmax");
+    Floats both = random_floats(3 * 2 * size, 2), dout = random_floats(3 * size, 3), out(dout.size());
+    simd::swiglu(both.data(), 3, size, out.data());
+    simd::swiglu_backward(dout.data(), both.data(), 3, size);
+    for (const float v : both) ASSERT_TRUE(std::isfinite(v));
+  }
+}
+
+}  // namespace
