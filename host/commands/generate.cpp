@@ -1,21 +1,12 @@
 // generate: prompts in, completions out.
+#include "generate.hpp"
 #include "commands.hpp"
 #include "filter.hpp"
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/train/session.hpp"
 
 namespace grpo::host {
-namespace {
-
-struct GenerateArguments {
-  ModelArguments model;
-  bool greedy = false, logprobs = false;
-  double temperature = 1, top_p = 1, min_p = 0, repetition_penalty = 1;
-  std::int64_t max_new_tokens = 256, min_new_tokens = 0, top_k = 0, samples = 1, seed = 42;
-  std::vector<std::string> stop;
-  std::string chat_template;
-  std::size_t batch = 64;
-};
+namespace {}  // namespace
 
 config::Config config_of(const GenerateArguments& a) {
   config::Config c = a.model.config();
@@ -31,6 +22,8 @@ config::Config config_of(const GenerateArguments& a) {
   c.data.chat_template = a.chat_template;
   return c;
 }
+
+namespace {
 
 std::vector<std::int32_t> prompt_ids(const Json& row, const train::ModelText& text) {
   if (row.contains("ids")) return ids_member(row, "ids");
@@ -90,10 +83,17 @@ int generate(const GenerateArguments& a) {
 }  // namespace
 
 void add_generate(Command program) {
-  Command sub = program.command(
-      "generate", R"(Prompts in ({"text"}, {"messages"} or {"ids"}), completions out ({"ids","text","finish"}))");
+  Command sub =
+      program.command("generate", R"(A reply to a prompt, as it is made; a chat; or JSON Lines in, completions out)");
   sub.group(group_filters);
-  sub.footer(R"(One JSON object a line, from standard input to standard output:
+  sub.footer(R"(For a person, streamed:
+  grpo-host generate --model DIR "Why is the sky blue?"
+  grpo-host generate --model DIR --system "Answer in French." --temperature 0.7 "Hello"
+  grpo-host generate --model DIR - < question.txt          # the whole of standard input is the prompt
+  grpo-host generate --model DIR --interactive             # a chat; /reset forgets it, Ctrl-C ends a reply, Ctrl-D the chat
+The prompt goes through the model's chat template; --raw gives it to the model as it is.
+
+Without a prompt, one JSON object a line, from standard input to standard output:
   echo '{"messages": [{"role": "user", "content": "Hello"}]}' | grpo-host generate --model DIR --greedy
 {"messages"} go through the chat template ("tools" and "extra" reach it too), {"text"} and {"ids"} do not.
 "finish" is "stop" (an end token, a --stop text) or "length" (--max-new-tokens). A line that cannot be used gives
@@ -117,7 +117,11 @@ void add_generate(Command program) {
   sub.flag("--logprobs", a->logprobs,
            R"(Also "logprobs": of each token, at --temperature, before top-k, top-p and min-p)");
   sub.option("--batch", a->batch, "Prompts in flight at a time").positive();
-  sub.action([a] { return generate(*a); });
+  sub.flag("-i,--interactive", a->interactive, "A chat in the terminal, with its history");
+  sub.option("--system", a->system, "System message before the prompt");
+  sub.flag("--raw", a->raw, "The prompt without the chat template, as it is");
+  sub.option("prompt", a->prompt, "The prompt; -: all of standard input. None: JSON Lines from standard input");
+  sub.action([a] { return a->interactive || !a->prompt.empty() ? generate_text(*a) : generate(*a); });
 }
 
 }  // namespace grpo::host

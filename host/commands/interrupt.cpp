@@ -5,12 +5,13 @@
 
 #include <atomic>
 #include <cerrno>
-#include <string_view>
+#include <cstring>
 
 namespace grpo::host {
 namespace {
 
 std::atomic<int> first_signal{0};
+const char* what_happens = "";
 static_assert(std::atomic<int>::is_always_lock_free, "a signal handler writes it");
 
 constexpr int caught[] = {SIGINT, SIGTERM};
@@ -21,16 +22,15 @@ void on_signal(int number) {
   first_signal.store(number);
   for (const int s : caught)
     if (struct sigaction now; sigaction(s, nullptr, &now) == 0 && now.sa_handler == on_signal) signal(s, SIG_DFL);
-  constexpr std::string_view text =
-      "\ngrpo-host: finishing the running step, then a checkpoint; a second signal ends at once\n";
-  if (::write(STDERR_FILENO, text.data(), text.size()) < 0) {
-  }
+  for (const char* text : {"\ngrpo-host: ", what_happens, "; a second signal ends at once\n"})
+    if (::write(STDERR_FILENO, text, std::strlen(text)) < 0) break;
   errno = saved;
 }
 
 }  // namespace
 
-void catch_interrupts() {
+void catch_interrupts(const char* happens) {
+  what_happens = happens;
   for (const int s : caught) {
     struct sigaction old {};
     if (sigaction(s, nullptr, &old) != 0 || old.sa_handler == SIG_IGN) continue;

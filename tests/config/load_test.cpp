@@ -138,3 +138,32 @@ rewards:
   EXPECT_THAT(annotated, testing::ContainsRegex("epochs: 1 +# default\n"));
   EXPECT_EQ(effective_yaml(load_text(annotated)), yaml);
 }
+
+// A list inside a section: evaluation.datasets.
+TEST(NestedList, ReadsPrintsAndTakesOverrides) {
+  const std::string text =
+      "evaluation:\n  temperature: 0.6\n  datasets:\n    - a/gsm8k.jsonl\n"
+      "    - {path: b.jsonl, name: math, prompt_key: problem, samples: 4}\n";
+  const auto check = [](const Config& c) {
+    ASSERT_EQ(c.evaluation_datasets.size(), 2u);
+    EXPECT_EQ(c.evaluation_datasets[0].name, "gsm8k");
+    EXPECT_EQ(c.evaluation_datasets[1].prompt_key, "problem");
+    EXPECT_EQ(c.evaluation_datasets[1].samples, 4);
+  };
+  const Config read = load_text(text);
+  check(read);
+  EXPECT_EQ(read.where("evaluation.datasets.1.samples"), "run.yaml:5: evaluation.datasets.1.samples");
+  check(load_text(effective_yaml(read, true)));
+  EXPECT_EQ(load_text(text, {"evaluation.datasets.math.samples=2"}).evaluation_datasets[1].samples, 2);
+  EXPECT_EQ(load_text(text, {"evaluation.datasets.2.path=c.jsonl"}).evaluation_datasets[2].name, "c");
+  EXPECT_EQ(load_text(text, {"evaluation.datasets=[d.jsonl]"}).evaluation_datasets.size(), 1u);
+}
+
+TEST(NestedList, MistakesAreNamed) {
+  EXPECT_THAT(error_of("evaluation: {datasets: [{path: a.jsonl, promt_key: q}]}"), testing::HasSubstr("prompt_key"));
+  EXPECT_THAT(error_of("evaluation: {datasets: [{name: a}]}"), testing::HasSubstr("evaluation.datasets.0.path"));
+  EXPECT_THAT(error_of("evaluation: {datasets: [a.jsonl, b/a.jsonl]}"), testing::HasSubstr("second set called `a`"));
+  EXPECT_THAT(error_of("evaluation: {datasets: [{path: a, samples: 4}]}"), testing::HasSubstr("temperature above 0"));
+  EXPECT_THAT(error_of("evaluation: {dataset: [a]}"), testing::HasSubstr("`datasets`"));
+  EXPECT_THAT(error_of("evaluation.datasets: [a]"), testing::HasSubstr("unknown section"));
+}

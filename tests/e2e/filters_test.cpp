@@ -106,6 +106,23 @@ TEST_F(Filters, LogprobsAndGenerateAgree) {
   EXPECT_EQ(again.out, generated.out) << "a completion depends on its own line alone";
 }
 
+// For a person: the same completion as text, and nothing else on standard output.
+TEST_F(Filters, GenerateStreamsAReplyToAPrompt) {
+  const std::string options = "generate --seed 5 --max-new-tokens 6" + model;
+  const auto row = lines(host(options, scratch->path(), "{\"text\": \"1+2=\"}\n").out).at(0);
+  const auto told = host(options + "--raw '1+2='", scratch->path());
+  EXPECT_EQ(told.status, 0) << told.err;
+  EXPECT_EQ(told.out, row["text"].get<std::string>() + "\n");
+  EXPECT_EQ(host(options + "--raw -", scratch->path(), "1+2=\n").out, told.out);
+  const auto chat = host(options + "'1+2='", scratch->path());
+  EXPECT_EQ(chat.status, 1);
+  EXPECT_NE(chat.err.find("--raw"), std::string::npos) << chat.err;
+  write((*scratch) / "t.jinja", "{% for m in messages %}{{ m.content }}{% endfor %}");
+  const auto talk = host(options + "--chat-template t.jinja -i", scratch->path(), "1+2=\n\n3+4=\n/reset\n3+4=\n");
+  EXPECT_EQ(talk.status, 0) << talk.err;
+  EXPECT_TRUE(talk.out.starts_with(told.out)) << talk.out;
+}
+
 TEST_F(Filters, ScoreNeedsNoModel) {
   const auto result = host("score --reward math --options '{\"wrong\": -0.5, \"missing\": -1}'", scratch->path(),
                            R"({"completion": "\\boxed{42}", "ground_truth": "#### 42"})"

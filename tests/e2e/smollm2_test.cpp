@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "support.hpp"
 
@@ -63,6 +64,69 @@ TEST_F(SmolLM2, GreedyContinuationsAreThoseOfTransformers) {
   const auto rows = lines(result.out);
   ASSERT_EQ(rows.size(), golden.size()) << result.err;
   for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(rows[i]["ids"], golden[i]["greedy"]) << golden[i]["text"];
+}
+
+// Supervised training against TRL's SFTTrainer (tests/golden/make/sft.py): two steps of AdamW on the same four rows.
+class Sft : public SmolLM2 {
+ protected:
+  // Five values of a tensor of the checkpoint that the run left.
+  std::vector<double> values(const std::string& name, const std::vector<int>& probe) const {
+    const std::string file = read(dir / "out/checkpoint-2/model.safetensors");
+    std::uint64_t header = 0;
+    std::memcpy(&header, file.data(), sizeof header);
+    const auto tensor = nlohmann::json::parse(file.substr(8, header)).at(name);
+    EXPECT_EQ(tensor["dtype"], "F32");
+    const auto shape = tensor["shape"].get<std::vector<std::size_t>>();
+    const auto row = static_cast<std::size_t>(probe[0]), last = static_cast<std::size_t>(probe[2]);
+    const std::size_t at = shape.size() == 1 ? row : row * shape[1] + last - 2;
+    const std::size_t begin = 8 + header + tensor["data_offsets"][0].get<std::size_t>() + at * sizeof(float);
+    std::vector<float> five(5);
+    std::memcpy(five.data(), file.data() + begin, 5 * sizeof(float));
+    return {five.begin(), five.end()};
+  }
+  // The first `steps` of them; weights are compared after both.
+  void compare(const char* which, std::size_t steps, const std::string& options) {
+    const std::string both = steps == 2 ? "true" : "false";
+    const auto trained =
+        host("sft model.path='" + model +
+                 "' data.path=rows.jsonl run.output_dir=out sft.batch_size=4 sft.max_steps=" + std::to_string(steps) +
+                 " sft.learning_rate=1e-4 data.shuffle=false checkpoint.optimizer_state=false " +
+                 "checkpoint.final=" + both + " " + options,
+             dir.path());
+    ASSERT_EQ(trained.status, 0) << trained.err;
+    const auto rows = read_jsonl(dir / "out/metrics.jsonl");
+    const auto& expected = sft[which];
+    ASSERT_EQ(rows.size(), steps);
+    for (std::size_t i = 0; i < steps; ++i) {
+      EXPECT_NEAR(rows[i]["loss"].get<double>(), expected["loss"][i].get<double>(), 2e-4) << which << " step " << i;
+      EXPECT_NEAR(rows[i]["grad_norm"].get<double>() / expected["grad_norm"][i].get<double>(), 1, 2e-3) << which;
+    }
+    if (steps < 2) return;
+    for (const auto& [name, five] : expected["weights"].items()) {
+      const auto ours = values(name, sft["probes"][name]);
+      for (std::size_t i = 0; i < 5; ++i) EXPECT_NEAR(ours[i], five[i].get<double>(), 5e-6) << which << " " << name;
+    }
+  }
+  const nlohmann::json sft = nlohmann::json::parse(read(GRPO_TEST_DATA "/sft.json"));
+  Scratch dir;
+};
+
+TEST_F(Sft, EveryAssistantMessageAsTRL) {
+  std::string data;
+  for (const auto& messages : sft["messages"]) data += nlohmann::json{{"messages", messages}}.dump() + "\n";
+  write(dir / "rows.jsonl", data);
+  write(dir / "generation.jinja", sft["template"].get<std::string>());
+  // Packed: the four rows have 154 tokens, which 3 x 52 hold, and a fifth does not fit.
+  compare("assistant", 1,
+          "data.messages_key=messages data.answer_key= sft.assistant_only_loss=true "
+          "data.chat_template=generation.jinja sft.packing=true sft.batch_size=3 sft.max_length=52");
+}
+
+TEST_F(Sft, PromptsAndCompletionsAsTRL) {
+  std::string data;
+  for (const auto& pair : sft["pairs"]) data += pair.dump() + "\n";
+  write(dir / "rows.jsonl", data);
+  compare("completion", 2, "data.raw_prompt=true data.answer_key=completion");
 }
 
 // The shipped configuration, cut short.

@@ -174,6 +174,26 @@ TEST(Train, EvaluatesHeldOutProblems) {
   EXPECT_EQ(rows[2]["eval/num_questions"], 10);
 }
 
+TEST(Eval, MeasuresACheckpointWithoutAConfiguration) {
+  Scratch dir;
+  make_run(dir.path());
+  ASSERT_EQ(host("sft --config run.yaml sft.max_steps=2", dir.path()).status, 0);
+  const auto result = host(
+      "eval --model out/checkpoint-2 --data sums=data.jsonl --limit 4 --samples 2 --max-new-tokens 6 --output found "
+      "data.raw_prompt=true data.prompt_template='{{ content }}'",
+      dir.path());
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_NE(result.out.find("| dataset | num_questions | greedy_length | sample_length | greedy_acc | sample_pass@1 | "
+                            "pass@8 | pass@16 |"),
+            std::string::npos)
+      << result.out;
+  EXPECT_EQ(read_jsonl(dir / "found/completions.jsonl").size(), 4u * (1 + 2));
+  EXPECT_EQ(nlohmann::json::parse(read(dir / "found/eval.json"))["datasets"][0]["dataset"], "sums");
+  const auto nothing = host("eval --model out/checkpoint-2", dir.path());
+  EXPECT_EQ(nothing.status, 1);
+  EXPECT_NE(nothing.err.find("--data NAME=PATH"), std::string::npos) << nothing.err;
+}
+
 TEST(Sft, LearnsAndLeavesAModelThatGenerates) {
   Scratch dir;
   make_run(dir.path());

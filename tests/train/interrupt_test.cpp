@@ -47,6 +47,29 @@ class Interrupt : public testing::Test {
     }
     return pid;
   }
+  // An evaluation that would take very long.
+  pid_t start_eval() {
+    std::string rows;
+    for (int i = 0; i < 20000; ++i) rows += "{\"prompt\": \"1+1=\", \"answer\": \"2\"}\n";
+    write(dir / "data.jsonl", rows);
+    write(dir / "eval.yaml",
+          "data: {raw_prompt: true}\n"
+          "model: {plugin: fake, path: model}\n"
+          "sampler: {max_new_tokens: 4}\n"
+          "rewards: [{plugin: length, options: {form: short, minimum: 1, maximum: 4}}]\n"
+          "evaluation: {path: data.jsonl, batch_size: 1}\n");
+    const pid_t pid = fork();
+    if (pid == 0) {
+      for (const int fd : {1, 2})
+        dup2(open((dir / (fd == 1 ? "stdout" : "stderr")).c_str(), O_WRONLY | O_CREAT, 0644), fd);
+      signal(SIGINT, SIG_DFL);
+      execl(GRPO_BINARY_DIR "/bin/grpo-host", "grpo-host", "eval", "--plugins",
+            GRPO_BINARY_DIR "/tests/fakes/fake_model.so", "--plugins", GRPO_PLUGIN_DIR, "--config",
+            (dir / "eval.yaml").c_str(), "--output", (dir / "found").c_str(), nullptr);
+      _exit(99);
+    }
+    return pid;
+  }
   // Waits until `what` holds or the process has ended.
   template <class F>
   bool until(F what) {
@@ -80,6 +103,20 @@ TEST_F(Interrupt, TheFirstSignalFinishesTheStepAndWritesACheckpoint) {
     const auto steps = std::count(lines.begin(), lines.end(), '\n');
     EXPECT_TRUE(fs::exists(dir / ("out/checkpoint-" + std::to_string(steps)) / "trainer_state.json")) << steps;
   }
+}
+
+TEST_F(Interrupt, AnEvaluationWritesWhatIsDone) {
+  const pid_t pid = start_eval();
+  const fs::path completions = dir / "found/completions.jsonl";
+  const bool runs = until([&] { return fs::exists(completions) && fs::file_size(completions) > 0; });
+  kill(pid, SIGINT);
+  EXPECT_EQ(wait_for(pid), 130) << read(dir / "stderr");
+  ASSERT_TRUE(runs) << read(dir / "stderr");
+  const auto json = nlohmann::json::parse(read(dir / "found/eval.json"));
+  EXPECT_EQ(json["complete"], false);
+  const auto lines = read(completions);
+  EXPECT_EQ(json["datasets"][0]["num_questions"], std::count(lines.begin(), lines.end(), '\n'));
+  EXPECT_NE(read(dir / "stdout").find("sample_pass@1"), std::string::npos) << "no table";
 }
 
 TEST_F(Interrupt, TheSecondSignalEndsAtOnce) {

@@ -49,6 +49,12 @@ void derive(Config& config, const std::string& file_stem) {
     config.rewards[i].name = config.rewards[i].plugin;
     config.origins["rewards." + std::to_string(i) + ".name"] = derived;
   }
+  for (std::size_t i = 0; i < config.evaluation_datasets.size(); ++i) {
+    auto& set = config.evaluation_datasets[i];
+    if (!set.name.empty() || set.path.empty()) continue;
+    set.name = set.path.stem().string();
+    config.origins["evaluation.datasets." + std::to_string(i) + ".name"] = derived;
+  }
 }
 
 namespace {
@@ -103,6 +109,28 @@ void check_algorithm(const AlgorithmConfig& a, const Wrong& wrong) {
     wrong("algorithm.cispo_min_ratio", "is above algorithm.cispo_max_ratio, " + number_text(a.cispo_max_ratio));
 }
 
+// Names are parts of metrics' names and of the table.
+template <class Wrong>
+void check_datasets(const Config& config, const Wrong& wrong) {
+  std::set<std::string> names;
+  if (!config.evaluation.path.empty()) names.insert(config.evaluation.path.stem().string());
+  for (std::size_t i = 0; i < config.evaluation_datasets.size(); ++i) {
+    const auto& set = config.evaluation_datasets[i];
+    const std::string prefix = "evaluation.datasets." + std::to_string(i) + ".";
+    if (set.path.empty()) {
+      wrong(prefix + "path", "is missing: every set names its file");
+      continue;
+    }
+    if (set.name.find('/') != std::string::npos)
+      wrong(prefix + "name", "may not contain `/`: it is part of metrics' names");
+    if (!names.insert(set.name).second)
+      wrong(prefix + "name", "is the second set called `" + set.name + "`: give it another name");
+    if (set.samples > 1 && config.evaluation.temperature == 0)
+      wrong(prefix + "samples", "is " + std::to_string(set.samples) +
+                                    ", but greedy completions are all the same: set evaluation.temperature above 0");
+  }
+}
+
 }  // namespace
 
 void check(const Config& config, std::vector<std::string>& mistakes) {
@@ -154,6 +182,7 @@ void check(const Config& config, std::vector<std::string>& mistakes) {
   if (config.sampler.temperature > 0 && config.sampler.temperature < coldest)
     wrong("sampler.temperature",
           "is " + number_text(config.sampler.temperature) + ": take 0 (greedy), or at least " + number_text(coldest));
+  check_datasets(config, wrong);
   if (config.evaluation.samples > 1 && config.evaluation.temperature == 0)
     wrong("evaluation.samples", "is " + std::to_string(config.evaluation.samples) +
                                     ", but greedy completions are all the same: set evaluation.temperature above 0");

@@ -120,7 +120,7 @@ class Loader {
 
   void read_section(const std::string& name, const YAML::Node& at, const YAML::Node& value) {
     const Section* section = find_section(name);
-    if (!section) return mistake(at, unknown_section(name));
+    if (!section || section->is_nested()) return mistake(at, unknown_section(name));
     if (value.IsNull()) return;
     if (!section->list) {
       if (!value.IsMap()) return mistake(value, name + " expects a mapping of keys, found " + found(value));
@@ -153,6 +153,10 @@ class Loader {
     for (const auto& pair : map) {
       const std::string spelling = pair.first.IsScalar() ? pair.first.Scalar() : "";
       const Key* key = section.find(spelling);
+      if (const Section* inside = section.list_inside(spelling)) {
+        if (!pair.second.IsNull()) read_list(*inside, pair.second);
+        continue;
+      }
       if (!key) {
         mistake(pair.first, unknown_key(section, prefix, spelling));
         continue;
@@ -177,15 +181,19 @@ class Loader {
     if (!section) return mistake({}, unknown_section(parts[0]));
 
     std::size_t next = 1;
+    if (const Section* inside = parts.size() > 1 ? section->list_inside(parts[1]) : nullptr) {
+      section = inside;
+      next = 2;
+    }
     std::string prefix = section->name + ".";
     void* fields = nullptr;
     if (section->list) {
-      if (parts.size() == 1) return read_list(*section, YAML::Load(value));
-      const std::size_t index = element_index(*section, parts[1]);
+      if (parts.size() == next) return read_list(*section, YAML::Load(value));
+      const std::size_t index = element_index(*section, parts[next]);
       if (index == none) return;
       fields = section->element(config_, index);
       prefix += std::to_string(index) + ".";
-      next = 2;
+      ++next;
     } else {
       fields = section->element(config_, 0);
     }

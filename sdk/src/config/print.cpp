@@ -79,17 +79,22 @@ std::string effective_yaml(const Config& config, bool with_origins) {
     out += text + '\n';
   };
   auto& open = const_cast<Config&>(config);  // element() of an index that is there changes nothing
-  for (const auto& section : sections()) {
+  const auto print = [&](const Section& section, const std::string& margin) {
     const std::size_t count = section.count(config);
-    out += section.name + (section.list && count == 0 ? ": []\n" : ":\n");
+    out += margin + section.leaf() + (section.list && count == 0 ? ": []\n" : ":\n");
     for (std::size_t i = 0; i < count; ++i) {
       const std::string prefix = section.name + '.' + (section.list ? std::to_string(i) + '.' : "");
       for (const auto& key : section.keys) {
         const bool first = &key == section.keys.data();
-        const std::string indent = !section.list ? "  " : first ? "  - " : "    ";
+        const std::string indent = margin + (!section.list ? "  " : first ? "  - " : "    ");
         line(indent, key.name, key, section.element(open, i), prefix + key.name);
       }
     }
+  };
+  for (const auto& section : sections()) {
+    if (section.is_nested()) continue;
+    print(section, "");
+    for (const Section* inside : section.lists_inside()) print(*inside, "  ");
   }
   return out;
 }

@@ -73,6 +73,8 @@ std::string reference_markdown() {
         out << (&alias == key.aliases.data() ? " (`" : ", `") << alias << (&alias == &key.aliases.back() ? "`)" : "`");
       out << " |\n";
     }
+    for (const Section* inside : section.lists_inside())
+      out << "| `" << inside->leaf() << "` | `[]` | list of mappings | " << cell(inside->text) << " |\n";
   }
   return out.str();
 }
@@ -86,6 +88,11 @@ std::string key_help() {
           "  " + section.name + (section.list ? ".N." : ".") + key.name + " = " + default_of(section, key);
       name.resize(std::max(name.size() + 2, std::size_t{46}), ' ');
       out << name << key.text << '\n';
+    }
+    for (const Section* inside : section.lists_inside()) {
+      std::string name = "  " + inside->name + " = []";
+      name.resize(std::max(name.size() + 2, std::size_t{46}), ' ');
+      out << name << inside->text << '\n';
     }
   }
   return out.str();

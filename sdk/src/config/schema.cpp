@@ -80,6 +80,7 @@ json section_schema(const Section& section) {
     }
     keys[key.name] = std::move(schema);
   }
+  for (const Section* inside : section.lists_inside()) keys[inside->leaf()] = section_schema(*inside);
   json object = {{"type", "object"}, {"additionalProperties", false}, {"properties", std::move(keys)}};
   if (section.list)
     object = {{"type", "array"}, {"items", {{"anyOf", json::array({std::move(object), {{"type", "string"}}})}}}};
@@ -91,7 +92,8 @@ json section_schema(const Section& section) {
 
 std::string json_schema() {
   json all = json::object();
-  for (const auto& section : sections()) all[section.name] = section_schema(section);
+  for (const auto& section : sections())
+    if (!section.is_nested()) all[section.name] = section_schema(section);
   return json{{"$schema", "https://json-schema.org/draft/2020-12/schema"},
               {"title", "grpo-host configuration"},
               {"type", "object"},

@@ -20,6 +20,7 @@ std::string unknown_section(const std::string& name) {
   std::vector<std::string> names;
   std::string list;
   for (const auto& section : sections()) {
+    if (section.is_nested()) continue;
     names.push_back(section.name);
     list += (list.empty() ? "" : ", ") + section.name;
   }

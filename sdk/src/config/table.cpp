@@ -68,6 +68,8 @@ std::vector<Section> expand() {
     s.count = [](const Config& c) { return c.section.size(); }; \
     s.clear = [](Config& c) { c.section.clear(); };             \
     s.defaults = defaults_of<S>();
+#define NESTED_LIST_SECTION(section, inner, type, text) \
+  LIST_SECTION(section##_##inner, type, text) s.name = #section "." #inner;
 #define KEY(type, name, fallback, constraint, aliases, text)                  \
   s.keys.push_back({#name, type_of<type>(), constraint, words(aliases), text, \
                     [](void* section) -> void* { return &static_cast<S*>(section)->name; }});
@@ -77,6 +79,7 @@ std::vector<Section> expand() {
 #include <grpo/sdk/config/keys.def>
 #undef SECTION
 #undef LIST_SECTION
+#undef NESTED_LIST_SECTION
 #undef KEY
 #undef END_SECTION
   return all;
@@ -105,9 +108,22 @@ const Key* Section::find(std::string_view spelling) const {
   return nullptr;
 }
 
+const Section* Section::list_inside(std::string_view spelling) const {
+  const Section* found = find_section(name + '.' + std::string(spelling));
+  return found && found->is_nested() ? found : nullptr;
+}
+
+std::vector<const Section*> Section::lists_inside() const {
+  std::vector<const Section*> out;
+  for (const auto& other : sections())
+    if (other.is_nested() && other.name.starts_with(name + '.')) out.push_back(&other);
+  return out;
+}
+
 std::vector<std::string> Section::names() const {
   std::vector<std::string> out;
   for (const auto& key : keys) out.push_back(key.name);
+  for (const auto* list : lists_inside()) out.push_back(list->leaf());
   return out;
 }
 

@@ -43,7 +43,7 @@ struct Key {
 };
 
 struct Section {
-  std::string name, text;
+  std::string name, text;  // name: "evaluation"; of a list inside it, "evaluation.datasets"
   bool list = false;
   std::vector<Key> keys{};
   void* (*element)(Config& config, std::size_t index) = nullptr;  // a list grows to hold it
@@ -52,7 +52,11 @@ struct Section {
   const void* defaults = nullptr;                                 // a struct with the default values
 
   const Key* find(std::string_view spelling) const;
-  std::vector<std::string> names() const;
+  const Section* list_inside(std::string_view spelling) const;  // "datasets" of `evaluation`
+  std::vector<const Section*> lists_inside() const;
+  bool is_nested() const { return name.find('.') != std::string::npos; }
+  std::string leaf() const { return name.substr(name.find('.') + 1); }
+  std::vector<std::string> names() const;  // of its keys and of the lists inside
 };
 
 const std::vector<Section>& sections();

@@ -98,6 +98,30 @@ PromptOptions PromptOptions::of_evaluation(const config::Config& config) {
   return out;
 }
 
+PromptOptions PromptOptions::of_evaluation(const config::Config& config, std::size_t dataset) {
+  const auto& set = config.evaluation_datasets.at(dataset);
+  const std::string own = "evaluation.datasets." + std::to_string(dataset) + ".";
+  PromptOptions out = common(config);
+  if (!set.prompt_style.empty()) out.raw = set.prompt_style == "raw";
+  if (!set.prompt_template.empty()) {
+    out.template_name = own + "prompt_template";
+    out.prompt_template = text_or_file(config, own + "prompt_template", set.prompt_template, &out.template_name);
+  }
+  // The nearest of the three places that says which column it is.
+  const auto nearest = [&](const std::string& mine, const std::string& shared, const char* key, std::string& column) {
+    if (mine.empty() && shared.empty()) return std::string("data.") + key;
+    column = mine.empty() ? shared : mine;
+    return (mine.empty() ? "evaluation." : own) + key;
+  };
+  const std::string prompt_from = nearest(set.prompt_key, config.evaluation.prompt_key, "prompt_key", out.prompt_key),
+                    answer_from = nearest(set.answer_key, config.evaluation.answer_key, "answer_key", out.answer_key);
+  if (!prompt_from.starts_with("data.")) out.messages_key.clear();
+  const bool messages = !out.messages_key.empty();
+  require(out, config, messages ? out.messages_key : out.prompt_key, messages ? "data.messages_key" : prompt_from);
+  require(out, config, out.answer_key, answer_from);
+  return out;
+}
+
 PromptOptions PromptOptions::of_sft(const config::Config& config) {
   PromptOptions out = common(config);
   const bool own = !config.sft.completion_key.empty(), messages = !out.messages_key.empty();

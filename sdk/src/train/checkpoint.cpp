@@ -219,6 +219,7 @@ std::optional<fs::path> set_earlier_run_aside(const fs::path& output_dir) {
   std::vector<fs::path> files;
   for (const auto& [step, path] : checkpoints_in(output_dir)) files.push_back(path);
   if (fs::exists(output_dir / "metrics.jsonl")) files.push_back(output_dir / "metrics.jsonl");
+  if (fs::exists(output_dir / "eval")) files.push_back(output_dir / "eval");
   if (files.empty()) return std::nullopt;
   fs::path aside;
   for (int n = 1; fs::exists(aside = output_dir / ("earlier-" + std::to_string(n))); ++n) {

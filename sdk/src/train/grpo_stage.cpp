@@ -54,7 +54,7 @@ const config::Config& checked_for_grpo(const config::Config& c) {
   const auto& a = c.algorithm;
   if (c.data.path.empty()) throw Error(c.where("data.path") + ": not given; name a JSONL file of prompts");
   check_data_file(c, "data.path", c.data.path);
-  if (!c.evaluation.path.empty()) check_data_file(c, "evaluation.path", c.evaluation.path);
+  check_evaluation_files(c);
   if (c.sampler.temperature == 0)
     throw Error(c.where("sampler.temperature") +
                 ": 0 is greedy, so all completions of a prompt are equal and there is nothing to learn from them; "
@@ -86,7 +86,7 @@ class GrpoStage {
         sampling_(session_.sampling()),
         updater_(session_.model(), config_.algorithm.kl_coefficient != 0 ? &session_.reference() : nullptr,
                  session_.optimizer(), update_options(config_)) {
-    if (!config_.evaluation.path.empty()) evaluator_.emplace(session_);
+    if (has_evaluation(config_)) evaluator_.emplace(session_);
     advantage_ = advantage_options(config_);
     for (const auto& r : scorer_->rewards()) advantage_.weights.push_back(r.weight);
     const auto& a = config_.algorithm;
@@ -312,7 +312,8 @@ class GrpoStage {
   }
 
   void evaluate(report::Metrics& metrics) {
-    const auto found = evaluator_->run(*scorer_, settings_.console, settings_.stop);
+    const auto directory = run_.directory() / "eval" / ("step-" + std::to_string(run_.state().step));
+    const auto found = evaluator_->run(*scorer_, {settings_.console, settings_.stop, directory});
     if (found.size() == 0) return;  // stopped
     last_evaluation_ = found;
     for (const auto& [name, value] : found) metrics.set(name, value);

@@ -166,6 +166,12 @@ const Template& ChatTemplate::pick(bool with_tools) const {
 
 std::string ChatTemplate::render(const Json& messages, const Json& tools, bool add_generation_prompt,
                                  const Json& extra) const {
+  std::vector<TextSpan> generated;
+  return render(messages, tools, add_generation_prompt, extra, generated);
+}
+
+std::string ChatTemplate::render(const Json& messages, const Json& tools, bool add_generation_prompt, const Json& extra,
+                                 std::vector<TextSpan>& generated) const {
   Json variables = Json::object();
   for (const auto& [name, text] : special_tokens_) variables[name] = text;
   variables["documents"] = nullptr;
@@ -174,7 +180,7 @@ std::string ChatTemplate::render(const Json& messages, const Json& tools, bool a
   variables["messages"] = prepared(messages);
   variables["tools"] = tools;
   variables["add_generation_prompt"] = add_generation_prompt;
-  return pick(!tools.is_null()).render(variables);
+  return pick(!tools.is_null()).render(variables, generated);
 }
 
 std::string ChatTemplate::render(const Json& messages, bool add_generation_prompt) const {

@@ -10,6 +10,7 @@
 
 #include "ast.hpp"
 #include "budget.hpp"
+#include "grpo/sdk/text/template.hpp"
 #include "value.hpp"
 
 namespace grpo::text::jinja {
@@ -32,6 +33,8 @@ class Interpreter {
   ~Interpreter();
 
   std::string run();
+  /// What the blocks `generation` of the template itself printed.
+  const std::vector<TextSpan>& generated() const { return generated_; }
 
   /// Of the last thing that was begun: where an error belongs.
   int line() const { return line_; }
@@ -85,7 +88,8 @@ class Interpreter {
   Budget budget_;
   int line_ = 1;
   std::size_t macro_depth_ = 0;
-  std::string* out_ = nullptr;
+  std::string *out_ = nullptr, *page_ = nullptr;  // where text goes now; the rendering itself
+  std::vector<TextSpan> generated_;
   std::vector<Value> globals_;  // by name: variables given to render and functions, once asked for
   // Frames that macros hold, namespaces, loops that were asked for changes: all can be part of a ring of references,
   // which is cut at the end.

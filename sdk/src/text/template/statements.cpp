@@ -40,7 +40,7 @@ Interpreter::~Interpreter() {
 
 std::string Interpreter::run() {
   std::string out;
-  out_ = &out;
+  out_ = page_ = &out;
   const auto root = enter(nullptr, ast_.unset);
   execute(ast_.body, root);
   return out;
@@ -143,8 +143,12 @@ Interpreter::Flow Interpreter::execute(const Statement& node, const std::shared_
       }
       return execute(node.body, inner);
     }
-    case Statement::Kind::scope:
-      return execute(node.body, enter(scope, node.unset));
+    case Statement::Kind::scope: {
+      const std::size_t begin = out_->size();
+      const Flow flow = execute(node.body, enter(scope, node.unset));
+      if (out_ == page_ && out_->size() > begin) generated_.push_back({begin, out_->size()});
+      return flow;
+    }
     case Statement::Kind::leave:
       return Flow::leave;
     case Statement::Kind::next:

@@ -28,10 +28,17 @@ Template::Template(std::string source, std::string name, TemplateLimits limits) 
 }
 
 std::string Template::render(const nlohmann::ordered_json& variables) const {
+  std::vector<TextSpan> generated;
+  return render(variables, generated);
+}
+
+std::string Template::render(const nlohmann::ordered_json& variables, std::vector<TextSpan>& generated) const {
   if (!variables.is_object()) throw Error(name() + ": the variables of a template must be a JSON object");
   jinja::Interpreter interpreter(parsed_->ast, variables, parsed_->limits);
   try {
-    return interpreter.run();
+    std::string text = interpreter.run();
+    generated = interpreter.generated();
+    return text;
   } catch (const jinja::Failure& failure) {
     throw Error(name() + ", line " + std::to_string(interpreter.line()) + ": " + failure.what());
   }

@@ -58,6 +58,7 @@ struct Options {
 
 #define SECTION(section, type, text) struct type {
 #define LIST_SECTION(section, type, text) struct type {
+#define NESTED_LIST_SECTION(section, name, type, text) struct type {
 #define KEY(type, name, fallback, constraint, aliases, text) type name = fallback;
 #define END_SECTION() \
   }                   \
@@ -65,17 +66,20 @@ struct Options {
 #include "keys.def"
 #undef SECTION
 #undef LIST_SECTION
+#undef NESTED_LIST_SECTION
 #undef KEY
 #undef END_SECTION
 
 struct Config {
 #define SECTION(section, type, text) type section;
 #define LIST_SECTION(section, type, text) std::vector<type> section;
+#define NESTED_LIST_SECTION(section, name, type, text) std::vector<type> section##_##name;
 #define KEY(type, name, fallback, constraint, aliases, text)
 #define END_SECTION()
 #include "keys.def"
 #undef SECTION
 #undef LIST_SECTION
+#undef NESTED_LIST_SECTION
 #undef KEY
 #undef END_SECTION
 

@@ -10,6 +10,7 @@
 #ifndef GRPO_SDK_DATA_PROMPT_HPP
 #define GRPO_SDK_DATA_PROMPT_HPP
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <grpo/sdk/config/config.hpp>
@@ -42,7 +43,8 @@ struct PromptOptions {
 
   // These read file:PATH texts. Throw grpo::Error.
   static PromptOptions of_training(const config::Config& config);
-  static PromptOptions of_evaluation(const config::Config& config);
+  static PromptOptions of_evaluation(const config::Config& config);                       // evaluation.path
+  static PromptOptions of_evaluation(const config::Config& config, std::size_t dataset);  // evaluation.datasets.N
   static PromptOptions of_sft(const config::Config& config);
 };
 

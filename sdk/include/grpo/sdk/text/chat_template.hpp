@@ -38,6 +38,11 @@ class ChatTemplate {
   std::string render(const nlohmann::ordered_json& messages, const nlohmann::ordered_json& tools,
                      bool add_generation_prompt, const nlohmann::ordered_json& extra) const;
 
+  /// The same, and the parts inside `{% generation %}` blocks: what the assistant said, where the template tells.
+  std::string render(const nlohmann::ordered_json& messages, const nlohmann::ordered_json& tools,
+                     bool add_generation_prompt, const nlohmann::ordered_json& extra,
+                     std::vector<TextSpan>& generated) const;
+
   /// Without tools or further variables.
   std::string render(const nlohmann::ordered_json& messages, bool add_generation_prompt = true) const;
 

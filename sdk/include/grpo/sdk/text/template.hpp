@@ -17,6 +17,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 namespace grpo::text {
 
@@ -25,6 +26,11 @@ struct TemplateLimits {
   std::size_t bytes = std::size_t{256} << 20;          ///< text and containers built in all, in bytes
   std::size_t steps = std::size_t{100} * 1000 * 1000;  ///< evaluated expressions, statements and loop rounds
   std::size_t depth = 200;                             ///< macros within macros (and values within values when printed)
+};
+
+/// A part of a rendered text, in bytes: [begin, end).
+struct TextSpan {
+  std::size_t begin = 0, end = 0;
 };
 
 /// A parsed template. Immutable; copies share the parsed form.
@@ -39,6 +45,10 @@ class Template {
   /// Any thread, also several at a time. Throws grpo::Error with name, line and cause: what `raise_exception` was
   /// given, an attribute of something undefined, operands that do not fit, an exceeded limit.
   std::string render(const nlohmann::ordered_json& variables) const;
+
+  /// The same, and what `{% generation %}` blocks printed, in order. A block inside a macro or a captured text is not
+  /// told: where it ends up is not known while it prints.
+  std::string render(const nlohmann::ordered_json& variables, std::vector<TextSpan>& generated) const;
 
   const std::string& name() const;
   const std::string& source() const;
