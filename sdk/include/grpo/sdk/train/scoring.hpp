@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,19 +28,22 @@
 
 namespace grpo::train {
 
+// What to do when a reward fails on a sample (an error or a timeout, not "not applicable").
+enum class OnRewardError {
+  drop_sample,  // the sample has no reward: advantage 0, outside its group's statistics
+  drop_group,   // no sample of its group has one
+  stop          // the run ends with the reward's message
+};
+OnRewardError on_reward_error(const std::string& name);  // of the configuration
+
 // One reward of the run.
 struct WeightedReward {
   std::string name;            // for metrics: "math"
   double weight = 1;           // 0: measured, never part of the sum
   double timeout_seconds = 0;  // of a call; 0: none
   std::unique_ptr<plugins::Reward> reward;
-  bool isolated = false;  // in a process of its own, which ends when it does not come back
-};
-
-// What to do when a reward fails on a sample (an error or a timeout, not "not applicable").
-enum class OnRewardError {
-  drop_sample,  // the sample has no reward: advantage 0, outside its group's statistics
-  stop          // the run ends with the reward's message
+  bool isolated = false;                       // in a process of its own, which ends when it does not come back
+  std::optional<OnRewardError> on_error = {};  // none: the scorer's
 };
 
 struct ScoreReport {
