@@ -166,7 +166,7 @@ TEST_F(Around, SavesByEpochsAndOneRecoverCheckpoint) {
   EXPECT_FALSE(fs::exists(dir / "out/recover-2"));
   EXPECT_TRUE(fs::exists(dir / "out/checkpoint-3"));
   EXPECT_TRUE(fs::exists(dir / "out/recover-4"));
-  auto rest = settings({"run.resume=auto", "run.max_steps=6"});
+  auto rest = settings({"run.resume=auto", "run.max_steps=6", "checkpoint.keep=1", "checkpoint.every_steps=1"});
   std::string from;
   rest.on_checkpoint = [&](const fs::path& path) { from = from.empty() ? path.filename().string() : from; };
   train(rest);

@@ -99,7 +99,13 @@ class GrpoStage {
     if (!config_.evaluation.path.empty()) evaluator_.emplace(session_);
     const auto& a = config_.algorithm;
     for (const auto& reward : scorer_->rewards()) reward_names_.push_back(reward.name);
-    if (config_.reference.refresh_every_steps > 0) check_can_renew(session_.reference());
+    if (config_.reference.refresh_every_steps > 0) {
+      if (&session_.reference() == &session_.model())
+        throw Error(config_.where("reference.refresh_every_steps") +
+                    ": with model.lora the reference is the base weights, which are not trained, so there is nothing "
+                    "to renew; name a model of its own (reference.path), or set it to 0");
+      check_can_renew(session_.reference());
+    }
     total_steps_ = config_.run.max_steps >= 0 ? config_.run.max_steps
                                               : data::steps_of(prompts_.size(), config_.run.epochs, a.prompts_per_step);
     schedule_ = schedule_of(config_, config_.optimizer.learning_rate);

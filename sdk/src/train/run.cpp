@@ -125,14 +125,19 @@ void Run::add_times(report::Metrics& metrics) {
   metrics.set("time/remaining", line.remaining_seconds);
   const std::string text = epoch_line(line);
   report::note(report::Level::info, text);
-  if (settings_.console && settings_.config.report.epoch_line) settings_.console->line(text);
+  const auto& r = settings_.config.report;
+  const bool shown = r.epoch_line && (state_.step == total_steps_ || state_.step % r.every_steps == 0);
+  if (settings_.console && shown) settings_.console->line(text);
 }
 
 CheckpointOptions Run::checkpoint_options(Session& session) const {
   const auto& c = session.config();
   CheckpointOptions options;
   options.output_dir = directory();
+  // A run that was gone on with began at a checkpoint, which a later one has replaced by now.
   options.model_directory = session.model_directory();
+  if (std::error_code gone; last_checkpoint_ && !fs::exists(options.model_directory / "config.json", gone))
+    options.model_directory = *last_checkpoint_;
   options.dtype = c.checkpoint.dtype.empty() ? "float32" : c.checkpoint.dtype;
   options.optimizer_state = c.checkpoint.optimizer_state;
   options.adapter = adapter_of(c);
