@@ -152,7 +152,8 @@ TEST(HealthSigns, WhatWasMissingInAllOfTheFirstStepsIsSaidOnce) {
     m.set("grad_norm", norm);
     return m;
   };
-  HealthSigns bad, good;
+  HealthSigns bad, good, resumed;
+  for (std::int64_t step = 4; step <= 8; ++step) EXPECT_TRUE(resumed.after(step, metrics(1, 0, 0)).empty());
   for (std::int64_t step = 1; step <= 8; ++step) {
     EXPECT_EQ(bad.after(step, metrics(1, 0, 0)).size(), step == 5 ? 3u : 0u) << step;
     EXPECT_TRUE(good.after(step, step == 2   ? metrics(0.5, 0, 0)

@@ -18,7 +18,10 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-std::string shown(const std::string& text) { return fmt::format("\"{}\"", report::visible(text, "", 80)); }
+std::string shown(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return fmt::format("\"{}\"", report::visible(text, "", 80));
+}
 
 std::string_view trimmed(std::string_view text) {
   const auto space = [](char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; };
@@ -251,7 +254,8 @@ Findings check_rollout(const config::Config& config, const Rollout& rollout, con
 
 Findings HealthSigns::after(std::int64_t step, const report::Metrics& m) {
   constexpr std::int64_t last = 5;
-  if (step > last) return {};
+  watched_ = watched_ || step == 1;
+  if (!watched_ || step > last) return {};
   ended_ = ended_ || m.get("completions/clipped_ratio") < 1;
   rewarded_ = rewarded_ || m.get("reward") != 0 || m.get("reward_std") > 0;
   moved_ = moved_ || m.get("grad_norm") != 0;

@@ -34,11 +34,11 @@ Findings check_rollout(const config::Config& config, const Rollout& rollout, con
 // is not 0. What has been missing in all of them is said once, after the fifth.
 class HealthSigns {
  public:
-  // The metrics of step number `step`, in order from 1.
+  // The metrics of step number `step`, in order; of a run that goes on after its first step nothing is said.
   Findings after(std::int64_t step, const report::Metrics& metrics);
 
  private:
-  bool ended_ = false, rewarded_ = false, moved_ = false;
+  bool watched_ = false, ended_ = false, rewarded_ = false, moved_ = false;
 };
 
 }  // namespace grpo::train
