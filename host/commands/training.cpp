@@ -27,6 +27,8 @@ The keys most used (names that TRL, verl and Hugging Face have for them work too
   run.max_steps               or run.epochs                            (total_training_steps)
   run.output_dir              default: runs/<name of the file>
   run.resume                  never, auto, must
+  run.stages                  [sft, train]: both, one after the other
+  run.preflight               warn, stop, off: what is looked at before the first update
   checkpoint.every_steps                                               (save_steps)
 All of them: `grpo-host config --keys`. What a run would do: `grpo-host config --config run.yaml`.
 

@@ -64,6 +64,27 @@ TEST(Scoring, ASampleThatFailsHasNoRewardEvenWhenAnotherScoresIt) {
   EXPECT_NE(report.errors[0].find("row 17"), std::string::npos) << report.errors[0];
 }
 
+TEST(Scoring, AFailureCanCostTheGroupAndEachRewardMaySayWhatItCosts) {
+  const auto rewards = [](OnRewardError all, std::optional<OnRewardError> own) {
+    auto registry = test_registry();
+    std::vector<WeightedReward> list;
+    list.push_back(
+        {"moody", 1, 0, std::make_unique<plugins::Reward>(registry, "moody", nlohmann::json::object()), false, own});
+    Scorer scorer(std::move(list), plugins::ColumnTypes{}, all, 1);
+    std::vector<Group> groups = {group_of({"error", "ab"}), group_of({"na", "abc"})};
+    score(scorer, groups);
+    return std::vector<double>{groups[0].samples[0].reward, groups[0].samples[1].reward, groups[1].samples[1].reward};
+  };
+  using enum OnRewardError;
+  auto r = rewards(drop_sample, {});
+  EXPECT_TRUE(std::isnan(r[0]) && r[1] == 2 && r[2] == 3);
+  for (const auto& [all, own] : {std::pair{drop_group, std::optional<OnRewardError>()}, {stop, drop_group}}) {
+    r = rewards(all, own);
+    EXPECT_TRUE(std::isnan(r[0]) && std::isnan(r[1]) && r[2] == 3);  // the other group has not failed
+  }
+  EXPECT_NE(error_of([&] { rewards(drop_group, stop); }).find("a bad sample"), std::string::npos);
+}
+
 TEST(Scoring, ARewardOfWeightZeroIsMeasuredAndNothingElse) {
   const auto scorer = scorer_of({{"moody"}, {"whole", 0}});
   std::vector<Group> groups = {group_of({"na", "ab"})};

@@ -17,11 +17,11 @@ namespace grpo::train {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::string_view prefix = "checkpoint-";
+constexpr std::string_view prefix = "checkpoint-", recover_prefix = "recover-";
 // Full-precision parameters lie beside the optimizer's state under names that no optimizer uses.
 const std::string value_prefix = "parameter:";
 
-std::optional<std::int64_t> step_of(const fs::path& path) {
+std::optional<std::int64_t> step_of(const fs::path& path, std::string_view prefix) {
   const std::string name = path.filename().string();
   if (!name.starts_with(prefix)) return std::nullopt;
   std::int64_t step = 0;
@@ -30,11 +30,13 @@ std::optional<std::int64_t> step_of(const fs::path& path) {
   return error == std::errc{} && at == end ? std::optional(step) : std::nullopt;
 }
 
-std::vector<std::pair<std::int64_t, fs::path>> checkpoints_in(const fs::path& output_dir) {
+std::vector<std::pair<std::int64_t, fs::path>> checkpoints_in(const fs::path& output_dir,
+                                                              std::string_view prefix = train::prefix) {
   std::vector<std::pair<std::int64_t, fs::path>> found;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(output_dir, error))
-    if (const auto step = step_of(entry.path()); step && entry.is_directory()) found.emplace_back(*step, entry.path());
+    if (const auto step = step_of(entry.path(), prefix); step && entry.is_directory())
+      found.emplace_back(*step, entry.path());
   std::sort(found.begin(), found.end());
   return found;
 }
@@ -152,15 +154,20 @@ void read_into(const kit::SafetensorsFile& file, const std::string& name, const 
   std::memcpy(plugins::data_of(to), from.data, from.bytes);
 }
 
+void remove_checkpoint(const fs::path& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) report::log(report::Level::warning, path.string() + ": cannot be removed: " + error.message());
+}
+
 void prune(const CheckpointOptions& options, std::int64_t newest) {
-  if (options.keep == 0) return;
+  for (const auto& [step, path] : checkpoints_in(options.output_dir, recover_prefix))
+    if (!options.recover || step != newest) remove_checkpoint(path);
+  if (options.keep == 0 || options.recover) return;
   auto all = checkpoints_in(options.output_dir);
   std::erase_if(all, [newest](const auto& c) { return c.first > newest; });  // not of this run
   while (static_cast<std::int64_t>(all.size()) > options.keep) {
-    std::error_code error;
-    fs::remove_all(all.front().second, error);
-    if (error)
-      report::log(report::Level::warning, all.front().second.string() + ": cannot be removed: " + error.message());
+    remove_checkpoint(all.front().second);
     all.erase(all.begin());
   }
 }
@@ -178,17 +185,20 @@ std::int64_t count_of(const nlohmann::json& json, const char* key) {
 
 fs::path save_checkpoint(const CheckpointOptions& options, const TrainerState& state, plugins::Model& model,
                          plugins::Optimizer& optimizer) {
-  const fs::path path = options.output_dir / (std::string(prefix) + std::to_string(state.step));
+  const fs::path path =
+      options.output_dir / (std::string(options.recover ? recover_prefix : prefix) + std::to_string(state.step));
   AtomicDirectory directory(path);
   write_model_directory(model, options.model_directory, directory.path(), options.dtype, options.adapter);
   if (options.optimizer_state)
     write_optimizer(directory.path() / "optimizer.safetensors", {model, optimizer, values_apart(options)});
+  if (options.further) options.further(directory.path());
   nlohmann::ordered_json json = {{"stage", state.stage},
                                  {"global_step", state.step},
                                  {"optimizer_steps", state.optimizer_steps},
                                  {"position", state.position},
                                  {"num_tokens", state.num_tokens},
                                  {"completion_length", state.completion_length},
+                                 {"seconds", state.seconds},
                                  {"resumable", options.optimizer_state},
                                  {"fixed", state.fixed}};
   if (state.kl_coefficient) json["kl_coefficient"] = *state.kl_coefficient;
@@ -209,15 +219,17 @@ void remove_unfinished_checkpoints(const fs::path& output_dir) {
   std::vector<fs::path> stale;
   for (const auto& entry : fs::directory_iterator(output_dir, error)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with(".tmp-" + std::string(prefix)) || name.starts_with(".old-" + std::string(prefix)))
-      stale.push_back(entry.path());
+    for (const auto kind : {prefix, recover_prefix})
+      if (name.starts_with(".tmp-" + std::string(kind)) || name.starts_with(".old-" + std::string(kind)))
+        stale.push_back(entry.path());
   }
   for (const fs::path& path : stale) fs::remove_all(path, error);
 }
 
 std::optional<fs::path> set_earlier_run_aside(const fs::path& output_dir) {
   std::vector<fs::path> files;
-  for (const auto& [step, path] : checkpoints_in(output_dir)) files.push_back(path);
+  for (const auto kind : {prefix, recover_prefix})
+    for (const auto& [step, path] : checkpoints_in(output_dir, kind)) files.push_back(path);
   if (fs::exists(output_dir / "metrics.jsonl")) files.push_back(output_dir / "metrics.jsonl");
   if (fs::exists(output_dir / "eval")) files.push_back(output_dir / "eval");
   if (files.empty()) return std::nullopt;
@@ -233,9 +245,10 @@ std::optional<fs::path> set_earlier_run_aside(const fs::path& output_dir) {
 }
 
 std::optional<fs::path> find_checkpoint(const fs::path& output_dir) {
-  const auto all = checkpoints_in(output_dir);
-  if (all.empty()) return std::nullopt;
-  return all.back().second;
+  const auto lasting = checkpoints_in(output_dir), recover = checkpoints_in(output_dir, recover_prefix);
+  if (!recover.empty() && (lasting.empty() || recover.back().first > lasting.back().first))
+    return recover.back().second;
+  return lasting.empty() ? std::nullopt : std::optional(lasting.back().second);
 }
 
 TrainerState read_trainer_state(const fs::path& checkpoint, const TrainerState& now) {
@@ -257,13 +270,14 @@ TrainerState read_trainer_state(const fs::path& checkpoint, const TrainerState& 
     state.completion_length = json.value("completion_length", 0.0);
     if (!(state.completion_length >= 0 && state.completion_length < 1e9))
       throw Error("completion_length is " + json.at("completion_length").dump() + ", which no length is");
-    if (const auto named = step_of(checkpoint); named && *named != state.step)
+    if (const auto named = step_of(checkpoint, prefix); named && *named != state.step)
       throw Error("global_step is " + std::to_string(state.step) + ", which is not what the directory is called");
     if (json.contains("kl_coefficient")) {
       state.kl_coefficient = json.at("kl_coefficient").get<double>();
       if (!(*state.kl_coefficient >= 0 && *state.kl_coefficient < 1e9))
         throw Error("kl_coefficient is " + json.at("kl_coefficient").dump() + ", which no weight is");
     }
+    state.seconds = json.value("seconds", 0.0);
     state.fixed = json.at("fixed").get<std::map<std::string, std::string>>();
     resumable = json.at("resumable");
   } catch (const nlohmann::json::exception& e) {
@@ -278,10 +292,13 @@ TrainerState read_trainer_state(const fs::path& checkpoint, const TrainerState& 
   if (state.stage != now.stage)
     throw Error(checkpoint.string() + ": a checkpoint of `" + state.stage + "`, this is `" + now.stage +
                 "`; give this run an output_dir of its own");
+  std::string changed;
   for (const auto& [key, value] : now.fixed)
     if (const auto old = state.fixed.find(key); old != state.fixed.end() && old->second != value)
-      throw Error("cannot resume " + checkpoint.string() + ": " + key + " was " + old->second + " and is now " + value +
-                  "; set it back, or start a new run (run.resume: never, another run.output_dir)");
+      changed += (changed.empty() ? "" : ", ") + key + " was " + old->second + " and is now " + value;
+  if (!changed.empty())
+    throw Error("cannot resume " + checkpoint.string() + ": " + changed +
+                "; set it back, or start a new run (run.resume: never, another run.output_dir)");
   return state;
 }
 

@@ -32,6 +32,13 @@ void fill(Sample& sample, plugins::Completion completion, const text::Tokenizer&
 
 }  // namespace
 
+std::vector<const Group*> all_groups(const Rollout& rollout) {
+  std::vector<const Group*> all;
+  for (const auto* part : {&rollout.groups, &rollout.rejected})
+    for (const Group& group : *part) all.push_back(&group);
+  return all;
+}
+
 Rollout collect(Session& session, Scorer& scorer, std::vector<Prompt> prompts, const RolloutOptions& options) {
   Rollout rollout;
   for (Prompt& prompt : prompts) {
@@ -85,9 +92,9 @@ Rollout collect(Session& session, Scorer& scorer, std::vector<Prompt> prompts, c
 void add_rollout_metrics(const Rollout& rollout, report::Metrics& metrics) {
   std::vector<double> lengths, terminated, prompts;
   double clipped = 0;
-  for (const Group& group : rollout.groups) {
-    prompts.push_back(static_cast<double>(group.prompt.ids.size()));
-    for (const Sample& s : group.samples) {
+  for (const Group* group : all_groups(rollout)) {
+    prompts.push_back(static_cast<double>(group->prompt.ids.size()));
+    for (const Sample& s : group->samples) {
       lengths.push_back(static_cast<double>(s.ids.size()));
       if (s.finish == GRPO_FINISH_STOP)
         terminated.push_back(static_cast<double>(s.ids.size()));

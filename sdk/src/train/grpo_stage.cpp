@@ -10,7 +10,11 @@
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/train/advantage.hpp"
 #include "grpo/sdk/train/collect.hpp"
+#include "grpo/sdk/train/dynamic_sampling.hpp"
 #include "grpo/sdk/train/evaluate.hpp"
+#include "grpo/sdk/train/overlong.hpp"
+#include "grpo/sdk/train/preflight.hpp"
+#include "grpo/sdk/train/reference.hpp"
 #include "grpo/sdk/train/update.hpp"
 #include "pieces.hpp"
 #include "run.hpp"
@@ -44,7 +48,7 @@ UpdateOptions update_options(const config::Config& c) {
   options.max_tokens_per_microbatch = a.max_tokens_per_microbatch;
   options.iterations = a.iterations;
   options.minibatches = a.minibatches;
-  options.mask_truncated_completions = a.mask_truncated_completions;
+  options.mask_truncated_completions = a.mask_truncated_completions || a.overlong == "mask";
   options.max_grad_norm = c.optimizer.max_grad_norm;
   return options;
 }
@@ -63,6 +67,16 @@ const config::Config& checked_for_grpo(const config::Config& c) {
     throw Error(c.where("algorithm.minibatches") + ": " + std::to_string(a.minibatches) +
                 " optimizer steps cannot share " + std::to_string(a.prompts_per_step) +
                 " prompts (algorithm.prompts_per_step)");
+  if (a.prompts_per_step % a.minibatches != 0)
+    report::log(report::Level::warning,
+                c.where("algorithm.minibatches") +
+                    fmt::format(": {} prompts do not divide into {} minibatches, so some are larger than others",
+                                a.prompts_per_step, a.minibatches));
+  if (c.reference.refresh_every_steps > 0 && a.kl_coefficient == 0)
+    throw Error(c.where("reference.refresh_every_steps") +
+                ": there is no reference model to renew, since algorithm.kl_coefficient is 0");
+  overlong_of(c);
+  dynamic_sampling_of(c);
   if (a.group_size == 1 && a.advantage != "batch")
     report::log(report::Level::warning,
                 c.where("algorithm.group_size") +
@@ -90,6 +104,14 @@ class GrpoStage {
     advantage_ = advantage_options(config_);
     for (const auto& r : scorer_->rewards()) advantage_.weights.push_back(r.weight);
     const auto& a = config_.algorithm;
+    for (const auto& reward : scorer_->rewards()) reward_names_.push_back(reward.name);
+    if (config_.reference.refresh_every_steps > 0) {
+      if (&session_.reference() == &session_.model())
+        throw Error(config_.where("reference.refresh_every_steps") +
+                    ": with model.lora the reference is the base weights, which are not trained, so there is nothing "
+                    "to renew; name a model of its own (reference.path), or set it to 0");
+      check_can_renew(session_.reference());
+    }
     total_steps_ = config_.run.max_steps >= 0 ? config_.run.max_steps
                                               : data::steps_of(prompts_.size(), config_.run.epochs, a.prompts_per_step);
     schedule_ = schedule_of(config_, config_.optimizer.learning_rate);
@@ -100,25 +122,30 @@ class GrpoStage {
 
   StageResult run() {
     run_.start(session_, prompts_.size());
+    run_.plan(total_steps_, data::steps_of(prompts_.size(), 1, config_.algorithm.prompts_per_step));
+    take_up_reference();
     session_.sampler().update_weights(session_.model(), run_.state().optimizer_steps);
     TrainerState& state = run_.state();
     order_.seek(state.position);
     clock_.done = state.optimizer_steps;
     set_kl_coefficient();
     announce();
+    check_start();
     if (evaluator_ && config_.evaluation.at_start && state.step == 0) evaluate_before_training();
     bool stopped = run_.stopped();
     while (!stopped && run_.go_on(session_, state.step < total_steps_) && state.step < total_steps_) {
       const Timer timer;
       report::Metrics metrics;
+      run_.begin_step();
       Rollout rollout = saved_if_lost([&] { return step(metrics); });
       const bool last = state.step == total_steps_;
       finish_metrics(metrics, rollout, timer.seconds());
-      const auto every = config_.evaluation.every_steps;
-      if (evaluator_ && (last || (every > 0 && state.step % every == 0))) saved_if_lost([&] { evaluate(metrics); });
+      const bool due = evaluation_due_.due(state.step, run_.epoch_before(), run_.epoch());
+      if (evaluator_ && (last || due)) saved_if_lost([&] { evaluate(metrics); });
       stopped = run_.stopped();
       run_.report(metrics);
       show(metrics, rollout, last);
+      if (config_.run.preflight != "off") tell(signs_.after(state.step, metrics));
       run_.maybe_save(session_, last, stopped);
     }
     if (last_evaluation_) show_evaluation("final", *last_evaluation_);
@@ -132,26 +159,16 @@ class GrpoStage {
     TrainerState& state = run_.state();
     const std::int64_t number = state.step + 1;
 
-    auto prompts = next_prompts();
-    auto options = rollout_options(number);
-    options.prompts_per_piece = piece_of(prompts);
-    const bool in_pieces = options.prompts_per_piece < prompts.size();
-    if (in_pieces) {
-      updater_.begin(static_cast<std::int64_t>(prompts.size()) * config_.algorithm.group_size);
-      options.piece_done = [this](std::span<Group> piece) {
-        if (advantage_.kl) updater_.prepare(piece);
-        assign_advantages(piece, advantage_);
-        updater_.accumulate(piece);
-      };
-    }
-    Rollout rollout = collect(session_, *scorer_, std::move(prompts), options);
-    if (advantage_.kl && !in_pieces) updater_.prepare(rollout.groups);
-    const AdvantageReport advantages = assign_advantages(rollout.groups, advantage_);
+    Drawn drawn = draw(number);
+    Rollout& rollout = drawn.rollout;
+    if (number == 1) preflight([&] { return check_rollout(config_, rollout, reward_names_); });
+    if (advantage_.kl && !drawn.in_pieces) updater_.prepare(rollout.groups);
+    const AdvantageReport advantages = advantages_of(rollout);
     const auto& statistics = advantages.statistics;
     UpdateReport update;
-    if (!some_reward(rollout, statistics))
+    if (!some_reward(rollout, statistics) || !enough_groups(rollout))
       clock_.done += config_.algorithm.iterations * config_.algorithm.minibatches;
-    else if (in_pieces)
+    else if (drawn.in_pieces)
       update = updater_.finish(clock_);
     else
       update = updater_.update(rollout.groups, clock_, [this](double done, double total) {
@@ -160,6 +177,7 @@ class GrpoStage {
     const Timer weights;
     session_.sampler().update_weights(session_.model(), clock_.done);
 
+    renew_reference_if_due(number);
     state.step = number;
     state.optimizer_steps = clock_.done;
     state.position = order_.position();
@@ -167,12 +185,12 @@ class GrpoStage {
     add_metrics(metrics, rollout, statistics, update);
     control_kl(metrics, advantages, rollout);
     metrics.set("timing/weights", weights.seconds());
-    return rollout;
+    return std::move(rollout);
   }
 
   static double mean_completion_length(const Rollout& rollout) {
     std::size_t completions = 0;
-    for (const Group& group : rollout.groups) completions += group.samples.size();
+    for (const Group* group : all_groups(rollout)) completions += group->samples.size();
     return static_cast<double>(rollout.completion_tokens) / static_cast<double>(std::max<std::size_t>(completions, 1));
   }
 
@@ -187,15 +205,46 @@ class GrpoStage {
     }
   }
 
-  std::vector<Prompt> next_prompts() {
+  // Completions of the next prompts, scored and shaped; more prompts where groups teach nothing.
+  struct Drawn {
+    Rollout rollout;
+    bool in_pieces = false;  // and gone through backward already
+  };
+  Drawn draw(std::int64_t step) {
+    Drawn drawn;
+    drawn.rollout = draw_step(sampling_rule_, reward_names_, [&](std::int64_t count, std::int64_t first) {
+      auto prompts = next_prompts(count);
+      auto options = rollout_options(step);
+      options.first = first;
+      options.prompts_per_piece = piece_of(prompts);
+      drawn.in_pieces = options.prompts_per_piece < prompts.size();
+      if (drawn.in_pieces) {
+        updater_.begin(static_cast<std::int64_t>(prompts.size()) * config_.algorithm.group_size);
+        options.piece_done = [this](std::span<Group> piece) {
+          shape_overlong(overlong_, piece);
+          if (advantage_.kl) updater_.prepare(piece);
+          assign_advantages(piece, advantage_);
+          updater_.accumulate(piece);
+        };
+      }
+      Rollout rollout = collect(session_, *scorer_, std::move(prompts), options);
+      if (!drawn.in_pieces) shape_overlong(overlong_, rollout.groups);
+      return rollout;
+    });
+    return drawn;
+  }
+
+  std::vector<Prompt> next_prompts(std::int64_t count) {
     std::vector<Prompt> prompts;
-    for (const auto row : order_.next(config_.algorithm.prompts_per_step)) prompts.push_back(prompts_.prompt(row));
+    for (const auto row : order_.next(count)) prompts.push_back(prompts_.prompt(row));
     return prompts;
   }
 
   // How many prompts are sampled before they are trained on (pieces.hpp).
   std::size_t piece_of(const std::vector<Prompt>& prompts) {
     const auto& a = config_.algorithm;
+    // Which groups are trained on is not known before all are there.
+    if (sampling_rule_.keep != DynamicSampling::Keep::all) return prompts.size();
     if (!updater_.can_take_pieces() || !algorithm::of_group_alone(advantage_.kind) || scorer_->wants_whole_batch() ||
         prompts.empty())
       return prompts.size();
@@ -208,6 +257,89 @@ class GrpoStage {
          .prompt_length = tokens / static_cast<double>(prompts.size()),
          .completion_length = seen > 0 ? seen : static_cast<double>(config_.sampler.max_new_tokens),
          .rollout_tokens = session_.model().info().rollout_tokens});
+  }
+
+  // Advantages are of the groups that are trained on; what is told of rewards is of all that were drawn, so that a
+  // curve does not depend on the filter.
+  AdvantageReport advantages_of(Rollout& rollout) {
+    AdvantageReport report = assign_advantages(rollout.groups, advantage_);
+    if (rollout.rejected.empty()) return report;
+    std::vector<double> rewards;
+    std::vector<std::int64_t> start{0};
+    for (const Group* group : all_groups(rollout)) {
+      for (const Sample& s : group->samples) rewards.push_back(s.reward);
+      start.push_back(static_cast<std::int64_t>(rewards.size()));
+    }
+    algorithm::AdvantageStatistics of_all;
+    algorithm::advantages(algorithm::AdvantageKind::none, rewards, start, 0, &of_all);
+    auto& statistics = report.statistics;
+    statistics.reward_mean = of_all.reward_mean;
+    statistics.reward_std = of_all.reward_std;
+    statistics.frac_reward_zero_std = of_all.frac_reward_zero_std;
+    statistics.zero_std_groups = of_all.zero_std_groups;
+    statistics.not_applicable = of_all.not_applicable;
+    return report;
+  }
+
+  // Whether dynamic sampling has left something to train on.
+  bool enough_groups(const Rollout& rollout) {
+    const auto groups = static_cast<std::int64_t>(rollout.groups.size());
+    if (groups == config_.algorithm.prompts_per_step) return true;
+    report::log(
+        report::Level::warning,
+        fmt::format("step {}: {} of {} prompts have groups worth training on after {} resamples "
+                    "(algorithm.max_resamples){}",
+                    run_.state().step + 1, groups, rollout.groups.size() + rollout.rejected.size(), rollout.resamples,
+                    groups < config_.algorithm.minibatches ? "; the weights were left as they are" : ""));
+    return groups >= config_.algorithm.minibatches;
+  }
+
+  void renew_reference_if_due(std::int64_t step) {
+    const auto& r = config_.reference;
+    if (r.refresh_every_steps == 0 || step % r.refresh_every_steps != 0) return;
+    renew_reference(session_.reference(), session_.model(), r.mixup_alpha, step);
+    reference_renewed_ = true;
+  }
+
+  // The reference as the run that is gone on from had it; and every checkpoint from now on has it as it is then.
+  void take_up_reference() {
+    if (config_.algorithm.kl_coefficient == 0) return;
+    if (run_.resumed())
+      reference_renewed_ = restore_reference(session_.reference(), *run_.resumed(), run_.state().step);
+    run_.also_save([this](const std::filesystem::path& directory) {
+      if (reference_renewed_) save_reference(session_.reference(), directory);
+    });
+  }
+
+  // Preflight, before the first step of a run: on prompts that it is about to use.
+  void check_start() {
+    if (run_.state().step > 0) return;
+    preflight([&] {
+      std::vector<Prompt> first;
+      for (std::int64_t i = 0; i < std::min(prompts_.size(), preflight_prompts); ++i)
+        first.push_back(prompts_.prompt(order_.at(order_.position() + i)));
+      auto findings = check_prompts(config_, *session_.text(), first);
+      if (prompts_.size() < config_.algorithm.prompts_per_step)
+        findings.push_back(
+            fmt::format("a step takes {} prompts (algorithm.prompts_per_step), and the data has {}: some "
+                        "come more than once a step",
+                        config_.algorithm.prompts_per_step, prompts_.size()));
+      return findings;
+    });
+  }
+
+  template <class Check>
+  void preflight(const Check& check) {
+    if (config_.run.preflight == "off") return;
+    const Findings findings = check();
+    tell(findings);
+    if (!findings.empty() && config_.run.preflight == "stop")
+      throw Error(config_.where("run.preflight") + ": stop: " + findings.front() +
+                  (findings.size() > 1 ? fmt::format(" (and {} more, above)", findings.size() - 1) : ""));
+  }
+
+  void tell(const Findings& findings) {
+    for (const auto& finding : findings) report::log(report::Level::warning, "preflight: " + finding);
   }
 
   RolloutOptions rollout_options(std::int64_t step) {
@@ -253,7 +385,7 @@ class GrpoStage {
   bool some_reward(const Rollout& rollout, const algorithm::AdvantageStatistics& statistics) {
     constexpr int most = 3;
     std::int64_t samples = 0;
-    for (const Group& group : rollout.groups) samples += static_cast<std::int64_t>(group.samples.size());
+    for (const Group* group : all_groups(rollout)) samples += static_cast<std::int64_t>(group->samples.size());
     if (statistics.not_applicable < samples) {
       steps_without_reward_ = 0;
       rewarded_ = true;
@@ -276,6 +408,8 @@ class GrpoStage {
     m.set("reward_std", s.reward_std);
     m.set("frac_reward_zero_std", s.frac_reward_zero_std);
     add_rollout_metrics(rollout, m);
+    add_dynamic_sampling_metrics(sampling_rule_, rollout, m);
+    add_overlong_metrics(overlong_, all_groups(rollout), m);
     for (const auto& [name, value] : update.objective.values()) m.set(name, value);
     m.set("grad_norm", update.grad_norm);
     m.set("learning_rate", update.learning_rate);
@@ -286,9 +420,9 @@ class GrpoStage {
       report::log(report::Level::warning,
                   fmt::format("step {}: the gradient is not finite; the weights were left as they are", state.step));
     }
-    for (const Group& group : rollout.groups)
-      for (const Sample& sample : group.samples)
-        state.num_tokens += static_cast<std::int64_t>(group.prompt.ids.size() + sample.ids.size());
+    for (const Group* group : all_groups(rollout))
+      for (const Sample& sample : group->samples)
+        state.num_tokens += static_cast<std::int64_t>(group->prompt.ids.size() + sample.ids.size());
     m.set("num_tokens", static_cast<double>(state.num_tokens));
     m.set("timing/rollout", rollout.seconds);
     m.set("timing/reward", rollout.scores.waited);
@@ -371,10 +505,10 @@ class GrpoStage {
 
   void show_samples(std::int64_t step, const Rollout& rollout) {
     std::vector<report::Sample> samples;
-    for (const Group& group : rollout.groups) {
+    for (const Group* group : all_groups(rollout)) {
       if (static_cast<std::int64_t>(samples.size()) == config_.report.samples) break;
-      const Sample& s = group.samples.front();
-      report::Sample shown{group.prompt.text, s.text, group.prompt.ground_truth, s.reward, {}, "length"};
+      const Sample& s = group->samples.front();
+      report::Sample shown{group->prompt.text, s.text, group->prompt.ground_truth, s.reward, {}, "length"};
       for (std::size_t r = 0; r < s.scores.size(); ++r)
         shown.scores.emplace_back(scorer_->rewards()[r].name, s.scores[r]);
       if (s.finish == GRPO_FINISH_STOP) shown.finish = "stop";
@@ -392,6 +526,9 @@ class GrpoStage {
   data::EpochOrder order_;
   std::unique_ptr<Scorer> scorer_;
   std::shared_ptr<const plugins::Sampling> sampling_;
+  const OverlongOptions overlong_ = overlong_of(config_);
+  const DynamicSampling sampling_rule_ = dynamic_sampling_of(config_);
+  std::vector<std::string> reward_names_;
   Updater updater_;
   AdvantageOptions advantage_;
   std::optional<Evaluator> evaluator_;
@@ -400,12 +537,15 @@ class GrpoStage {
   StepClock clock_;
   std::int64_t total_steps_ = 0;
   int steps_without_reward_ = 0;
-  bool rewarded_ = false;
+  bool rewarded_ = false, reference_renewed_ = false;
+  HealthSigns signs_;
+  Cadence evaluation_due_{
+      {config_.evaluation.every_steps, config_.evaluation.every_epochs, config_.evaluation.every_seconds}};
 };
 
 }  // namespace
 
-StageResult train(const StageSettings& settings) {
+StageResult train_stage(const StageSettings& settings) {
   GrpoStage stage(settings);
   return with_its_end_logged([&] { return stage.run(); });
 }

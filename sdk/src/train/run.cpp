@@ -8,6 +8,7 @@
 
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/plugins/crash.hpp"
+#include "grpo/sdk/train/epoch_line.hpp"
 #include "grpo/sdk/train/model_directory.hpp"
 
 namespace grpo::train {
@@ -42,8 +43,16 @@ std::optional<fs::path> checkpoint_to_resume(const config::Config& config, const
 }  // namespace
 
 Run::Run(const StageSettings& settings, TrainerState state)
-    : settings_(settings), directory_(output_dir(settings.config)), state_(std::move(state)) {
+    : settings_(settings),
+      directory_(output_dir(settings.config)),
+      state_(std::move(state)),
+      save_({settings.config.checkpoint.every_steps, settings.config.checkpoint.every_epochs,
+             settings.config.checkpoint.every_seconds}),
+      recover_({settings.config.checkpoint.recover_every_steps, settings.config.checkpoint.recover_every_epochs,
+                settings.config.checkpoint.recover_every_seconds}) {
   report::hold_log();
+  if (!settings.config.run.name.empty()) state_.fixed["run.name"] = settings.config.run.name;
+  state_.fixed["world_size"] = "1";  // this host trains in one process; a checkpoint of several is another run's
   resumed_ = checkpoint_to_resume(settings.config, directory());
   if (resumed_)
     state_ = [&] {
@@ -60,8 +69,16 @@ void Run::start(Session& session, std::int64_t rows) {
     throw Error("cannot resume " + resumed_->string() + ": the data had " + old_rows_ + " usable rows and has now " +
                 std::to_string(rows) +
                 "; bring it back, or start a new run (run.resume: never, another run.output_dir)");
-  const auto& c = settings_.config.checkpoint;
-  if (c.every_steps > 0 || c.final) check_can_save(checkpoint_options(session), session.model(), session.optimizer());
+  rows_ = std::max<std::int64_t>(1, rows);
+  position_before_ = state_.position;
+  first_step_ = state_.step;
+  seconds_before_ = state_.seconds;
+  start_ = std::chrono::steady_clock::now();
+  if (recover_.every().ever() && !settings_.config.checkpoint.optimizer_state)
+    throw Error(settings_.config.where("checkpoint.optimizer_state") +
+                ": false leaves nothing to recover with, and checkpoint.recover_every_* ask for it");
+  if (save_.every().ever() || recover_.every().ever() || settings_.config.checkpoint.final)
+    check_can_save(checkpoint_options(session), session.model(), session.optimizer());
   if (resumed_) restore_optimizer(*resumed_, session.model(), session.optimizer(), state_.optimizer_steps);
   directory_.keep();
   report::log_to_file(directory() / "run.log");
@@ -86,20 +103,49 @@ void Run::report(report::Metrics& metrics) {
   if (checkpoint_seconds_ > 0) metrics.set("timing/checkpoint", checkpoint_seconds_);
   checkpoint_seconds_ = 0;
   metrics.set("memory/rss_peak", static_cast<double>(usage.ru_maxrss) * 1024);
+  if (state_.step > first_step_) add_times(metrics);
   metrics_file_->write(state_.step, metrics);
   if (settings_.on_step) settings_.on_step(state_.step, metrics);
+}
+
+void Run::plan(std::int64_t total_steps, std::int64_t steps_per_epoch) {
+  total_steps_ = total_steps;
+  steps_per_epoch_ = steps_per_epoch;
+}
+
+void Run::add_times(report::Metrics& metrics) {
+  const double here = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  const auto done = static_cast<double>(state_.step - first_step_);
+  state_.seconds = seconds_before_ + here;
+  const EpochLine line{.step = state_.step,
+                       .total_steps = total_steps_,
+                       .steps_per_epoch = steps_per_epoch_,
+                       .step_seconds = metrics.get("step_time"),
+                       .total_seconds = state_.seconds,
+                       .remaining_seconds = here / done * static_cast<double>(total_steps_ - state_.step)};
+  metrics.set("time/total", line.total_seconds);
+  metrics.set("time/remaining", line.remaining_seconds);
+  const std::string text = epoch_line(line);
+  report::note(report::Level::info, text);
+  const auto& r = settings_.config.report;
+  const bool shown = r.epoch_line && (state_.step == total_steps_ || state_.step % r.every_steps == 0);
+  if (settings_.console && shown) settings_.console->line(text);
 }
 
 CheckpointOptions Run::checkpoint_options(Session& session) const {
   const auto& c = session.config();
   CheckpointOptions options;
   options.output_dir = directory();
+  // A run that was gone on with began at a checkpoint, which a later one has replaced by now.
   options.model_directory = session.model_directory();
+  if (std::error_code gone; last_checkpoint_ && !fs::exists(options.model_directory / "config.json", gone))
+    options.model_directory = *last_checkpoint_;
   options.dtype = c.checkpoint.dtype.empty() ? "float32" : c.checkpoint.dtype;
   options.optimizer_state = c.checkpoint.optimizer_state;
   options.adapter = adapter_of(c);
   options.keep = c.checkpoint.keep;
   options.run_yaml = config::effective_yaml(c, true);
+  options.further = further_;
   return options;
 }
 
@@ -111,14 +157,19 @@ bool Run::go_on(Session& session, bool more) {
 }
 
 void Run::maybe_save(Session& session, bool last, bool stopped) {
-  const auto& c = settings_.config.checkpoint;
-  const bool due = c.every_steps > 0 && state_.step % c.every_steps == 0;
-  if (due || (last && c.final) || stopped) save(session);
+  const bool due = save_.due(state_.step, epoch_before(), epoch());
+  const bool recover = recover_.due(state_.step, epoch_before(), epoch());
+  if (due || (last && settings_.config.checkpoint.final) || stopped)
+    save(session);
+  else if (recover)
+    save(session, true);
 }
 
-void Run::save(Session& session) {
+void Run::save(Session& session, bool recover) {
   const Timer timer;
-  last_checkpoint_ = save_checkpoint(checkpoint_options(session), state_, session.model(), session.optimizer());
+  auto options = checkpoint_options(session);
+  options.recover = recover;
+  last_checkpoint_ = save_checkpoint(options, state_, session.model(), session.optimizer());
   checkpoint_seconds_ = timer.seconds();
   report::log(report::Level::debug,
               fmt::format("checkpoint written to {} in {:.2f} s", last_checkpoint_->string(), checkpoint_seconds_));

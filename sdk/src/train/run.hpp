@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "grpo/sdk/algorithm/schedule.hpp"
+#include "grpo/sdk/train/cadence.hpp"
 #include "grpo/sdk/train/checkpoint.hpp"
 #include "grpo/sdk/train/session.hpp"
 #include "grpo/sdk/train/stage.hpp"
@@ -32,14 +33,16 @@ class Run {
   // rows: of the
   // training data that can be used. Throws when a resumed run had another number: their order would be another too.
   void start(Session& session, std::int64_t rows);
-  // The metrics of a step: machine metrics are added, then file, console callback.
+  // Steps of the stage and of one pass over the data, for the time that remains.
+  void plan(std::int64_t total_steps, std::int64_t steps_per_epoch);
+  // The metrics of a step: machine metrics and times are added, then file, epoch line, callback.
   void report(report::Metrics& metrics);
   // Whether StageSettings::stop asks for an early end.
   bool stopped() const { return settings_.stop && settings_.stop(); }
   // Asks StageSettings::next; false: the run is to end here.
   bool go_on(Session& session, bool more);
-  // Writes a checkpoint if checkpoint.every_steps says so, if this was the last step and checkpoint.final is on, or if
-  // the run is to end early.
+  // Writes a checkpoint if checkpoint.every_* say so, if this was the last step and checkpoint.final is on, or if the
+  // run is to end early; else a recover checkpoint if checkpoint.recover_every_* say so.
   void maybe_save(Session& session, bool last, bool stopped);
   // Before an error ends the run between two steps: a checkpoint of the last one, unless there is one or none is
   // wanted.
@@ -47,10 +50,19 @@ class Run {
   // What to say when the run ends.
   void say_end(std::int64_t total_steps, bool stopped) const;
   const std::optional<std::filesystem::path>& last_checkpoint() const { return last_checkpoint_; }
+  // What else a checkpoint of this run holds: see CheckpointOptions.
+  void also_save(std::function<void(const std::filesystem::path&)> further) { further_ = std::move(further); }
+  // Epochs done now and after the step before, for a Cadence.
+  double epoch() const { return epoch_of(state_.position); }
+  double epoch_before() const { return epoch_of(position_before_); }
+  // Before each step.
+  void begin_step() { position_before_ = state_.position; }
 
  private:
   CheckpointOptions checkpoint_options(Session& session) const;
-  void save(Session& session);
+  void save(Session& session, bool recover = false);
+  void add_times(report::Metrics& metrics);
+  double epoch_of(std::int64_t position) const { return static_cast<double>(position) / static_cast<double>(rows_); }
 
   const StageSettings& settings_;
   OutputDirectory directory_;
@@ -59,6 +71,12 @@ class Run {
   TrainerState state_;
   std::optional<std::filesystem::path> resumed_, last_checkpoint_;
   std::unique_ptr<report::MetricsFile> metrics_file_;
+  std::function<void(const std::filesystem::path&)> further_;
+  Cadence save_, recover_;
+  std::int64_t rows_ = 1, position_before_ = 0, total_steps_ = 0, steps_per_epoch_ = 1;
+  std::int64_t first_step_ = 0;  // of this process
+  double seconds_before_ = 0;    // of the processes before
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
 // Seconds since it was made.
@@ -79,6 +97,10 @@ algorithm::ScheduleOptions schedule_of(const config::Config& config, double peak
 // What plugins reported since the last call, under plugin/<component>/<name>, and memory/device_peak if the model tells
 // it.
 void add_plugin_metrics(Session& session, report::Metrics& metrics);
+
+// One stage alone, whatever run.stages says. stages.cpp chains them.
+StageResult train_stage(const StageSettings& settings);
+StageResult sft_stage(const StageSettings& settings);
 
 // Runs the stage; what ends it early is also written to its log, for who was not there to see it.
 template <class Stage>

@@ -98,12 +98,14 @@ struct Scorer::State {
   std::vector<std::thread> threads;
 
   std::int64_t step = 0;
-  double waited = 0;  // in this step
+  double waited = 0;        // in this step
+  std::size_t settled = 0;  // groups that have their rewards
   std::vector<Group*> groups;
   std::vector<Tally> tallies;
   std::vector<std::string> errors;
   std::set<std::string> complaints;              // without the row
   std::unordered_set<const Sample*> incomplete;  // a reward with a weight failed
+  std::optional<std::string> ended_by;           // the first failure under OnRewardError::stop
 
   void run();
   std::deque<Piece>::iterator next_piece();
@@ -134,6 +136,12 @@ Scorer::~Scorer() {
   }
   state_->work_ready.notify_all();
   for (auto& thread : state_->threads) thread.join();
+}
+
+OnRewardError on_reward_error(const std::string& name) {
+  return name == "stop"         ? OnRewardError::stop
+         : name == "drop_group" ? OnRewardError::drop_group
+                                : OnRewardError::drop_sample;
 }
 
 const std::vector<WeightedReward>& Scorer::rewards() const { return state_->rewards; }
@@ -249,8 +257,13 @@ void Scorer::State::score(const Piece& piece, plugins::Runner& runner) {
   Tally& tally = tallies[piece.reward];
   tally.seconds += seconds;
   const auto failed = [&](const Group& group, const Sample& sample, const std::string& text) {
+    const auto policy = reward.on_error.value_or(on_error);
+    if (reward.weight != 0 && policy == OnRewardError::drop_group)
+      for (const Sample& s : group.samples) incomplete.insert(&s);
     if (reward.weight != 0) incomplete.insert(&sample);
     const std::string line = "reward '" + reward.name + "': " + text;
+    if (policy == OnRewardError::stop && !ended_by)
+      ended_by = line + " (first at row " + std::to_string(group.prompt.row) + " of the data)";
     if (errors.size() < 20 && complaints.insert(line).second)
       errors.push_back(line + " (first at row " + std::to_string(group.prompt.row) + " of the data)");
   };
@@ -313,11 +326,13 @@ void Scorer::begin(std::int64_t step, const plugins::ColumnTypes* types) {
   std::lock_guard lock(state_->mutex);
   state_->step = step;
   state_->waited = 0;
+  state_->settled = 0;
   state_->types = types ? *types : state_->own_types;
   state_->groups.clear();
   state_->errors.clear();
   state_->complaints.clear();
   state_->incomplete.clear();
+  state_->ended_by.reset();
   state_->tallies.assign(state_->rewards.size(), {});
 }
 
@@ -339,8 +354,8 @@ void Scorer::State::wait() {
     name_late_calls();
   if (!lost.empty()) throw RewardLost(lost);
   waited += seconds_since(start);
-  for (Group* group : groups)
-    for (Sample& sample : group->samples) {
+  for (; settled < groups.size(); ++settled)  // once: whoever shapes a reward afterwards keeps what it made
+    for (Sample& sample : groups[settled]->samples) {
       double sum = 0;
       bool any = false;
       for (std::size_t r = 0; r < rewards.size(); ++r)
@@ -366,7 +381,6 @@ ScoreReport Scorer::finish() {
   std::lock_guard lock(s.mutex);
   report.waited = s.waited;
   report.errors = s.errors;
-  std::int64_t failed = 0;
   for (std::size_t r = 0; r < s.rewards.size(); ++r) {
     const Tally& tally = s.tallies[r];
     const std::string prefix = "rewards/" + s.rewards[r].name + "/";
@@ -386,12 +400,8 @@ ScoreReport Scorer::finish() {
       report.metrics.set(prefix + (taken ? "component/" : "") + name, component.n > 0 ? component.mean : no_value);
     }
     report.seconds += tally.seconds;
-    failed += tally.errors + tally.timeouts;
   }
-  if (failed && s.on_error == OnRewardError::stop)
-    throw Error(report.errors.empty() ? "a reward failed"
-                                      : report.errors.front() +
-                                            "\n  algorithm.on_reward_error: drop_sample goes on without such samples");
+  if (s.ended_by) throw Error(*s.ended_by + "\n  algorithm.on_reward_error: drop_sample goes on without such samples");
   return report;
 }
 

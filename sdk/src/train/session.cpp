@@ -159,6 +159,7 @@ std::vector<WeightedReward> open_rewards(plugins::Registry& registry, const conf
     const std::string key = "rewards." + std::to_string(i);
     WeightedReward reward;
     reward.name = entry.name.empty() ? entry.plugin : entry.name;
+    if (!entry.on_error.empty()) reward.on_error = on_reward_error(entry.on_error);
     for (const auto& other : rewards)
       if (other.name == reward.name)
         throw Error(config.where(key + ".name") + ": two rewards are called '" + reward.name +
@@ -314,10 +315,8 @@ plugins::Model& Session::reference() {
 }
 
 std::unique_ptr<Scorer> Session::make_scorer(plugins::ColumnTypes types) {
-  return std::make_unique<Scorer>(
-      open_rewards(registry_, config_, services_), std::move(types),
-      config_.algorithm.on_reward_error == "stop" ? OnRewardError::stop : OnRewardError::drop_sample,
-      reward_threads(config_));
+  return std::make_unique<Scorer>(open_rewards(registry_, config_, services_), std::move(types),
+                                  on_reward_error(config_.algorithm.on_reward_error), reward_threads(config_));
 }
 
 std::shared_ptr<plugins::Sampling> Session::sampling() const {

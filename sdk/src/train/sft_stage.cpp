@@ -54,6 +54,7 @@ class SftStage {
 
   StageResult run() {
     run_.start(session_, examples_.size());
+    run_.plan(total_steps_, data::steps_of(examples_.size(), 1, config_.sft.batch_size));
     TrainerState& state = run_.state();
     order_.seek(state.position);
     announce();
@@ -62,6 +63,7 @@ class SftStage {
     while (!stopped && run_.go_on(session_, state.step < total_steps_) && state.step < total_steps_) {
       const Timer timer;
       report::Metrics metrics;
+      run_.begin_step();
       const double tokens = step(metrics);
       metrics.set("step_time", timer.seconds());
       metrics.set("throughput/end_to_end_tokens_per_second", tokens / timer.seconds());
@@ -219,7 +221,7 @@ class SftStage {
 
 }  // namespace
 
-StageResult sft(const StageSettings& settings) {
+StageResult sft_stage(const StageSettings& settings) {
   SftStage stage(settings);
   return with_its_end_logged([&] { return stage.run(); });
 }

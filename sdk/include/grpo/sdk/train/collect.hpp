@@ -29,17 +29,23 @@ struct RolloutOptions {
 };
 
 struct Rollout {
-  std::vector<Group> groups;  // in the order of the prompts
+  std::vector<Group> groups;    // in the order of the prompts
+  std::vector<Group> rejected;  // drawn too, but not trained on (dynamic_sampling.hpp)
+  std::int64_t resamples = 0;   // draws after the first
+  double kept_share = 1;        // of the prompts drawn: those worth training on
   ScoreReport scores;
   double seconds = 0;  // of generating
   std::int64_t completion_tokens = 0;
 };
 
+// What was drawn: groups, then rejected.
+std::vector<const Group*> all_groups(const Rollout& rollout);
+
 // Samples group_size completions of each prompt and scores them; a group goes to the rewards when its last completion
 // arrives. The session's thread. Throws what the sampler or (under on_reward_error: stop) a reward throws.
 Rollout collect(Session& session, Scorer& scorer, std::vector<Prompt> prompts, const RolloutOptions& options);
 
-// Adds completions/*, prompt_length/* and the reward metrics of a rollout.
+// Adds completions/*, prompt_length/* and the reward metrics of all that was drawn.
 void add_rollout_metrics(const Rollout& rollout, report::Metrics& metrics);
 
 }  // namespace grpo::train

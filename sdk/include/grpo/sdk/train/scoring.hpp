@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,14 @@
 #include "grpo/sdk/train/rollout.hpp"
 
 namespace grpo::train {
+
+// What to do when a reward fails on a sample (an error or a timeout, not "not applicable").
+enum class OnRewardError {
+  drop_sample,  // the sample has no reward: advantage 0, outside its group's statistics
+  drop_group,   // no sample of its group has one
+  stop          // the run ends with the reward's message
+};
+OnRewardError on_reward_error(const std::string& name);  // of the configuration
 
 // One reward of the run.
 struct WeightedReward {
@@ -40,12 +49,7 @@ struct WeightedReward {
   double grace_seconds = 0;  // after the limit, until a call is left behind; 0: plugins::usual_grace
   // Another handle of it, isolated, in place of one with a call that was left behind; may throw. Null: there is none.
   std::function<std::shared_ptr<plugins::Reward>()> reopen = {};
-};
-
-// What to do when a reward fails on a sample (an error or a timeout, not "not applicable").
-enum class OnRewardError {
-  drop_sample,  // the sample has no reward: advantage 0, outside its group's statistics
-  stop          // the run ends with the reward's message
+  std::optional<OnRewardError> on_error = {};  // none: the scorer's
 };
 
 struct ScoreReport {

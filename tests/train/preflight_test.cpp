@@ -1,0 +1,167 @@
+// What is wrong and can be seen at the start of a run.
+#include "grpo/sdk/train/preflight.hpp"
+
+#include <gtest/gtest.h>
+
+#include "support.hpp"
+
+namespace grpo::train {
+namespace {
+
+constexpr const char* chat_template =
+    "{{ bos_token }}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
+class Preflight : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto tokenizer = nlohmann::json::parse(read(GRPO_SOURCE_DIR "/host/demo/tokenizer.json"));
+    int id = 15;
+    for (const char* token : {"<s>", "<|im_start|>", "<|im_end|>"})
+      tokenizer["added_tokens"].push_back({{"id", id++},
+                                           {"content", token},
+                                           {"single_word", false},
+                                           {"lstrip", false},
+                                           {"rstrip", false},
+                                           {"normalized", false},
+                                           {"special", true}});
+    write(dir / "tokenizer.json", tokenizer.dump());
+    write(dir / "tokenizer_config.json",
+          nlohmann::json{{"bos_token", "<s>"}, {"eos_token", "<|im_end|>"}, {"chat_template", chat_template}}.dump());
+    text = std::make_shared<const ModelText>(ModelText::load(dir.path(), {}));
+  }
+  config::Config config(const std::string& yaml = "", const std::vector<std::string>& overrides = {}) {
+    return config::load(config::Source{"test", yaml, {}}, overrides);
+  }
+  // A row as the run would ask it.
+  Prompt prompt(const std::string& content, const std::string& truth = "", const std::string& system = "") {
+    Prompt p;
+    p.row = 3;
+    auto messages = nlohmann::ordered_json::array();
+    if (!system.empty()) messages.push_back({{"role", "system"}, {"content", system}});
+    messages.push_back({{"role", "user"}, {"content", content}});
+    p.messages = messages.dump();
+    p.text = text->chat_template->render(messages);
+    p.ids = text->tokenizer.encode(p.text);
+    p.ground_truth = truth;
+    return p;
+  }
+  std::string prompts_say(const std::vector<Prompt>& prompts, const config::Config& c) {
+    std::string all;
+    for (const auto& f : check_prompts(c, *text, prompts)) all += f + "\n";
+    return all;
+  }
+  std::string prompts_say(const std::vector<Prompt>& prompts) { return prompts_say(prompts, config()); }
+  static Rollout rollout(std::vector<std::string> completions, const std::vector<double>& rewards,
+                         std::int32_t finish = GRPO_FINISH_STOP) {
+    Rollout r;
+    r.groups.push_back(group_of(completions));
+    for (std::size_t i = 0; i < rewards.size(); ++i) {
+      r.groups[0].samples[i].reward = rewards[i];
+      r.groups[0].samples[i].scores = {rewards[i]};
+      r.groups[0].samples[i].finish = finish;
+    }
+    return r;
+  }
+  static std::string rollout_says(const config::Config& c, const Rollout& r, const std::vector<std::string>& names) {
+    std::string all;
+    for (const auto& f : check_rollout(c, r, names)) all += f + "\n";
+    return all;
+  }
+  Scratch dir;
+  std::shared_ptr<const ModelText> text;
+};
+
+TEST_F(Preflight, NothingIsSaidOfPromptsThatAreRight) {
+  EXPECT_EQ(prompts_say({prompt("1+1=", "2"), prompt("2+2=", "4", "Be brief."), prompt("1+0=", "1")}), "");
+}
+
+TEST_F(Preflight, TheTemplateAppliedTwice) {
+  const auto once = prompt("1+1=").text;
+  const auto said = prompts_say({prompt(once)});
+  EXPECT_NE(said.find("row 3 already holds <"), std::string::npos) << said;
+  EXPECT_NE(said.find("data.raw_prompt: true"), std::string::npos) << said;
+}
+
+TEST_F(Preflight, TwoBeginningsOfText) {
+  Prompt p = prompt("1+1=");
+  EXPECT_EQ(prompts_say({p}), "");
+  p.ids.insert(p.ids.begin(), *text->tokenizer.bos_id());
+  EXPECT_NE(prompts_say({p}).find("two <s> (BOS)"), std::string::npos);
+}
+
+TEST_F(Preflight, TwoSystemPrompts) {
+  auto p = prompt("1+1=", "", "Be brief.");
+  const auto messages = nlohmann::ordered_json::array({{{"role", "system"}, {"content", "Be brief."}},
+                                                       {{"role", "system"}, {"content", "Be kind."}},
+                                                       {{"role", "user"}, {"content", "1+1="}}});
+  p.messages = messages.dump();
+  p.text = text->chat_template->render(messages);
+  EXPECT_NE(prompts_say({p}).find("two system prompts"), std::string::npos) << prompts_say({p});
+  const auto c = config("data: {system_prompt: Be brief.}");
+  EXPECT_EQ(prompts_say({prompt("1+1=", "", "Be brief.")}, c), "");
+  EXPECT_NE(prompts_say({prompt("Be brief. 1+1=", "", "Be brief.")}, c).find("two system prompts"), std::string::npos);
+}
+
+TEST_F(Preflight, TheLabelInThePrompt) {
+  const auto said = prompts_say({prompt("1+1= 2", "2"), prompt("2+2= 4", "4"), prompt("3+3=", "6")});
+  EXPECT_NE(said.find("the label is in the prompt in 2 of 3 rows"), std::string::npos) << said;
+  const std::string solution = "They have 3 and 4, so 7. #### 7";
+  EXPECT_NE(prompts_say({prompt("Q: " + solution + " Now you.", solution), prompt("Q2: " + solution, solution)})
+                .find("the label is in the prompt"),
+            std::string::npos);
+  // Chance: digits of the answer stand somewhere in the question, or one in many ends with it.
+  EXPECT_EQ(prompts_say({prompt("What is 2 and 2?", "2"), prompt("Is 4 more than 3", "3"), prompt("5 or 6?", "5")}),
+            "");
+}
+
+TEST_F(Preflight, APatternThatNoCompletionCanFit) {
+  auto p = prompt("1+1=");
+  p.text += "<think>\n";
+  const auto c = config("rewards: [{plugin: format, name: shape}]");
+  EXPECT_NE(prompts_say({p}, c).find("reward 'shape': its pattern begins with <think>"), std::string::npos);
+  EXPECT_EQ(prompts_say({prompt("1+1=")}, c), "");
+  const auto end = config("rewards: [{plugin: format, options: {pattern: '.*\\<\\|im_end\\|\\>$'}}]");
+  EXPECT_NE(prompts_say({prompt("1+1=")}, end).find("wants <|im_end|>"), std::string::npos)
+      << prompts_say({prompt("1+1=")}, end);
+}
+
+TEST_F(Preflight, WhatTheFirstRolloutShows) {
+  const auto c = config("rewards: [{plugin: length}]");
+  EXPECT_EQ(rollout_says(c, rollout({"a", "b"}, {0, 1}), {"length"}), "");
+  const auto equal = rollout_says(c, rollout({"a", "b"}, {0.5, 0.5}), {"length"});
+  EXPECT_NE(equal.find("all have the same reward, 0.5"), std::string::npos) << equal;
+  const auto cut = rollout_says(c, rollout({"a", "b"}, {0, 1}, GRPO_FINISH_LENGTH), {"length"});
+  EXPECT_NE(cut.find("cut at sampler.max_new_tokens (256)"), std::string::npos) << cut;
+  const auto math = config("rewards: [{plugin: math}]");
+  Rollout r = rollout({"it is 4", "maybe 5"}, {0, 0});
+  r.scores.metrics.set("rewards/math/format", 0);
+  EXPECT_NE(rollout_says(math, r, {"math"}).find("nothing is boxed"), std::string::npos);
+  r.scores.metrics.set("rewards/math/format", 0.5);
+  EXPECT_EQ(rollout_says(math, r, {"math"}).find("boxed"), std::string::npos);
+  const auto format = config("rewards: [{plugin: format, options: {pattern: 'x+'}}]");
+  const auto fits = rollout_says(format, rollout({"a", "b"}, {0, 0}), {"format"});
+  EXPECT_NE(fits.find("its pattern \"x+\" fits none of the first 2"), std::string::npos) << fits;
+}
+
+TEST(HealthSigns, WhatWasMissingInAllOfTheFirstStepsIsSaidOnce) {
+  const auto metrics = [](double clipped, double reward, double norm) {
+    report::Metrics m;
+    m.set("completions/clipped_ratio", clipped);
+    m.set("reward", reward);
+    m.set("grad_norm", norm);
+    return m;
+  };
+  HealthSigns bad, good, resumed;
+  for (std::int64_t step = 4; step <= 8; ++step) EXPECT_TRUE(resumed.after(step, metrics(1, 0, 0)).empty());
+  for (std::int64_t step = 1; step <= 8; ++step) {
+    EXPECT_EQ(bad.after(step, metrics(1, 0, 0)).size(), step == 5 ? 3u : 0u) << step;
+    EXPECT_TRUE(good.after(step, step == 2   ? metrics(0.5, 0, 0)
+                                 : step == 4 ? metrics(1, 1, 2)
+                                             : metrics(1, 0, 0))
+                    .empty());
+  }
+}
+
+}  // namespace
+}  // namespace grpo::train
