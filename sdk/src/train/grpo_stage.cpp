@@ -10,6 +10,7 @@
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/train/collect.hpp"
 #include "grpo/sdk/train/evaluate.hpp"
+#include "grpo/sdk/train/statistics.hpp"
 #include "grpo/sdk/train/update.hpp"
 #include "pieces.hpp"
 #include "run.hpp"
@@ -94,7 +95,7 @@ class GrpoStage {
   }
 
   StageResult run() {
-    run_.start(session_, prompts_.size());
+    run_.start(session_, prompts_.size(), total_steps_);
     session_.sampler().update_weights(session_.model(), run_.state().optimizer_steps);
     TrainerState& state = run_.state();
     order_.seek(state.position);
@@ -111,6 +112,7 @@ class GrpoStage {
       const auto every = config_.evaluation.every_steps;
       if (evaluator_ && (last || (every > 0 && state.step % every == 0))) evaluate(metrics);
       stopped = run_.stopped();
+      if (samples_due()) run_.save_samples(saved_samples(rollout, scorer_->rewards(), config_.report.samples));
       run_.report(metrics);
       show(metrics, rollout, last);
       run_.maybe_save(session_, last, stopped);
@@ -138,7 +140,9 @@ class GrpoStage {
       };
     }
     Rollout rollout = collect(session_, *scorer_, std::move(prompts), options);
+    const Timer advantages;
     const auto statistics = fill_advantages(rollout.groups);
+    const double advantage_seconds = advantages.seconds();
     UpdateReport update;
     if (!some_reward(rollout, statistics))
       clock_.done += config_.algorithm.iterations * config_.algorithm.minibatches;
@@ -156,6 +160,7 @@ class GrpoStage {
     state.position = order_.position();
     state.completion_length = mean_completion_length(rollout);
     add_metrics(metrics, rollout, statistics, update);
+    metrics.set("timing/advantage", advantage_seconds);
     metrics.set("timing/weights", weights.seconds());
     return rollout;
   }
@@ -250,6 +255,7 @@ class GrpoStage {
     m.set("learning_rate", update.learning_rate);
     m.set("advantage/mean", s.advantage_mean);
     m.set("advantage/std", s.advantage_std);
+    add_distribution_metrics(rollout, m);
     if (update.skipped_steps) {
       m.set("skipped_steps", static_cast<double>(update.skipped_steps));
       report::log(report::Level::warning,
@@ -330,8 +336,12 @@ class GrpoStage {
     const std::int64_t step = run_.state().step;
     if (last || step % config_.report.every_steps == 0) settings_.console->step(step, metrics);
     if (metrics.find("eval/accuracy") && !last) show_evaluation(fmt::format("step {}", step), metrics);
+    if (samples_due()) show_samples(step, rollout);
+  }
+
+  bool samples_due() {
     const auto every = config_.report.samples_every;
-    if (every > 0 && step % every == 0 && config_.report.samples > 0) show_samples(step, rollout);
+    return every > 0 && run_.state().step % every == 0 && config_.report.samples > 0;
   }
 
   void show_samples(std::int64_t step, const Rollout& rollout) {

@@ -61,7 +61,7 @@ class SftStage {
   }
 
   StageResult run() {
-    run_.start(session_, prompts_.size());
+    run_.start(session_, prompts_.size(), total_steps_);
     TrainerState& state = run_.state();
     order_.seek(state.position);
     announce();
