@@ -159,7 +159,7 @@ TEST(Console, TheTableFitsTheTerminalAndKeepsWhatMattersMost) {
   const auto full = table_of(0, m);
   EXPECT_EQ(full[0],
             "     step   epoch  reward  +-std   length  clip%        kl  entropy  |grad|        lr  rollout   score  "
-            "update    step  tok/s     eta");
+            "update    step  tok/s  elapsed     eta");
   for (const std::size_t width : {40, 60, 80, 100, 160}) {
     const auto lines = table_of(width, m, 100000);
     for (const auto& line : lines) EXPECT_LE(line.size(), width) << line;
@@ -239,6 +239,15 @@ TEST(Console, TheCurveSkipsWhatIsNotANumber) {
   const auto out = printed([&](Console& c) { c.curve("accuracy", points, 0, 1); });
   EXPECT_EQ(std::count(out.begin(), out.end(), '*'), 3) << out;
   EXPECT_EQ(printed([&](Console& c) { c.curve("nothing", {}, 0, 1); }), "");
+}
+
+TEST(Console, ProgressIsToldInTheWordsOfAReaL) {
+  EXPECT_EQ(progress_line({6, 19, 19}, 4.06, 24.6, 132),
+            "Epoch 1/1 step 6/19 (global step 6): 4.1s, elapsed 25s, remaining 2m12s");
+  EXPECT_TRUE(progress_line({20, 19, 50}, 1, 1, 1).starts_with("Epoch 2/3 step 1/19 (global step 20)"));
+  EXPECT_TRUE(progress_line({38, 19, 50}, 1, 1, 1).starts_with("Epoch 2/3 step 19/19 (global step 38)"));
+  EXPECT_TRUE(progress_line({50, 19, 50}, 1, 1, 1).starts_with("Epoch 3/3 step 12/12 (global step 50)"));
+  EXPECT_LE(progress_line({9999999, 1000000, 10000000}, 36000, 360000, 3600000).size(), 100u);
 }
 
 TEST(Console, Durations) {

@@ -8,8 +8,6 @@
 #include <fstream>
 #include <iterator>
 
-#include "grpo/sdk/report/visible.hpp"
-
 namespace grpo::report {
 namespace fs = std::filesystem;
 namespace {
@@ -59,66 +57,62 @@ void RunReader::update() {
 }
 
 // A last line without its break is still being written: it is left for the next time.
-std::vector<std::string> RunReader::new_lines(Tail& tail) const {
-  tail.begun_anew = false;
+template <class Begin, class Take>
+void RunReader::new_lines(Tail& tail, const Begin& begin_anew, const Take& take) const {
   std::error_code none;
   const auto path = directory_ / tail.name;
   const auto size = fs::file_size(path, none);
   if (none || size < tail.at) {
-    tail.begun_anew = tail.at > 0;
+    if (tail.at > 0) begin_anew();
     tail.at = 0;
-    if (none) return {};
+    if (none) return;
   }
   std::ifstream in(path, std::ios::binary);
   in.seekg(static_cast<std::streamoff>(tail.at));
-  std::vector<std::string> lines;
   for (std::string line; std::getline(in, line) && !in.eof();) {
     tail.at += line.size() + 1;
-    lines.push_back(std::move(line));
+    take(line);
   }
-  return lines;
 }
 
 void RunReader::read_metrics() {
-  const auto lines = new_lines(metrics_file_);
-  if (metrics_file_.begun_anew) {
+  const auto begin_anew = [&] {
     curves_.clear();
     elapsed_ = 0;
-  }
-  for (const auto& line : lines) {
+  };
+  new_lines(metrics_file_, begin_anew, [&](const std::string& line) {
     const auto row = nlohmann::ordered_json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!row.is_object() || !row.contains("step") || !row["step"].is_number_integer()) continue;
+    if (!row.is_object() || !row.contains("step") || !row["step"].is_number_integer()) return;
     const auto step = row["step"].get<std::int64_t>();
     for (const auto& [name, value] : row.items())
       if (name != "step" && value.is_number()) curves_.add(step, name, value.get<double>());
     for (const char* name : {"step_time", "timing/eval", "timing/checkpoint"})
       if (const auto at = row.find(name); at != row.end() && at->is_number()) elapsed_ += at->get<double>();
     curves_.add(step, "elapsed", elapsed_);
-  }
+  });
 }
 
 void RunReader::read_samples() {
-  const auto lines = new_lines(samples_file_);
-  if (samples_file_.begun_anew) {
+  const auto begin_anew = [&] {
     samples_.clear();
     sample_every_ = 1;
     sample_steps_seen_ = 0;
-  }
-  for (const auto& line : lines) {
+  };
+  new_lines(samples_file_, begin_anew, [&](const std::string& line) {
     auto row = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!row.is_object() || !row.contains("step") || !row["step"].is_number_integer()) continue;
+    if (!row.is_object() || !row.contains("step") || !row["step"].is_number_integer()) return;
     const auto step = row["step"].get<std::int64_t>();
     if (samples_.empty() || samples_.back().step != step) {
-      samples_.push_back({step, 0, {}});
+      samples_.push_back({step, {}});
       ++sample_steps_seen_;
       thin_samples();
     }
-    if (samples_.back().rows.size() == most_samples_a_step) continue;
+    if (samples_.back().rows.size() == most_samples_a_step) return;
     for (const char* name : {"prompt", "completion", "ground_truth"})
       if (const auto at = row.find(name); at != row.end() && at->is_string())
         *at = shortened(at->get_ref<const std::string&>());
     samples_.back().rows.push_back(std::move(row));
-  }
+  });
 }
 
 // Keeps every 2^k-th of the steps, and the last one, which makes room when it is no longer the last.
@@ -136,26 +130,25 @@ void RunReader::read_log() {
   if (log_file_.at == 0)
     if (const auto run = facts(); run.is_object())
       if (const auto from = run.find("log_from"); from != run.end() && from->is_number_unsigned()) log_file_.at = *from;
-  const auto lines = new_lines(log_file_);
-  if (log_file_.begun_anew) {
+  const auto begin_anew = [&] {
     warnings_.clear();
     warnings_seen_ = 0;
-  }
+  };
   bool in_warning = false;
-  for (const auto& line : lines) {
+  new_lines(log_file_, begin_anew, [&](const std::string& line) {
     if (!begins_with_time(line)) {  // a message of several lines
       if (in_warning && warnings_.back().text.size() < most_text) warnings_.back().text += "\n" + line;
-      continue;
+      return;
     }
     const auto level_at = log_time.size() + 1, level_end = line.find(' ', level_at);
     const std::string level = line.substr(level_at, level_end - level_at);
     in_warning = level == "warning" || level == "error" || level == "critical";
-    if (!in_warning) continue;
+    if (!in_warning) return;
     ++warnings_seen_;
     warnings_.push_back(
         {line.substr(0, log_time.size() - 4), level, level_end == line.npos ? "" : line.substr(level_end + 1)});
     if (warnings_.size() > most_warnings) warnings_.pop_front();
-  }
+  });
 }
 
 nlohmann::json RunReader::facts() const {

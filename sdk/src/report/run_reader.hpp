@@ -19,7 +19,6 @@ namespace grpo::report {
 // The samples of one step; long texts without their middle.
 struct SampleStep {
   std::int64_t step = 0;
-  std::size_t bytes = 0;
   std::vector<nlohmann::json> rows;  // as in samples.jsonl
 };
 
@@ -46,9 +45,10 @@ class RunReader {
   struct Tail {
     const char* name;
     std::uintmax_t at = 0;
-    bool begun_anew = false;
   };
-  std::vector<std::string> new_lines(Tail& tail) const;
+  // Calls take(line) for each new whole line, and begin_anew() before if the file is another than it was.
+  template <class Begin, class Take>
+  void new_lines(Tail& tail, const Begin& begin_anew, const Take& take) const;
   void read_metrics();
   void read_samples();
   void read_log();

@@ -100,6 +100,8 @@ class GrpoStage {
     TrainerState& state = run_.state();
     order_.seek(state.position);
     clock_.done = state.optimizer_steps;
+    first_step_ = state.step;
+    stage_time_ = {};
     announce();
     if (evaluator_ && config_.evaluation.at_start && state.step == 0) evaluate_before_training();
     bool stopped = run_.stopped();
@@ -332,11 +334,23 @@ class GrpoStage {
   }
 
   void show(const report::Metrics& metrics, const Rollout& rollout, bool last) {
+    tell_progress(metrics);
     if (!settings_.console) return;
     const std::int64_t step = run_.state().step;
     if (last || step % config_.report.every_steps == 0) settings_.console->step(step, metrics);
     if (metrics.find("eval/accuracy") && !last) show_evaluation(fmt::format("step {}", step), metrics);
     if (samples_due()) show_samples(step, rollout);
+  }
+
+  // For the log alone: the console's table has it in columns.
+  void tell_progress(const report::Metrics& metrics) {
+    const std::int64_t step = run_.state().step;
+    const double elapsed = stage_time_.seconds();
+    const auto done = static_cast<double>(step - first_step_);
+    report::note(report::Level::info,
+                 report::progress_line(
+                     {step, data::steps_of(prompts_.size(), 1, config_.algorithm.prompts_per_step), total_steps_},
+                     metrics.get("step_time"), elapsed, elapsed / done * static_cast<double>(total_steps_ - step)));
   }
 
   bool samples_due() {
@@ -373,6 +387,8 @@ class GrpoStage {
   algorithm::ScheduleOptions schedule_;
   StepClock clock_;
   std::int64_t total_steps_ = 0;
+  Timer stage_time_;
+  std::int64_t first_step_ = 0;
   int steps_without_reward_ = 0;
   bool rewarded_ = false;
 };

@@ -56,19 +56,20 @@ class Chart {
       const steps = s.x.map(i => step_of(line.run, i));
       const smooth = spec.smooth === false || spec.stacked || line.points || s.y.length < 8 ? 0 : weight;
       const ys = smoothed(s.y, smooth);
-      const value = (name, key) => {
+      const value = (name, key, weight) => {
         const other = name && series(line.run, name);
         if (!other) return null;
         const found = new Map(other.x.map((interval, i) => [interval, i]));
         const list = s.x.map(interval => found.has(interval) ? (other[key] || other.y)[found.get(interval)] : NaN);
-        return smoothed_gaps(list, smooth);
+        return smoothed_gaps(list, weight);
       };
-      const spread = value(line.spread, 'y');
-      const low = line.low ? value(line.low, 'lo') : null, high = line.high ? value(line.high, 'hi') : null;
+      const spread = value(line.spread, 'y', smooth);
+      const low = line.low ? value(line.low, 'lo', 0) : null, high = line.high ? value(line.high, 'hi', 0) : null;
+      const within = (y, i) => Math.max(low ? low[i] : -Infinity, Math.min(high ? high[i] : Infinity, y));
       return {line, steps, smooth, points: s.x.map((_, i) => ({
         x: place(steps[i]), step: steps[i], y: ys[i], raw: s.y[i],
         lo: s.lo ? s.lo[i] : s.y[i], hi: s.hi ? s.hi[i] : s.y[i],
-        from: spread ? ys[i] - spread[i] : undefined, to: spread ? ys[i] + spread[i] : undefined,
+        from: spread ? within(ys[i] - spread[i], i) : undefined, to: spread ? within(ys[i] + spread[i], i) : undefined, spread: spread ? spread[i] : undefined,
         low: low ? low[i] : undefined, high: high ? high[i] : undefined
       }))};
     });
@@ -171,7 +172,7 @@ class Chart {
       if (this.spec.stacked) { filled('layer', area(points, p => p.base, p => p.y), l.color); continue; }
       filled('range', area(points, p => p.low, p => p.high), l.color);
       filled('area', area(points, p => p.from, p => p.to), l.color);
-      if (points.some(p => p.hi > p.lo) && !l.spread && !l.low && points.length > 1) filled('range', area(points, p => p.lo, p => p.hi), l.color);
+      if (this.lines.length <= 3 && points.some(p => p.hi > p.lo) && !l.spread && !l.low && points.length > 1) filled('range', area(points, p => p.lo, p => p.hi), l.color);
       if (smooth) stroked('raw', line(points, p => p.raw), l);
     }
     if (!this.spec.stacked)
@@ -225,8 +226,8 @@ class Chart {
       if (Math.abs(this.px(p.x) - at) > 24) continue;
       head = head || p;
       if (!this.spec.stacked) this.cursor.append(styled(svg('circle', {cx: this.px(p.x), cy: this.py(p.y), r: 3.6}), {fill: l.color}));
-      const range = Number.isFinite(p.low) ? ` (${this.format(p.low)} to ${this.format(p.high)})`
-        : Number.isFinite(p.to) ? ` ± ${this.format(p.to - p.y)}` : p.hi > p.lo ? ` (${this.format(p.lo)} to ${this.format(p.hi)})` : '';
+      const range = Number.isFinite(p.spread) ? ` ± ${this.format(p.spread)}`
+        : Number.isFinite(p.low) ? ` (${this.format(p.low)} to ${this.format(p.high)})` : p.hi > p.lo ? ` (${this.format(p.lo)} to ${this.format(p.hi)})` : '';
       rows.push(el('tr', {}, el('td', {}, styled(el('i'), {background: l.color}), l.label || this.spec.title),
         el('td', {}, this.format(this.spec.stacked ? p.value : p.raw) + range)));
     }
@@ -258,15 +259,16 @@ function share_cursor(x, source) {
 }
 
 const choice = {axis: kept.get('axis', 'step'), smooth: kept.get('smooth', 0.6)};
-const observer = new ResizeObserver(entries => {
-  for (const {target} of entries) {
-    const chart = charts.find(c => c.box === target);
-    if (!chart || !target.clientWidth || target.clientWidth === chart.drawn_for) continue;
-    chart.drawn_for = target.clientWidth;
+function draw_where_needed() {
+  for (const chart of charts) {
+    const width = chart.box.clientWidth;
+    if (!width || width === chart.drawn_for) continue;
+    chart.drawn_for = width;
     if (!chart.lines) chart.prepare(choice.axis, choice.smooth);
     chart.draw();
   }
-});
+}
+const observer = new ResizeObserver(() => requestAnimationFrame(draw_where_needed));
 function redraw_all() {
   for (const chart of charts) {
     if (!chart.lines) continue;

@@ -46,7 +46,7 @@ const format = {
     if (a >= 1000) return Math.round(x).toLocaleString('en-US');
     return String(Number(x.toPrecision(a >= 100 ? 4 : 3)));
   },
-  percent: x => Number.isFinite(x) ? Number((100 * x).toPrecision(3)) + ' %' : '-',
+  percent: x => Number.isFinite(x) ? Number((100 * x).toPrecision(Math.abs(x) < 0.001 ? 1 : 3)) + ' %' : '-',
   seconds(s) {
     if (!Number.isFinite(s)) return '-';
     if (s === 0) return '0 s';

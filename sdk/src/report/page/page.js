@@ -60,7 +60,7 @@ function tiles() {
   if (has('loss') && !has('reward')) out.push(tile('Loss, lately', format.number(recent(run, 'loss')), '', [change_down(run, 'loss'), ' since the first step'], sparkline(run, 'loss')));
   if (has('completions/mean_length')) {
     const clipped = recent(run, 'completions/clipped_ratio');
-    out.push(tile('Completion length', format.number(recent(run, 'completions/mean_length')), 'tokens', clipped > 0 ? `${format.percent(clipped)} ran into the limit` : 'none runs into the limit', sparkline(run, 'completions/mean_length')));
+    out.push(tile('Completion length', format.number(recent(run, 'completions/mean_length')), 'tokens', !(clipped > 0) ? 'none is cut off' : clipped < 0.001 ? 'hardly any is cut off' : `${format.percent(clipped)} are cut off`, sparkline(run, 'completions/mean_length')));
   }
   if (has('step_time')) out.push(tile('Step', format.seconds(recent(run, 'step_time')), '', has('throughput/end_to_end_tokens_per_second') ? format.rate(recent(run, 'throughput/end_to_end_tokens_per_second')).replace('/s', ' tokens/s') : ''));
   const memory = has('memory/device_peak') ? 'memory/device_peak' : 'memory/rss_peak';
@@ -82,7 +82,7 @@ function comparison() {
   const used = columns.filter(c => runs.some(r => { const v = c[1](r); return typeof v !== 'string' || v !== '-'; }));
   section('runs', 'The runs side by side', el('div', {class: 'card scroll'}, el('table', {class: 'data'},
     el('thead', {}, el('tr', {}, el('th', {scope: 'col'}, 'Run'), ...used.map(c => el('th', {scope: 'col', class: c[2] ? 'number' : ''}, c[0])))),
-    el('tbody', {}, ...runs.map(r => el('tr', {}, el('th', {scope: 'row'}, styled(el('i', {class: 'swatch'}), {background: r.color}), r.name),
+    el('tbody', {}, ...runs.map(r => el('tr', {}, el('th', {scope: 'row', class: 'nowrap'}, styled(el('i', {class: 'swatch'}), {background: r.color}), r.name),
       ...used.map(c => el('td', {class: c[2] ? 'number' : ''}, c[1](r)))))))));
   link('runs', 'Runs');
 }
@@ -96,10 +96,10 @@ const matching = pattern => all_names.filter(n => pattern.test(n));
 // One curve a metric and run: with one run the colours tell metrics apart, with several the runs (and dashes the
 // metrics).
 function lines_of(metrics) {
-  const present = metrics.filter(m => runs.some(r => series(r, m.name)));
+  const found = metrics.filter(m => runs.some(r => series(r, m.name))), present = found.filter(m => !several || !m.alone);
+  for (const m of found) drawn.add(m.name);
   return runs.flatMap(run => present.filter(m => series(run, m.name)).map(m => {
     const i = present.indexOf(m);
-    drawn.add(m.name);
     for (const beside of [m.low, m.high]) if (beside && series(run, beside)) drawn.add(beside);
     const label = several ? (present.length > 1 ? `${run.name}: ${m.label}` : run.name) : m.label;
     return {run, ...m, label, color: several ? run.color : color(i), dash: several ? dashes[i % dashes.length] : ''};
@@ -147,10 +147,10 @@ function policy() {
     chart({title: 'Entropy', help: 'Nats a token. A fast fall is a collapse: completions become all alike.', zero: true}, m('entropy', 'entropy')),
     chart({title: 'KL to the reference', help: 'Nats a token.', zero: true}, m('kl', 'KL')),
     chart({title: 'Clipped tokens', help: 'Share of tokens whose ratio left the trust region.', format: format.percent, zero: true, neutral: 0},
-      m('clip_ratio/region_mean', 'either side'), m('clip_ratio/low_mean', 'below'), m('clip_ratio/high_mean', 'above')),
+      m('clip_ratio/region_mean', 'either side'), m('clip_ratio/low_mean', 'below', {alone: true}), m('clip_ratio/high_mean', 'above', {alone: true})),
     chart({title: 'Gradient norm', help: 'Before clipping. 0: nothing is learnt; spikes: lower the learning rate.', zero: true}, m('grad_norm', 'norm')),
     chart({title: 'Learning rate', smooth: false, zero: true}, m('learning_rate', 'learning rate')),
-    chart({title: 'Ratio of new to old policy', help: '1 on the first pass.', neutral: 1}, m('ratio/mean', 'mean'), m('ratio/max', 'largest')),
+    chart({title: 'Ratio of new to old policy', help: '1 on the first pass.', neutral: 1}, m('ratio/max', 'largest'), m('ratio/mean', 'mean', {alone: true})),
     chart({title: 'Sampler against trainer', help: 'Difference of log-probabilities, nats: noise, or a broken sampler.', zero: true, neutral: 0}, m('sampling/logp_difference/mean', 'mean'), m('sampling/logp_difference/max', 'largest')));
 }
 
@@ -159,15 +159,15 @@ function speed() {
   const stacked = runs.map(run => {
     const found = phases.filter(([key]) => statistic(run, 'timing/' + key, 'max') > 0);
     if (found.length < 2) return null;
-    const lines = found.map(([key, label], i) => ({run, name: 'timing/' + key, label, color: color(i)}));
+    const lines = found.map(([key, label]) => ({run, name: 'timing/' + key, label, color: color(phases.findIndex(p => p[0] === key))}));
     return new Chart({title: several ? `Time by phase: ${run.name}` : 'Time by phase', help: 'Seconds of a step.', format: format.seconds, stacked: true, wide: !several, lines}).box;
   });
   for (const [key] of phases) drawn.add('timing/' + key);
   chart_section('speed', 'Speed',
     stacked,
     chart({title: 'Time of a step', format: format.seconds, zero: true}, m('step_time', 'step')),
-    chart({title: 'Throughput', help: 'Tokens a second.', format: format.count, zero: true}, m('throughput/rollout_tokens_per_second', 'rollout'),
-      m('throughput/update_tokens_per_second', 'update'), m('throughput/end_to_end_tokens_per_second', 'end to end')),
+    chart({title: 'Throughput', help: several ? 'Completion tokens a second, end to end.' : 'Tokens a second.', format: format.count, zero: true}, m('throughput/end_to_end_tokens_per_second', 'end to end'),
+      m('throughput/rollout_tokens_per_second', 'rollout', {alone: true}), m('throughput/update_tokens_per_second', 'update', {alone: true})),
     chart({title: 'Memory', help: 'The most so far.', format: format.bytes, zero: true, smooth: false}, m('memory/rss_peak', 'process'), m('memory/device_peak', 'device')),
     chart({title: 'Model FLOPs utilization', format: format.percent, zero: true}, m('mfu', 'mfu')),
     chart({title: 'Evaluation and checkpoints', help: 'Seconds, in the steps that had one.', format: format.seconds, zero: true}, m('timing/eval', 'evaluation', {points: true}), m('timing/checkpoint', 'checkpoint', {points: true})));
@@ -180,7 +180,9 @@ function the_rest() {
   const search = el('input', {type: 'search', placeholder: 'part of a name', 'aria-label': 'Part of a metric\'s name'});
   const fill = () => {
     const wanted = names.filter(n => n.includes(search.value)).slice(0, 60);
+    for (const box of grid.children) charts.splice(charts.findIndex(c => c.box === box), 1);
     grid.replaceChildren(...wanted.map(n => chart({title: n, format: /(^|\/)(timing|.*seconds)/.test(n) ? format.seconds : format.number}, m(n, n))));
+    draw_where_needed();
   };
   search.addEventListener('input', fill);
   const rest = names.length ? keep_open('rest', el('details', {}, el('summary', {}, `${names.length} more curves`), el('div', {class: 'toolbar'}, search), grid), fill) : null;

@@ -33,11 +33,11 @@ function samples() {
   const chosen = () => { const step = kept.get('samples.step'); const i = run.samples.findIndex(s => s.step === step); at = i < 0 ? run.samples.length - 1 : i; };
   const which = several ? el('select', {'aria-label': 'Run', onchange: e => { run = runs[e.target.value]; kept.set('samples.run', run.name); chosen(); show(); }},
     ...with_samples.map(r => el('option', {value: runs.indexOf(r), selected: r === run}, r.name))) : null;
-  section('samples', 'Completions', el('div', {class: 'card'}, el('div', {class: 'samples-bar'}, which, label, back, slider, on), strip), body);
+  section('samples', 'Samples', el('div', {class: 'card'}, el('div', {class: 'samples-bar'}, which, label, back, slider, on), strip), body);
   link('samples', 'Samples');
   chosen();
   show();
-  new ResizeObserver(() => draw_strip(strip, run, at, go)).observe(strip);
+  new ResizeObserver(() => requestAnimationFrame(() => draw_strip(strip, run, at, go))).observe(strip);
 }
 
 // The rewards of all samples over the steps; a click goes there.
@@ -54,7 +54,7 @@ function draw_strip(strip, run, at, go) {
   run.samples.forEach((s, i) => {
     const column = svg('g', {});
     column.addEventListener('click', () => go(i));
-    const half = width / Math.max(1, run.samples.length - 1) / 2;
+    const half = Math.min(26, width / Math.max(1, run.samples.length - 1) / 2);
     column.append(styled(svg('rect', {x: x(i) - half, y: 0, width: 2 * half, height, rx: 4}), {fill: i === at ? 'var(--grid)' : 'transparent', cursor: 'pointer'}));
     const seen = new Map();
     for (const v of s.rows.map(score_of).filter(Number.isFinite)) seen.set(v, (seen.get(v) || 0) + 1);
@@ -214,4 +214,5 @@ versions();
 warnings();
 controls();
 follow();
+draw_where_needed();
 document.getElementById('footer').textContent = `Made by grpo-host ${facts(runs[0]).host || ''} on ${format.date(data.written)}. Values in metrics.jsonl are exact; curves are means over ${Math.max(...runs.map(r => r.stride))} step(s) a point.`;

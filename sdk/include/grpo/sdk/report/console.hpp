@@ -65,7 +65,8 @@ class Console {
   std::size_t room() const;
   std::string styled(const char* code, std::string_view text) const;
   void row(std::span<const Column> columns);
-  std::string eta(std::int64_t step) const;
+  double elapsed() const;  // seconds since the stage began
+  double remaining(std::int64_t step) const;
 
   std::optional<std::size_t> columns_;
   bool bars_ = false, color_ = false;
@@ -79,6 +80,13 @@ class Console {
 
 // "38m02s", "4.1s", "2h05m".
 std::string duration(double seconds);
+
+// Where a run stands, in the words of AReaL's log: "Epoch 1/2 step 6/19 (global step 6): 4.1s, elapsed 24.6s, remaining
+// 2m12s". Epochs and steps count from 1; seconds: of the step, so far, and to come.
+struct Place {
+  std::int64_t global_step = 0, steps_per_epoch = 1, total_steps = 0;
+};
+std::string progress_line(const Place& place, double step_seconds, double elapsed, double remaining);
 
 enum class Level { debug = 1, info = 2, warning = 3, error = 4 };
 // A line for standard error and the run's log file. Any thread.

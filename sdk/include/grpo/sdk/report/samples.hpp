@@ -21,10 +21,10 @@ namespace grpo::report {
 struct SavedSample {
   std::int64_t group = 0, index = 0;  // of the prompt in the step, of the completion in its group
   std::int64_t row = 0;               // of the prompt in the dataset
-  std::string prompt, completion, ground_truth;
-  std::vector<std::pair<std::string, double>> rewards;  // by name, before weights; NaN (none) is written as null
-  double reward = 0, advantage = 0;                     // NaN likewise
-  std::string finish;                                   // "stop", "length", "cancelled"
+  std::string prompt, completion, ground_truth = {};
+  std::vector<std::pair<std::string, double>> rewards = {};  // by name, before weights; NaN (none) is written as null
+  double reward = 0, advantage = 0;                          // NaN likewise
+  std::string finish = {};                                   // "stop", "length", "cancelled"
   std::int64_t tokens = 0;
 };
 
