@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <set>
 
 #include "grpo/sdk/error.hpp"
@@ -186,6 +188,14 @@ TEST(Names, RatesAndCountsAreWhatTheSystemsDefine) {
   EXPECT_DOUBLE_EQ(*m.find("training/global_step"), 3);
   EXPECT_EQ(m.get("reward/a"), 1);
   EXPECT_FALSE(m.find("reward/a/x"));
+}
+
+TEST(Names, ThePageIsUpToDate) {
+  const char* path = GRPO_SOURCE_DIR "/docs/metric-names.md";
+  if (std::getenv("GRPO_WRITE_DOCS")) std::ofstream(path, std::ios::binary) << metric_names_markdown();
+  std::ifstream in(path, std::ios::binary);
+  EXPECT_TRUE(std::string(std::istreambuf_iterator<char>(in), {}) == metric_names_markdown())
+      << path << " is stale: GRPO_WRITE_DOCS=1 " GRPO_BINARY_DIR "/tests/report_test --gtest_filter=Names.*";
 }
 
 TEST(Names, AnUnknownSystemIsNamedWithThoseThatThereAre) {

@@ -70,11 +70,14 @@ constexpr Entry areal[] = {
 #undef LEFT_OUT
 
 struct System {
-  std::string_view name;
+  std::string_view name, title;
   std::span<const Entry> entries;
 };
-constexpr System systems[] = {
-    {"trl", trl}, {"verl", verl}, {"easyr1", easyr1}, {"mindspeed", mindspeed}, {"areal", areal}};
+constexpr System systems[] = {{"trl", "TRL 1.16 (`GRPOTrainer`)", trl},
+                              {"verl", "verl (January 2026)", verl},
+                              {"easyr1", "EasyR1 (July 2026)", easyr1},
+                              {"mindspeed", "MindSpeed-MM and MindSpeed-RL (GRPO)", mindspeed},
+                              {"areal", "AReaL v0.2", areal}};
 
 std::span<const Entry> entries_of(std::string_view name) {
   for (const System& system : systems)
@@ -130,6 +133,28 @@ std::vector<NameEntry> metric_name_table(std::string_view system) {
   for (const Entry& entry : entries_of(system))
     table.push_back({std::string(entry.name), std::string(entry.meaning), entry.kind != Kind::left_out});
   return table;
+}
+
+std::string metric_names_markdown() {
+  std::string page =
+      "# Metric names of other systems\n\n<!-- Generated from sdk/src/report/names; the test Names.ThePageIsUpToDate "
+      "says how. -->\n\n`report.metric_names: [trl, verl]` writes these names beside [ours](metrics.md), into "
+      "metrics.jsonl, TensorBoard and the page. Ours are never changed: where a system has a name that is ours too, it "
+      "has our value. `m` is our metrics, `s` settings of the run; `m.with(a, x)` is x where a is reported, "
+      "`m.tokens()` the prompt and completion tokens of all completions of the step. A value that a step does not have "
+      "leaves its name out. `<reward>`, `<data>`, `<n>`: any reward, the evaluation file's name, "
+      "`evaluation.samples`.\n";
+  for (const System& system : systems) {
+    page += "\n## " + std::string(system.title) + ": `" + std::string(system.name) + "`\n\n| name | is |\n|---|---|\n";
+    for (const Entry& e : system.entries)
+      if (e.kind != Kind::left_out)
+        page += "| `" + std::string(e.name) + "` | " +
+                (e.kind == Kind::same ? std::string(e.meaning) : "`" + std::string(e.meaning) + "`") + " |\n";
+    page += "\nLeft out:\n\n| name | why |\n|---|---|\n";
+    for (const Entry& e : system.entries)
+      if (e.kind == Kind::left_out) page += "| `" + std::string(e.name) + "` | " + std::string(e.meaning) + " |\n";
+  }
+  return page;
 }
 
 }  // namespace grpo::report

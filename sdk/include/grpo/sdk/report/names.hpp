@@ -47,6 +47,9 @@ struct NameEntry {
 };
 std::vector<NameEntry> metric_name_table(std::string_view system);
 
+// docs/metric-names.md: all tables.
+std::string metric_names_markdown();
+
 }  // namespace grpo::report
 
 #endif
