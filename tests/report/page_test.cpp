@@ -2,6 +2,9 @@
 #include "grpo/sdk/report/page.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <fstream>
@@ -201,6 +204,22 @@ TEST_F(Pages, TheLogBeginsWithThisRun) {
   run.update();
   ASSERT_EQ(run.warnings_seen(), 1);
   EXPECT_EQ(run.warnings().front().text, "of this one");
+}
+
+TEST_F(Pages, ARunThatWasKilledIsNotTakenForOneThatRuns) {
+  utsname system{};
+  ASSERT_EQ(uname(&system), 0);
+  const auto status = [&](std::int64_t process, const std::string& name) {
+    put("run.json", json{{"status", "running"}, {"process", process}, {"machine", {{"name", name}}}}.dump(), false);
+    return RunReader(directory).facts()["status"].get<std::string>();
+  };
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) _exit(0);
+  ASSERT_EQ(waitpid(child, nullptr, 0), child);
+  EXPECT_EQ(status(child, system.nodename), "interrupted");
+  EXPECT_EQ(status(getpid(), system.nodename), "running");
+  EXPECT_EQ(status(child, "another-machine"), "running") << "nothing is known of it";
 }
 
 TEST_F(Pages, APageThatCannotBeWrittenSaysSo) {
