@@ -1,13 +1,26 @@
 // grpo-host: loads plugins and trains language models with GRPO; its subcommands are tools of their own.
+#include <unistd.h>
+
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
 
 #include "commands/commands.hpp"
+#include "grpo/sdk/plugins/crash.hpp"
+#include "grpo/sdk/plugins/left_behind.hpp"
 #include "grpo/sdk/report/visible.hpp"
 
 namespace {
+
+// The end of the program. While a call hangs in a plugin, destructors of statics must not run beside it.
+int ended(int status) {
+  if (grpo::plugins::calls_left_behind() == 0) return status;
+  std::cout.flush();
+  std::fflush(nullptr);
+  _exit(status);
+}
 
 // Plugins bring an OpenMP runtime, which reads these when it is loaded, that is, after main has begun. By default its
 // idle threads spin for milliseconds: on a machine that has other work, each short loop then waits for a thread that
@@ -23,6 +36,7 @@ int main(int argc, char** argv) {
   using namespace grpo::host;
   namespace report = grpo::report;
   let_idle_threads_sleep();
+  grpo::plugins::name_crashes("grpo-host");
   // Writing past a limit on file sizes is then an error of the write, with a message, not the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
   CommandLine line(
@@ -63,10 +77,10 @@ int main(int argc, char** argv) {
     action = [&run, demo] { return demo ? run_demo(run) : run_training(run, /*sft=*/false); };
   }
   try {
-    return action();
+    return ended(action());
   } catch (const std::exception& e) {
     std::cout.flush();
     std::cerr << "grpo-host: " << report::visible(e.what()) << '\n';
-    return 1;
+    return ended(1);
   }
 }

@@ -29,52 +29,41 @@ double number_of(const json& value, const std::string& key) {
   if (!value.is_number()) throw Invalid("options: " + key + " is " + value.dump() + "; it must be a number");
   return value.get<double>();
 }
-std::string text_of(const json& value, const std::string& key) {
-  if (!value.is_string()) throw Invalid("options: " + key + " is " + value.dump() + "; it must be a text");
-  return value.get<std::string>();
-}
 
-// Parts of an objective that the configuration has no key for. Takes its keys out of options.
-void set_parts(json& options, algorithm::ObjectiveOptions& o) {
-  const std::map<std::string, double*> numbers = {{"cispo_min_ratio", &o.cispo_min_ratio},
-                                                  {"cispo_max_ratio", &o.cispo_max_ratio},
-                                                  {"sapo_temperature_positive", &o.sapo_temperature_positive},
-                                                  {"sapo_temperature_negative", &o.sapo_temperature_negative},
-                                                  {"vespo_k_positive", &o.vespo_k_positive},
-                                                  {"vespo_lambda_positive", &o.vespo_lambda_positive},
-                                                  {"vespo_k_negative", &o.vespo_k_negative},
-                                                  {"vespo_lambda_negative", &o.vespo_lambda_negative},
-                                                  {"log_ratio_limit", &o.log_ratio_limit},
-                                                  {"kl_limit", &o.kl_limit}};
-  for (const auto& [key, value] : numbers)
+// Numbers of an objective that the configuration has no key for. Takes them out of options.
+void set_guards(json& options, algorithm::ObjectiveOptions& o) {
+  for (const auto& [key, value] : {std::pair{"log_ratio_limit", &o.log_ratio_limit}, {"kl_limit", &o.kl_limit}})
     if (const auto at = options.find(key); at != options.end()) *value = number_of(*at, key);
-  if (options.contains("ratio")) o.ratio = algorithm::ratio_level(text_of(options["ratio"], "ratio"));
-  if (options.contains("aggregation")) o.aggregation = algorithm::aggregation(text_of(options["aggregation"], "aggregation"));
 }
 
-bool is_part(const std::string& key) {
-  static const auto known = {"cispo_min_ratio",
-                             "cispo_max_ratio",
-                             "sapo_temperature_positive",
-                             "sapo_temperature_negative",
-                             "vespo_k_positive",
-                             "vespo_lambda_positive",
-                             "vespo_k_negative",
-                             "vespo_lambda_negative",
-                             "log_ratio_limit",
-                             "kl_limit",
-                             "ratio",
-                             "aggregation"};
-  return std::find(known.begin(), known.end(), key) != known.end();
+bool is_guard(const std::string& key) { return key == "log_ratio_limit" || key == "kl_limit"; }
+
+// What acts before the objective sees its arrays would be asked for in vain here.
+void check_acts(const config::AlgorithmConfig& a) {
+  const config::AlgorithmConfig built_in;
+  const auto outside = [](const char* key, bool asked, const char* instead) {
+    if (asked) throw Invalid(std::string("options: ") + key + " is no part of the objective: " + instead);
+  };
+  outside("rollout_correction", a.rollout_correction != built_in.rollout_correction,
+          "give its weights as tokens.policy_weight");
+  outside("off_policy_mask_threshold", a.off_policy_mask_threshold != built_in.off_policy_mask_threshold,
+          "give its mask as tokens.policy_weight");
+  outside("top_entropy_quantile", a.top_entropy_quantile != built_in.top_entropy_quantile,
+          "give its mask as tokens.policy_weight");
+  outside("old_logprobs", a.old_logprobs != built_in.old_logprobs, "give the sampler's as tokens.old_logprob");
+  outside("kl_in_reward", a.kl_in_reward, "take it off the rewards before the advantages");
+  outside("kl_control", a.kl_control != built_in.kl_control, "open an objective anew for another kl_coefficient");
 }
 
 // The keys of the section `algorithm` are read by the configuration itself: same names, same checks, same texts.
 algorithm::ObjectiveOptions options_of(const json& given) {
-  json section = json::object(), parts = json::object();
-  for (const auto& [key, value] : given.items()) (is_part(key) ? parts : section)[key] = value;
+  json section = json::object(), guards = json::object();
+  for (const auto& [key, value] : given.items()) (is_guard(key) ? guards : section)[key] = value;
   const config::Source source{"options", json{{"algorithm", section}}.dump(), {}};
-  algorithm::ObjectiveOptions options = train::objective_of(config::load(source));
-  set_parts(parts, options);
+  const config::Config config = config::load(source);
+  check_acts(config.algorithm);
+  algorithm::ObjectiveOptions options = train::objective_of(config);
+  set_guards(guards, options);
   algorithm::check(options);
   return options;
 }
@@ -92,11 +81,12 @@ std::span<const Real> optional(const void* array, std::size_t n) {
 
 // The rows of the caller's tokens: how many tokens they are.
 std::size_t checked_tokens(const grpo_embed_tokens& t) {
-  if (t.n_rows < 0) throw Invalid("tokens.n_rows is " + std::to_string(t.n_rows));
+  embed::check_count(t.n_rows, "tokens.n_rows");
   needed(t.start, "tokens.start");
   if (t.start[0] != 0) throw Invalid("tokens.start[0] is " + std::to_string(t.start[0]) + "; it must be 0");
   for (std::int64_t i = 0; i < t.n_rows; ++i)
     if (t.start[i + 1] < t.start[i]) throw Invalid("tokens.start falls at " + std::to_string(i + 1));
+  embed::check_count(t.start[t.n_rows], "tokens.start[n_rows]");
   return static_cast<std::size_t>(t.start[t.n_rows]);
 }
 
@@ -139,7 +129,8 @@ grpo_status grpo_embed_advantages(const char* kind, int64_t n_samples, const dou
                                   grpo_embed_error* error) {
   embed::clear(statistics);
   return guarded(error, [&]() -> grpo_status {
-    if (n_samples < 0 || n_groups < 0) throw Invalid("grpo_embed_advantages: n_samples or n_groups is negative");
+    embed::check_count(n_samples, "n_samples");
+    embed::check_count(n_groups, "n_groups");
     if (n_samples > 0) needed(rewards, "rewards"), needed(advantages, "advantages");
     const auto n = static_cast<std::size_t>(n_samples);
     algorithm::AdvantageStatistics s;
@@ -190,7 +181,8 @@ void grpo_embed_objective_close(grpo_embed_objective* objective) { delete object
 grpo_status grpo_embed_objective_row(const char* row, grpo_embed_text* json, grpo_embed_error* error) {
   embed::clear(json);
   return guarded(error, [&]() -> grpo_status {
-    embed::give(&needed(json, "json"), algorithm::objective_row(embed::object_of(&needed(row, "row"), "row")));
+    needed(json, "json");
+    embed::give(json, algorithm::objective_row(embed::object_of(&needed(row, "row"), "row")));
     return GRPO_STATUS_OK;
   });
 }

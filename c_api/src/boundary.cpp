@@ -36,7 +36,7 @@ struct OwnedIds final : Owner {
 
 // The last start, after checking that they do not fall.
 std::int64_t check_starts(const std::int64_t* start, std::int64_t n, const char* name) {
-  if (n < 0) throw Invalid(std::string(name) + ".n is " + std::to_string(n));
+  check_count(n, (std::string(name) + ".n").c_str());
   if (!start) throw Invalid(std::string(name) + ".start is NULL; it has n + 1 numbers");
   if (start[0] < 0) throw Invalid(std::string(name) + ".start[0] is " + std::to_string(start[0]));
   for (std::int64_t i = 0; i < n; ++i)
@@ -78,6 +78,13 @@ void check_flags(std::uint32_t flags, std::uint32_t known, const char* where) {
     throw Unsupported(std::string(where) + ": flags " + std::to_string(flags & ~known) +
                       " are not known to this library (header revision " + std::to_string(GRPO_HEADER_REVISION) +
                       "); leave them out, or use a newer libgrpo.so");
+}
+
+void check_count(std::int64_t n, const char* name) {
+  constexpr std::int64_t most = std::int64_t{1} << 40;
+  if (n < 0 || n > most)
+    throw Invalid(std::string(name) + " is " + std::to_string(n) +
+                  (n < 0 ? ", which is negative" : ", more than any memory holds; was it set?"));
 }
 
 void check_struct(const void* given, std::size_t known, std::size_t first, const char* name) {
@@ -151,8 +158,25 @@ std::span<const std::int32_t> IdLists::operator[](std::int64_t i) const {
   return {id_ + start_[i], static_cast<std::size_t>(start_[i + 1] - start_[i])};
 }
 
+void check_depth(std::string_view json, const std::string& name) {
+  int depth = 0;
+  bool inside = false;  // a string
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (c == '"')
+      inside = !inside;
+    else if (inside && c == '\\')
+      ++i;
+    else if (!inside && (c == '[' || c == '{') && ++depth > deepest_json)
+      throw Invalid(name + " nests deeper than " + std::to_string(deepest_json) + " levels");
+    else if (!inside && (c == ']' || c == '}'))
+      --depth;
+  }
+}
+
 nlohmann::json json_of(const char* text, const char* name) {
   if (!text) return nullptr;
+  check_depth(text, name);
   try {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& e) {

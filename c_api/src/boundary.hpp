@@ -36,6 +36,9 @@ T& needed(T* pointer, const char* name) {
   return *pointer;
 }
 void check_flags(std::uint32_t flags, std::uint32_t known, const char* where);
+// A number of elements: not negative, and not more than any memory holds, so that what is not set is seen before it is
+// used.
+void check_count(std::int64_t n, const char* name);
 void check_struct(const void* given, std::size_t known, std::size_t first, const char* name);
 
 // A copy of the caller's growing struct, in this library's size: fields that the caller does not have are zero, fields
@@ -90,6 +93,9 @@ class IdLists {
   std::int64_t n_;
 };
 
+// Texts that nest deeper than this are refused: what reads, copies and writes JSON goes down once a level.
+inline constexpr int deepest_json = 500;
+void check_depth(std::string_view json, const std::string& name);
 // JSON that the caller gave. Throws Invalid with its name and where it is wrong. null where text is NULL.
 nlohmann::json json_of(const char* text, const char* name);
 nlohmann::json object_of(const char* text, const char* name);  // {} where text is NULL

@@ -15,7 +15,7 @@ grpo_status grpo_embed_plugins_open(const char* const* places, int64_t n, grpo_e
   return guarded(error, [&]() -> grpo_status {
     embed::quiet_once();
     needed(plugins, "plugins") = nullptr;
-    if (n < 0) throw embed::Invalid("n is " + std::to_string(n) + "; how many places are there?");
+    embed::check_count(n, "n");
     std::vector<std::filesystem::path> paths;
     if (n > 0) needed(places, "places");
     for (int64_t i = 0; i < n; ++i) paths.emplace_back(&needed(places[i], "one of the places"));

@@ -14,7 +14,7 @@ using embed::Invalid;
 using embed::needed;
 
 struct grpo_embed_reward {
-  std::unique_ptr<plugins::Reward> reward;
+  std::shared_ptr<plugins::Reward> reward;
   std::chrono::nanoseconds timeout{0};  // where a batch names none
 };
 
@@ -30,6 +30,10 @@ config::Config config_of(const grpo_embed_reward_wanted& w) {
   }
   for (const char* key : {"plugin", "options"})
     if (entry.contains(key)) throw Invalid(std::string("wanted.settings has a key ") + key + ", which is a field beside it");
+  for (const char* key : {"name", "record"})  // in YAML, which this becomes, a number is a text too
+    if (entry.contains(key) && !entry[key].is_string())
+      throw Invalid(std::string(&needed(w.name, "wanted.name")) + "." + key + " is " + entry[key].dump() +
+                    "; it must be a text");
   entry["plugin"] = &needed(w.name, "wanted.name");
   entry["options"] = embed::object_of(w.options, "wanted.options");
   const nlohmann::json sections = {{"run", run}, {"rewards", nlohmann::json::array({entry})}};
@@ -52,7 +56,7 @@ std::unique_ptr<grpo_embed_reward> opened(grpo_embed_plugins& plugins, const grp
   if (w.tokenizer) text.reset(new train::ModelText{w.tokenizer->tokenizer, std::nullopt, {}});
   auto reward = std::make_unique<grpo_embed_reward>();
   if (config.origin("rewards.0.timeout_seconds").kind != config::Origin::Kind::built_in)
-    reward->timeout = std::chrono::nanoseconds(static_cast<std::int64_t>(config.rewards[0].timeout_seconds * 1e9));
+    reward->timeout = plugins::duration_of(config.rewards[0].timeout_seconds);
   const std::lock_guard lock(plugins.mutex);
   train::resolve_option_paths(config, plugins.registry);
   reward->reward = std::move(train::open_rewards(plugins.registry, config, train::make_services(text, 1))[0].reward);
@@ -101,6 +105,7 @@ class Column {
  private:
   nlohmann::json parsed(std::string_view text, std::int64_t row) const {
     if (text.empty()) return nullptr;
+    embed::check_depth(text, "the column \"" + name_ + "\", row " + std::to_string(row) + ",");
     try {
       return nlohmann::json::parse(text);
     } catch (const nlohmann::json::exception& e) {
@@ -167,8 +172,13 @@ void add_samples(plugins::RewardBatch& batch, const grpo_embed_batch& b) {
 
 plugins::RewardBatch batch_of(const grpo_embed_batch& b) {
   embed::check_flags(b.flags, 0, "batch");
-  if (b.n_rows < 0 || b.n_samples < 0 || b.n_columns < 0 || b.timeout_ns < 0)
-    throw Invalid("batch: n_rows, n_samples, n_columns or timeout_ns is negative");
+  embed::check_count(b.n_rows, "batch.n_rows");
+  embed::check_count(b.n_samples, "batch.n_samples");
+  embed::check_count(b.n_columns, "batch.n_columns");
+  if (b.timeout_ns < 0) throw Invalid("batch.timeout_ns is negative; 0: as the reward's settings say");
+  if (!b.prompt && !b.messages && !b.ground_truth && !b.prompt_ids && b.n_columns == 0 && b.n_rows > b.n_samples)
+    throw Invalid("batch.n_rows is " + std::to_string(b.n_rows) + ", but no row has anything in it, and there are only " +
+                  std::to_string(b.n_samples) + " samples");
   if (b.n_columns > 0) needed(b.columns, "batch.columns");
   std::vector<Column> columns;
   plugins::ColumnTypes types;

@@ -93,6 +93,7 @@ grpo_status grpo_embed_render(const grpo_embed_template* chat, const char* messa
     // Ordered: templates print the members of tools in the order they came in.
     const auto parsed = [](const char* given, const char* name) {
       if (!given) return nlohmann::ordered_json(nullptr);
+      embed::check_depth(given, name);
       try {
         return nlohmann::ordered_json::parse(given);
       } catch (const nlohmann::json::exception& e) {

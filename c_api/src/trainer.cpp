@@ -33,7 +33,7 @@ struct Claim {
 };
 
 std::vector<std::string> list_of(const char* const* texts, std::int64_t n, const char* name) {
-  if (n < 0) throw Invalid(std::string("wanted: the number of ") + name + " is negative");
+  embed::check_count(n, (std::string("wanted: the number of ") + name).c_str());
   if (n > 0) needed(texts, name);
   std::vector<std::string> list;
   for (std::int64_t i = 0; i < n; ++i) list.emplace_back(&needed(texts[i], name));

@@ -1,6 +1,7 @@
 #include "command_line.hpp"
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 
 namespace grpo::host {
 
@@ -32,7 +33,11 @@ Option Command::option(const std::string& name, std::vector<std::string>& values
 }
 
 Option Command::option(const std::string& name, double& value, const std::string& description) {
-  return Option(app_->add_option(name, value, description)->capture_default_str());
+  CLI::Option* option = app_->add_option(name, value, description)->capture_default_str();
+  return Option(option->check([](const std::string& text) {
+    double number = 0;  // every bound lets NaN pass
+    return CLI::detail::lexical_cast(text, number) && std::isnan(number) ? "not a number: " + text : std::string();
+  }));
 }
 
 Option Command::option(const std::string& name, std::int64_t& value, const std::string& description) {

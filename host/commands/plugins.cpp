@@ -13,12 +13,22 @@ namespace {
 int list(const RunArguments& a) {
   const auto registry = train::make_registry(a.plugin_places());
   std::cout << plugins::list(registry.manifests());
-  // Libraries that plugins bring along lie in the same places: they are mentioned, and nobody's fault.
+  // Libraries that plugins bring along lie in the same places: they are counted, and nobody's fault.
   bool broken = false;
+  std::vector<const plugins::Refusal*> others;
   for (const auto& refusal : registry.refusals()) {
-    std::cerr << (refusal.is_plugin ? "refused: " : "no plugin: ") << refusal.path << ": " << refusal.reason << '\n';
-    broken = broken || refusal.is_plugin;
+    if (!refusal.is_plugin) {
+      others.push_back(&refusal);
+      continue;
+    }
+    std::cerr << "refused: " << refusal.path << ": " << refusal.reason << '\n';
+    broken = true;
   }
+  constexpr std::size_t named = 3;  // a folder of a build has hundreds
+  for (std::size_t i = 0; i < others.size() && i < named; ++i)
+    std::cerr << "no plugin: " << others[i]->path << ": " << others[i]->reason << '\n';
+  if (others.size() > named)
+    std::cerr << "no plugin: " << others.size() - named << " more .so files (`plugins describe FILE` says why)\n";
   // Of two files that offer the same, a run can take neither.
   std::map<std::pair<std::string, std::string>, std::string> first;
   for (const auto& manifest : registry.manifests())

@@ -40,13 +40,16 @@ Json as_json(const plugins::FuzzReport& report) {
 void print(const plugins::FuzzReport& report, const FuzzArguments& a) {
   for (const auto& f : report.findings) {
     std::cout << f.kind << ": " << report::visible(f.what) << "\n  " << report::visible(f.input) << '\n';
-    if (!f.output.empty()) std::cout << "  it printed: " << report::visible(f.output, "    ", 600) << '\n';
+    if (!f.output.empty()) std::cout << "  its process printed: " << report::visible(f.output, "    ", 600) << '\n';
     std::cout << "  grpo-host plugins replay " << f.file << " --plugin " << a.library
-              << (f.kind == "hang" ? " --kill-after 10" : "") << '\n';
+              << (f.kind == "hang"       ? " --kill-after 10"
+                  : f.kind == "contract" ? " --check-plugins"
+                                         : "")
+              << '\n';
   }
-  std::cout << report.runs << (report.runs < a.runs ? " batches until the time was up, " : " batches, ") << report.calls
-            << " calls, seed " << a.seed << ", " << report.findings.size()
-            << (report.findings.size() == 1 ? " finding" : " findings");
+  std::cout << report.runs << " batches in " << report.calls << " calls"
+            << (report.runs < a.runs ? " until the time was up" : "") << ", seed " << a.seed << ", "
+            << report.findings.size() << (report.findings.size() == 1 ? " finding" : " findings");
   if (report.refused > 0) std::cout << "; options refused in " << report.refused << " rounds";
   if (report.failed > 0)
     std::cout << "; " << report.failed << " batches failed as a whole: " << report::visible(report.failure, "  ", 200);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <csignal>
 #include <cstring>
@@ -16,6 +17,7 @@
 #include "commands.hpp"
 #include "filter.hpp"
 #include "grpo/sdk/error.hpp"
+#include "grpo/sdk/plugins/checked.hpp"
 #include "grpo/sdk/plugins/recorded.hpp"
 #include "grpo/sdk/plugins/replay.hpp"
 #include "grpo/sdk/report/visible.hpp"
@@ -52,7 +54,14 @@ std::shared_ptr<const plugins::Component> find_plugin(const ReplayArguments& a, 
   }
   if (a.plugin.find('/') != std::string::npos) throw Error("--plugin: " + a.plugin + ": there is no such file");
   auto registry = train::make_registry(a.run.plugin_places());
-  return registry.load(info.interface_id, a.plugin.empty() ? info.name : a.plugin);
+  try {
+    return registry.load(info.interface_id, a.plugin.empty() ? info.name : a.plugin);
+  } catch (const Error& e) {
+    if (!a.plugin.empty()) throw;
+    throw Error(e.what() + std::string("\n  It was recorded from ") + info.path +
+                "; name the plugin's file: --plugin " +
+                (std::filesystem::is_regular_file(info.path) ? info.path : "FILE.so"));
+  }
 }
 
 // Which call is being made, for the line that a crash leaves.
@@ -75,6 +84,22 @@ extern "C" void tell_call(int signal) {
   write_call("grpo-host: the plugin crashed in call ");
   std::signal(signal, SIG_DFL);
   raise(signal);
+}
+
+// Behind checks that tell each violation in a line, with its call. Around a recording, which so has what the plugin
+// did.
+std::shared_ptr<const plugins::Component> with_checks(std::shared_ptr<const plugins::Component> plugin,
+                                                      std::atomic<int>& violations) {
+  plugins::CheckSettings settings;
+  settings.sink = [&violations](const plugins::Violation& v) {
+    if (v.by_caller || v.rule->severity != plugins::Severity::violation) return;
+    ++violations;
+    std::string line = "grpo-host: call " + std::to_string(current_call) + ": " + report::visible(v.text());
+    std::replace(line.begin(), line.end(), '\n', ' ');
+    line += '\n';
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
+  };
+  return plugins::checked(std::move(plugin), std::move(settings));
 }
 
 // On a stack of its own: the plugin's may be what ran out.
@@ -183,6 +208,8 @@ int replay(const ReplayArguments& a) {
   if (!options.is_object()) throw Error("--options: not a JSON object: " + a.options);
   auto plugin = find_plugin(a, plugins::recording_info(a.file));
   if (!a.record.empty()) plugin = plugins::recorded(plugin, {.file = a.record, .host = "grpo-host " GRPO_VERSION});
+  std::atomic<int> violations{0};
+  if (a.run.check) plugin = with_checks(plugin, violations);
   tell_crashes();
   std::atexit(tell_exit);
   plugins::ReplaySettings settings;
@@ -205,7 +232,7 @@ int replay(const ReplayArguments& a) {
     print_json(report);
   else
     print(report, a);
-  return report.same() ? 0 : 1;
+  return report.same() && violations == 0 ? 0 : 1;
 }
 
 }  // namespace
@@ -216,6 +243,7 @@ void add_plugins_replay(Command plugins) {
       "replay",
       "Makes the calls of a recording again, without model or data, and compares. Exit status 1: they differ");
   a->run.add_plugins(command);
+  a->run.add_check(command);
   command.option("file", a->file, "What `record: FILE` wrote").required().existing_file();
   command.option("--plugin", a->plugin,
                  "The plugin: a .so file, or a name among --plugins. Default: the recorded name");

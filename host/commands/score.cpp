@@ -1,13 +1,17 @@
 // score: any reward plugin over saved samples, without a model.
+#include <algorithm>
 #include <cmath>
+#include <iostream>
 
 #include "commands.hpp"
 #include "filter.hpp"
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/plugins/checked.hpp"
+#include "grpo/sdk/plugins/left_behind.hpp"
 #include "grpo/sdk/plugins/recorded.hpp"
 #include "grpo/sdk/plugins/reward.hpp"
 #include "grpo/sdk/report/console.hpp"
+#include "grpo/sdk/report/visible.hpp"
 #include "grpo/sdk/train/components.hpp"
 #include "grpo/sdk/train/session.hpp"
 
@@ -43,19 +47,94 @@ const char* status_name(std::int32_t status) {
   }
 }
 
+// The reward of the command, called batch by batch. One that does not come back is called no more in this process.
+class Scoring {
+ public:
+  explicit Scoring(const ScoreArguments& a)
+      : a_(a), registry_(train::make_registry(a.run.plugin_places())), options_(options_of(a)), isolated_(a.isolate) {
+    isolate_.memory_gib = a.memory;
+    component_ = train::load_component(registry_, GRPO_REWARD_ID, a.reward, check(), isolated_ ? &isolate_ : nullptr);
+    auto component = component_;
+    if (!a.record.empty())
+      component = plugins::recorded(component, {.file = a.record, .host = "grpo-host " GRPO_VERSION});
+    reward_ = open(component);
+  }
+
+  plugins::RewardScores score(plugins::RewardBatch batch) {
+    const plugins::ScoreSettings settings{.timeout = plugins::duration_of(a_.timeout)};
+    if (isolated_ || settings.timeout.count() == 0) return reward_->score(batch, settings);
+    const auto n = static_cast<std::size_t>(batch.samples());
+    const auto grace = plugins::usual_grace(settings.timeout);
+    if (auto scores = plugins::score_or_leave(runner_, reward_, std::move(batch), settings, grace)) return *scores;
+    const std::string what = component_->label() + ": did not come back " +
+                             std::to_string(std::chrono::duration_cast<std::chrono::seconds>(grace).count()) +
+                             " s after the limit of --timeout";
+    report::log(report::Level::warning, what +
+                                            ", and was left behind; from now on it runs in a process of its own, as "
+                                            "with --isolate");
+    reward_ = open(train::isolated_component(component_, check(), isolate_));
+    isolated_ = true;
+    plugins::RewardScores none;
+    none.score.assign(n, std::nan(""));
+    none.status.assign(n, GRPO_SAMPLE_TIMEOUT);
+    none.message.assign(n, what);
+    return none;
+  }
+
+ private:
+  static nlohmann::json options_of(const ScoreArguments& a) {
+    auto options = nlohmann::json::parse(a.options, nullptr, false);
+    if (!options.is_object()) throw Error("--options: not a JSON object: " + a.options);
+    return options;
+  }
+  bool check() const { return a_.run.check || plugins::check_by_default(); }
+  std::shared_ptr<plugins::Reward> open(const std::shared_ptr<const plugins::Component>& component) const {
+    return std::make_shared<plugins::Reward>(component, options_,
+                                             plugins::OpenSettings{.services = train::make_services(nullptr, 1),
+                                                                   .where = "--options",
+                                                                   .label = a_.reward,
+                                                                   .progress = nullptr});
+  }
+
+  const ScoreArguments& a_;
+  plugins::Registry registry_;
+  nlohmann::json options_;
+  plugins::IsolateSettings isolate_;
+  bool isolated_;
+  std::shared_ptr<const plugins::Component> component_;
+  std::shared_ptr<plugins::Reward> reward_;
+  plugins::Runner runner_;
+};
+
+// How many samples got what, for the end.
+struct Counts {
+  std::int64_t samples = 0, scored = 0, errors = 0, timeouts = 0;
+  std::string first;  // message
+
+  void add(const plugins::RewardScores& scores) {
+    for (std::size_t i = 0; i < scores.status.size(); ++i) {
+      ++samples;
+      const auto status = scores.status[i];
+      scored += status == GRPO_SAMPLE_OK;
+      errors += status == GRPO_SAMPLE_ERROR;
+      timeouts += status == GRPO_SAMPLE_TIMEOUT;
+      if ((status == GRPO_SAMPLE_ERROR || status == GRPO_SAMPLE_TIMEOUT) && first.empty()) first = scores.message[i];
+    }
+  }
+  // The exit status: a reward that failed on everything it was asked has not worked.
+  int told() const {
+    if (errors + timeouts == 0) return 0;
+    std::cerr << "grpo-host: " << errors << (errors == 1 ? " error and " : " errors and ") << timeouts
+              << (timeouts == 1 ? " time-out" : " time-outs") << " in " << samples
+              << (samples == 1 ? " sample" : " samples") << "; the first: " << report::visible(first) << '\n';
+    return errors + timeouts == samples ? 1 : 0;
+  }
+};
+
 int score(const ScoreArguments& a) {
-  auto registry = train::make_registry(a.run.plugin_places());
-  auto options = nlohmann::json::parse(a.options, nullptr, false);
-  if (!options.is_object()) throw Error("--options: not a JSON object: " + a.options);
-  const plugins::IsolateSettings isolate{.memory_gib = a.memory};
-  auto component = train::load_component(registry, GRPO_REWARD_ID, a.reward, a.run.check || plugins::check_by_default(),
-                                         a.isolate ? &isolate : nullptr);
-  if (!a.record.empty())
-    component = plugins::recorded(component, {.file = a.record, .host = "grpo-host " GRPO_VERSION});
-  plugins::Reward reward(
-      component, options,
-      {.services = train::make_services(nullptr, 1), .where = "--options", .label = a.reward, .progress = nullptr});
-  return filter_batches(a.batch, [&](const std::vector<Json>& rows) {
+  Scoring scoring(a);
+  Counts counts;
+  const int lines = filter_batches(a.batch, [&](const std::vector<Json>& rows) {
     plugins::RewardBatch batch;
     std::vector<Json> out(rows.size());
     std::vector<std::size_t> used;  // the rows of the batch's samples
@@ -64,6 +143,7 @@ int score(const ScoreArguments& a) {
         const std::string prompt = text_of(row, a.prompt_key), truth = text_of(row, a.answer_key),
                           completion = text_member(row, a.completion_key.c_str());
         const nlohmann::json columns(row);
+        const auto ids = row.contains("ids") ? ids_member(row, "ids") : std::vector<std::int32_t>();
         const bool cut = row.value("finish", std::string("stop")) == "length";  // may throw: before the row is added
         const auto at = batch.add_row(
             {.prompt = prompt, .messages = {}, .ground_truth = truth, .prompt_ids = {}, .columns = &columns});
@@ -71,14 +151,13 @@ int score(const ScoreArguments& a) {
                           .index = 0,
                           .completion = completion,
                           .finish = cut ? GRPO_FINISH_LENGTH : GRPO_FINISH_STOP,
-                          .ids = {}});
+                          .ids = ids});
         used.push_back(i);
       } catch (const std::exception& e) {
         out[i] = {{"error", e.what()}};
       }
-    plugins::ScoreSettings settings;
-    settings.timeout = std::chrono::nanoseconds(static_cast<std::int64_t>(a.timeout * 1e9));
-    const auto scores = reward.score(batch, settings);
+    const auto scores = scoring.score(std::move(batch));
+    counts.add(scores);
     for (std::size_t i = 0; i < used.size(); ++i) {
       Json row = {{"score", std::isnan(scores.score[i]) ? Json(nullptr) : Json(scores.score[i])},
                   {"status", status_name(scores.status[i])}};
@@ -89,6 +168,7 @@ int score(const ScoreArguments& a) {
     }
     return out;
   });
+  return std::max(lines, counts.told());
 }
 
 }  // namespace
@@ -96,7 +176,7 @@ int score(const ScoreArguments& a) {
 void add_score(Command program) {
   Command sub = program.command(
       "score",
-      R"(A reward plugin over saved samples: {"prompt","completion","ground_truth", columns...} in, {"score","status",...} out)");
+      R"(A reward plugin over saved samples: {"prompt","completion","ground_truth","ids", columns...} in, {"score","status",...} out. Exit status 1: a line that is no sample, or no sample that did not fail)");
   sub.group(group_filters);
   auto a = std::make_shared<ScoreArguments>();
   a->run.add_plugins(sub);

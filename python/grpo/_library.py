@@ -5,6 +5,7 @@ import ctypes
 import glob
 import os
 import threading
+import weakref
 from contextlib import ExitStack
 from ctypes import POINTER, Structure, byref, c_char_p, c_double, c_int32, c_int64, c_uint32, c_void_p
 from typing import Any, List, Optional
@@ -225,12 +226,28 @@ def asked(name: str, *arguments: Any) -> str:
 
 class Handle:
     """A handle of the library, closed with the object. `with handle as address` keeps it open for the length of a call:
-    a close meanwhile, by another thread or from a callback, takes effect when the last such call is over."""
+    a close meanwhile, by another thread or from a callback, takes effect when the last such call is over.
 
-    def __init__(self, address: Any, close: str):
+    A child that was forked off has a copy of the memory and nothing else: no threads, no process of an isolated plugin
+    that would be its own. own_process: the handle is of no use there, and is neither called nor closed."""
+
+    _all: "weakref.WeakSet[Handle]" = weakref.WeakSet()
+
+    def __init__(self, address: Any, close: str, own_process: bool = False):
         self.address, self._close = address, close
         self._closer = getattr(library(), "grpo_embed_" + close)
         self._lock, self._users, self._open = threading.RLock(), 0, address
+        self._process = os.getpid() if own_process else None
+        Handle._all.add(self)
+
+    def foreign(self) -> bool:
+        """Open, and another process's."""
+        return self.address is not None and self._process not in (None, os.getpid())
+
+    @classmethod
+    def _after_fork(cls) -> None:
+        for handle in list(cls._all):  # who held a lock, or was in a call, stayed behind
+            handle._lock, handle._users = threading.RLock(), 0
 
     def __enter__(self) -> Any:
         with self._lock:
@@ -252,7 +269,7 @@ class Handle:
             if self._users > 0 or self.address is not None:
                 return
             last, self._open = self._open, None
-        if last is not None:
+        if last is not None and self._process in (None, os.getpid()):
             self._closer(last)
 
     def __del__(self) -> None:
@@ -262,7 +279,13 @@ class Handle:
     def need(self) -> c_void_p:
         if self.address is None:
             raise Error("it is closed", "invalid")
+        if self.foreign():
+            raise Error("it belongs to the process that this one was forked from; open another one here", "invalid")
         return self.address
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=Handle._after_fork)
 
 
 def version() -> str:

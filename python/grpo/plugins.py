@@ -65,6 +65,16 @@ _lock = threading.Lock()
 _shared: Dict[Any, Plugins] = {}
 
 
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+    _shared.clear()  # a list of plugins has a lock as well
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def shared(plugins: Union[Places, Plugins]) -> Plugins:
     """One Plugins for the same places."""
     if isinstance(plugins, Plugins):

@@ -13,6 +13,8 @@ from __future__ import annotations
 import ctypes
 import json
 import math
+import os
+import threading
 import warnings
 from array import array
 from ctypes import byref, c_void_p
@@ -51,6 +53,8 @@ class Scores:
 def _nanoseconds(seconds: Optional[float]) -> int:
     if seconds is None or seconds == 0:
         return 0
+    if not isinstance(seconds, (int, float)):
+        raise TypeError(f"timeout is a {type(seconds).__name__}; it is a number of seconds, or None for no limit")
     if not seconds > 0:
         raise ValueError(f"timeout is {seconds!r}; it is seconds above 0, or None for no limit")
     return int(min(seconds, 1e9) * 1e9)  # 30 years are no limit either
@@ -71,7 +75,8 @@ class Reward:
     settings:  further keys that an entry of `rewards` in a configuration has (docs/configuration.md), and check_plugins
 
     Any thread may score, several at a time where the plugin allows it; meanwhile other Python threads run. An object can
-    be pickled: the plugin is opened again on the other side.
+    be pickled and copied: the plugin is opened again on the other side. So it is at the first use in a child that was
+    forked off, as the workers of data loaders are.
     """
 
     def __init__(self, name: str, options: Optional[Mapping[str, Any]] = None, plugins: Union[Places, Plugins] = None, *,
@@ -80,24 +85,44 @@ class Reward:
                  settings: Optional[Mapping[str, Any]] = None):
         if on_error not in ("warn", "raise"):
             raise ValueError(f"on_error is {on_error!r}; it is \"warn\" or \"raise\"")
+        _nanoseconds(timeout)
+        for what, given in (("options", options), ("settings", settings)):
+            if given is not None and not isinstance(given, Mapping):
+                raise TypeError(f"{what} is a {type(given).__name__}; it is a dict with the names of {what}")
+        if tokenizer is not None and not isinstance(tokenizer, Tokenizer):
+            raise TypeError(f"tokenizer is a {type(tokenizer).__name__}; it is a grpo.Tokenizer(DIRECTORY)")
         self._arguments = dict(name=name, options=dict(options or {}), truth=truth, on_error=on_error, missing=missing,
                                timeout=timeout, tokenizer=tokenizer, label=label,
                                settings=dict(settings or {}))
         self._plugins = shared(plugins)
         self.name, self.truth, self.on_error, self.missing, self.timeout = name, truth, on_error, missing, timeout
         self.__name__ = self.__qualname__ = label or name  # TRL names metrics by it
-        wanted = RewardWanted(name=encoded(name), options=json.dumps(self._arguments["options"]).encode(),
-                              tokenizer=tokenizer._handle.need() if tokenizer else None,
-                              settings=json.dumps(self._arguments["settings"]).encode())
+        self._handle = self._opened()
+
+    def _opened(self) -> Handle:
+        a = self._arguments
+        wanted = RewardWanted(name=encoded(a["name"]), options=_json_of("options", a["options"]),
+                              tokenizer=a["tokenizer"]._handle.need() if a["tokenizer"] else None,
+                              settings=_json_of("settings", a["settings"]))
         handle = c_void_p()
         call("reward_open", self._plugins._handle, byref(wanted), byref(handle))
-        self._handle = Handle(handle, "reward_close")
+        return Handle(handle, "reward_close", own_process=True)
+
+    def _need(self) -> Handle:
+        """The plugin's handle; in a child that was forked off, one of its own."""
+        if self._handle.foreign():
+            with _opening[0]:
+                if self._handle.foreign():
+                    self._plugins = shared(self._plugins.places)
+                    self._handle = self._opened()
+        return self._handle
 
     def __repr__(self) -> str:
         return f"grpo.Reward({self.name!r}, options={self._arguments['options']!r})"
 
     def __reduce__(self):
-        return _reopened, (self._arguments, self._plugins.places)
+        own = {k: v for k, v in self.__dict__.items() if k not in ("_arguments", "_plugins", "_handle")}
+        return _reopened, (type(self), self._arguments, self._plugins.places), own
 
     def close(self) -> None:
         """Gives the plugin's handle back; also done when the object goes."""
@@ -111,7 +136,7 @@ class Reward:
 
     def describe(self) -> Dict[str, Any]:
         """Name, plugin, version, path, options with defaults filled in, and what the reward asks of its batches."""
-        return json.loads(asked("reward_describe", self._handle))
+        return json.loads(asked("reward_describe", self._need()))
 
     # --- scoring
 
@@ -126,6 +151,8 @@ class Reward:
         completions, completion_ids, finish ("stop", "length", "cancelled") are by sample; prompts, ground_truth,
         messages (JSON), prompt_ids and columns by row. rows: the row of each sample; None: as many samples a row.
         """
+        if isinstance(completions, (str, bytes)):
+            raise TypeError("completions is one text; it is a list of them")
         by_row = [given for given in (prompts, ground_truth, messages, prompt_ids, *(columns or {}).values())
                   if given is not None]
         n = len(completions)
@@ -158,7 +185,7 @@ class Reward:
         score, status, message, components = zeros("d", n), zeros("i", n), Texts(), Components()
         to = ScoreArrays(score=address(score), status=address(status), message=ctypes.pointer(message),
                          components=ctypes.pointer(components))
-        call("reward_score", self._handle, byref(batch), byref(to))
+        call("reward_score", self._need(), byref(batch), byref(to))
         messages = unpack_texts(message)
         try:
             parts = {components.name[c].decode(): _or_none((ctypes.c_double * n).from_address(components.value[c])[:])
@@ -197,8 +224,7 @@ class Reward:
         if isinstance(truths, (list, tuple)) and len(truths) != n:
             raise ValueError(f"{self.__name__}: {len(truths)} ground truths ({truth!r}) for {n} completions; "
                              "give each completion its own, as TRL does")
-        columns = {name: values for name, values in columns.items()
-                   if isinstance(values, (list, tuple)) and len(values) == n and self._can_take(name, values)}
+        columns = {name: values for name, values in self._by_completion(columns, n).items() if self._can_take(name, values)}
         rows, first = [], []
         for i in range(n):
             same = i > 0 and (prompts is None or prompts[i] == prompts[i - 1]) and all(
@@ -214,6 +240,22 @@ class Reward:
             ground_truth=[text_of(columns[truth][i]) for i in first] if truth in columns else None,
             columns={name: [values[i] for i in first] for name, values in columns.items()},
             completion_ids=completion_ids)
+
+    def _by_completion(self, columns: Mapping[str, Any], n: int) -> Dict[str, Sequence[Any]]:
+        """The columns among what a trainer passes; each has a value for each completion."""
+        found = {}
+        for name, values in columns.items():
+            if hasattr(values, "tolist") and getattr(values, "ndim", 0) > 0:
+                values = values.tolist()
+            if isinstance(values, (list, tuple)):
+                if len(values) != n:
+                    raise ValueError(f"{self.__name__}: the column {name!r} has {len(values)} values for {n} completions; "
+                                     "give each completion its own, as TRL does")
+                found[name] = values
+            elif isinstance(values, (str, bytes, int, float, Mapping)):
+                raise TypeError(f"{self.__name__}: the column {name!r} is one {type(values).__name__}; it is a list with a "
+                                "value for each completion, as TRL gives it")
+        return found
 
     def _truth_column(self, columns: Mapping[str, Any]) -> Optional[str]:
         if self.truth is not None:
@@ -304,8 +346,28 @@ class Reward:
 _FINISH = {"none": 0, "stop": 1, "length": 2, "cancelled": 3}
 
 
-def _reopened(arguments: Dict[str, Any], places: List[str]) -> Reward:
-    return Reward(plugins=places, **arguments)
+_opening = [threading.Lock()]  # a list: a child that was forked off has another
+
+
+def _after_fork() -> None:
+    _opening[0] = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _reopened(kind: type, arguments: Dict[str, Any], places: List[str]) -> Reward:
+    reward = kind.__new__(kind)  # a class made from Reward may take other arguments
+    Reward.__init__(reward, plugins=places, **arguments)
+    return reward
+
+
+def _json_of(what: str, given: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(given, allow_nan=False).encode()
+    except (TypeError, ValueError) as e:
+        raise type(e)(f"{what}: {e}") from None
 
 
 def _equal(a: Any, b: Any) -> bool:

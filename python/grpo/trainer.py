@@ -50,7 +50,7 @@ class Trainer:
         handle = c_void_p()
         self._handle = None
         call("trainer_open", byref(wanted), byref(handle))
-        self._handle = Handle(handle, "trainer_close")
+        self._handle = Handle(handle, "trainer_close", own_process=True)
         self._raise()
 
     def _stepped(self, user: Any, step: int, metrics: bytes) -> int:

@@ -50,6 +50,58 @@ TEST(Advantages, Corners) {
   EXPECT_THAT(advantages(AdvantageKind::none, rewards, groups), ElementsAre(0.7, 0, 0, 0, 0, 0, 0, 0, -1, 1));
 }
 
+TEST(Advantages, OfSeveralRewardsAreThoseOfTrl) {
+  int compared = 0;
+  for (const auto& row : golden("advantages_gdpo")) {
+    const auto size = row.at("num_generations").get<int64_t>();
+    const auto weights = row.at("weights").get<std::vector<double>>();
+    std::vector<double> scores, rewards;
+    std::vector<int64_t> groups = {0};
+    for (const auto& of_sample : row.at("scores")) {
+      double sum = none;
+      for (size_t k = 0; k < weights.size(); ++k) {
+        scores.push_back(of_sample[k].is_null() ? none : of_sample[k].get<double>());
+        if (!of_sample[k].is_null()) sum = (std::isnan(sum) ? 0 : sum) + weights[k] * scores.back();
+      }
+      rewards.push_back(sum);
+    }
+    while (groups.back() < static_cast<int64_t>(rewards.size())) groups.push_back(groups.back() + size);
+    const AdvantageInput input = {
+        .rewards = rewards, .group_start = groups, .epsilon = 1e-4, .tokens = {}, .scores = scores, .weights = weights};
+    EXPECT_THAT(advantages(AdvantageKind::gdpo, input),
+                Pointwise(DoubleNear(1e-9), row.at("advantages").get<std::vector<double>>()))
+        << row;
+    ++compared;
+  }
+  EXPECT_EQ(compared, 12);
+}
+
+TEST(Advantages, OnlyTheBestOfAGroupCountsForPassk) {
+  const std::vector<double> rewards = {1, 4, none, 2, 3, 3, 1, none, 5};
+  const std::vector<int64_t> groups = {0, 4, 6, 8, 9};
+  const double std = std::sqrt(7.0 / 3);
+  EXPECT_THAT(advantages(AdvantageKind::passk, rewards, groups, 0.0),
+              ElementsAre(0, DoubleNear(2 / std, 1e-15), 0, 0, 0, 0, 0, 0, 0));
+}
+
+// The others' mean, written out.
+TEST(Advantages, RlooLeavesTheSampleItselfOut) {
+  const std::vector<double> rewards = {1, 4, none, 2, 7};
+  EXPECT_THAT(advantages(AdvantageKind::rloo, rewards, std::vector<int64_t>{0, 4, 5}),
+              ElementsAre(DoubleNear(1 - 3, 1e-15), DoubleNear(4 - 1.5, 1e-15), 0, DoubleNear(2 - 2.5, 1e-15), 7));
+}
+
+TEST(Advantages, TokenReturnsComeFromTheEnd) {
+  // Reward 8 after 3 tokens, 0 after 1, none after 2; the first token is penalised; gamma 1/2.
+  const auto out = reinforce_pp_advantages(std::vector<double>{8, 0, none}, std::vector<int64_t>{0, 3, 4, 6},
+                                           std::vector<double>{1, 0, 0, 0, 9, 9}, 0.5);
+  const std::vector<double> returns = {1, 4, 8, 0};  // mean 3.25, squares 5.0625 + 0.5625 + 22.5625 + 10.5625
+  const double scale = 1 / std::sqrt(38.75 / 3 + 1e-8);
+  for (size_t t = 0; t < 4; ++t) EXPECT_NEAR(out[t], (returns[t] - 3.25) * scale, 1e-14);
+  EXPECT_EQ(out[4], 0);
+  EXPECT_EQ(out[5], 0);
+}
+
 TEST(Advantages, GroupsOfUnequalSizeAndLargeOffsets) {
   const std::vector<double> rewards = {1e9, 1e9 + 1, 1e9, 1e9 + 1, 5};
   const auto out = advantages(AdvantageKind::group, rewards, std::vector<int64_t>{0, 2, 4, 5}, 0.0);
@@ -60,10 +112,22 @@ TEST(Advantages, GroupsOfUnequalSizeAndLargeOffsets) {
 TEST(Advantages, PermutingGroupsPermutesTheResult) {
   const std::vector<double> ab = {1, 2, 4, 0, 0, 5}, ba = {0, 0, 5, 1, 2, 4};
   const std::vector<int64_t> groups = {0, 3, 6};
-  for (AdvantageKind kind : {AdvantageKind::group, AdvantageKind::none, AdvantageKind::batch}) {
-    auto first = advantages(kind, ab, groups);
+  const std::vector<double> tokens = {3, 1, 2, 5, 4, 9}, turned = {5, 4, 9, 3, 1, 2}, one = {1.0};
+  for (AdvantageKind kind :
+       {AdvantageKind::group, AdvantageKind::none, AdvantageKind::batch, AdvantageKind::rloo, AdvantageKind::opo,
+        AdvantageKind::passk, AdvantageKind::gdpo, AdvantageKind::reinforce_pp, AdvantageKind::reinforce_pp_baseline}) {
+    const auto of = [&](const std::vector<double>& rewards, const std::vector<double>& counts) {
+      return advantages(kind, {.rewards = rewards,
+                               .group_start = groups,
+                               .epsilon = 1e-4,
+                               .tokens = counts,
+                               .scores = rewards,
+                               .weights = one});
+    };
+    auto first = of(ab, tokens);
     std::rotate(first.begin(), first.begin() + 3, first.end());
-    EXPECT_THAT(advantages(kind, ba, groups), Pointwise(DoubleNear(1e-15), first));
+    EXPECT_THAT(of(ba, turned), Pointwise(DoubleNear(1e-14), first)) << name(kind);
+    EXPECT_GT(*std::max_element(first.begin(), first.end()), 0.1) << name(kind);
   }
 }
 
@@ -81,6 +145,10 @@ TEST(Advantages, BadInputIsRefusedByName) {
   EXPECT_THAT(refused({0, 1}, {0, 2, 2}, 0), testing::HasSubstr("group 1 is empty"));
   EXPECT_THAT(refused({0, 1}, {0, 2}, -1), testing::HasSubstr("epsilon is -1"));
   EXPECT_THROW(advantage_kind("gruop"), Error);
+  EXPECT_EQ(advantage_kind("reinforce_plus_plus_baseline"), AdvantageKind::reinforce_pp_baseline);
+  EXPECT_THROW(advantages(AdvantageKind::gdpo, std::vector<double>{1, 2}, std::vector<int64_t>{0, 2}), Error);
+  EXPECT_THROW(reinforce_pp_advantages(std::vector<double>{1}, std::vector<int64_t>{0, 2}, std::vector<double>{1}, 1),
+               Error);
   EXPECT_EQ(name(AdvantageKind::none), "none");
 }
 

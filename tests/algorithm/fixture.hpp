@@ -15,7 +15,7 @@ template <class Real>
 struct OwnedBatch {
   std::vector<int64_t> start = {0};
   std::vector<Real> logprob, old_logprob, reference_logprob, sampled_logprob, entropy;
-  std::vector<uint8_t> mask;
+  std::vector<uint8_t> mask, covariance;  // covariance: what CovarianceControl acts on
   std::vector<double> advantage, policy_weight, importance_ratio;
 
   static OwnedBatch random(unsigned seed, int rows, double spread = 0.3) {
@@ -35,6 +35,7 @@ struct OwnedBatch {
         out.mask.push_back(uniform(engine) < 0.8);
         out.policy_weight.push_back(0.5 + uniform(engine));
         out.importance_ratio.push_back(std::exp(0.1 * normal(engine)));
+        out.covariance.push_back(out.covariance.size() % 3 == 1);
       }
       out.start.push_back(static_cast<int64_t>(out.logprob.size()));
       out.advantage.push_back(normal(engine));
@@ -54,6 +55,7 @@ struct OwnedBatch {
     batch.advantage = advantage;
     batch.policy_weight = policy_weight;
     batch.importance_ratio = importance_ratio;
+    batch.covariance_tokens = covariance;
     return batch;
   }
 
@@ -70,6 +72,7 @@ struct OwnedBatch {
         out.mask.push_back(mask[t]);
         out.policy_weight.push_back(policy_weight[t]);
         out.importance_ratio.push_back(importance_ratio[t]);
+        out.covariance.push_back(covariance[t]);
       }
       out.start.push_back(static_cast<int64_t>(out.logprob.size()));
       out.advantage.push_back(advantage[row]);

@@ -97,7 +97,9 @@ TEST_P(EveryObjective, MaskedTokensMatterToNothing) {
 TEST_P(EveryObjective, NoAdvantageNoGradient) {
   Batch batch = Batch::random(11, 6);
   batch.advantage.assign(batch.advantage.size(), 0.0);
-  const auto out = run(objective_options(GetParam()), batch.view(), batch.normalizer());
+  ObjectiveOptions options = objective_options(GetParam());
+  options.kl_cov_coefficient = 0;  // its pull back is there without an advantage too
+  const auto out = run(options, batch.view(), batch.normalizer());
   EXPECT_EQ(out.result.loss, 0);
   for (double d : out.dlogprob) EXPECT_EQ(d, 0);
   for (double d : out.dentropy) EXPECT_EQ(d, 0);
@@ -110,6 +112,7 @@ TEST_P(EveryObjective, OnPolicyTheRatioIsOneAndTheGradientIsThePolicyGradient) {
   batch.old_logprob = batch.logprob;
   batch.policy_weight.assign(batch.logprob.size(), 1.0);
   batch.importance_ratio.assign(batch.logprob.size(), 1.0);
+  batch.covariance.assign(batch.logprob.size(), 0);
   const Normalizer normalizer = batch.normalizer();
   const auto given = run(options, batch.view(), normalizer);
   auto first_pass = batch.view();
@@ -260,6 +263,15 @@ TEST(Objective, BadInputIsRefusedByName) {
       "advantage of row 0");
   expect_error([] { objective_options("ppo2"); }, "dr_grpo");
   expect_error([] { kl_estimator("k4"); }, "k3");
+  try_batch(
+      [](View&, Batch&, Normalizer&, ObjectiveOptions& o) {
+        o.term = PolicyTerm::gmpo;
+        o.ratio = RatioLevel::token;
+      },
+      "geometric mean");
+  try_batch([](View&, Batch&, Normalizer&, ObjectiveOptions& o) { o.kl_cov_ratio = 0; }, "kl_cov_ratio is 0");
+  try_batch([](View& v, Batch&, Normalizer&, auto&) { v.covariance_tokens = v.covariance_tokens.first(1); },
+            "covariance_tokens has 1 values");
 }
 
 TEST(Objective, NamesFold) {
@@ -268,6 +280,12 @@ TEST(Objective, NamesFold) {
   EXPECT_EQ(kl_estimator("low_var_kl"), KlEstimator::k3);
   EXPECT_EQ(aggregation("seq-mean-token-sum"), Aggregation::sequence_sum);
   EXPECT_EQ(ratio_level("sequence"), RatioLevel::sequence);
+  EXPECT_EQ(aggregation("seq-mean-token-sum-norm"), Aggregation::fixed_length);
+  EXPECT_EQ(objective_options("geo_mean").term, PolicyTerm::gmpo);
+  EXPECT_EQ(objective_options("gmpo").clip_high, 0.4);
+  EXPECT_EQ(objective_options("vanilla").aggregation, Aggregation::token_mean);
+  EXPECT_EQ(kl_estimator("low_var_kl+"), KlEstimator::k3_plus);
+  EXPECT_EQ(objective_names().size(), 13u);
   EXPECT_THROW(aggregation("mean"), Error);
 }
 

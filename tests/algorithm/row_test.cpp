@@ -73,6 +73,31 @@ TEST(Row, RewardsMakeAdvantages) {
   EXPECT_EQ(out.at("dlogp"), parse("[[0.25], [-0.25], [0.0], [0.0]]"));
 }
 
+TEST(Row, SeveralRewardsAreSummedOrNormalisedFirst) {
+  const char* const row = R"({"logp": [[-1], [-1], [-1], [-1]], "num_generations": 4, "loss_type": "dapo",
+      "rewards_per_func": [[1, 0], [0, 0], [0, 0], [0, null]], "reward_weights": [1, 2], "scale_rewards": "none"})";
+  EXPECT_EQ(objective_row(parse(row)).at("dlogp"), parse("[[-0.1875], [0.0625], [0.0625], [0.0625]]"));
+  json gdpo = parse(row);
+  gdpo["multi_objective_aggregation"] = "normalize_then_sum";
+  const auto gradient = objective_row(gdpo).at("dlogp");
+  EXPECT_NEAR(gradient[0][0].get<double>(), -1.5 / 4, 1e-3);  // a deviation of its own, twice
+  EXPECT_NEAR(gradient[1][0].get<double>(), 0.5 / 4, 1e-3);
+}
+
+TEST(Row, NamesOfVerl) {
+  const auto of = [](const std::string& options) {
+    return objective_row(json::parse(
+        R"({"logp": [[-1, -2], [-3]], "old_logp": [[-3, -2.2], [-2.5]], "advantages": [-1, 2],)" + options + "}"));
+  };
+  EXPECT_EQ(of(R"("loss_type": "vanilla", "clip_ratio_c": 3)"), of(R"("loss_type": "dapo", "delta": 3)"));
+  EXPECT_NE(of(R"("loss_type": "vanilla", "clip_ratio_c": 3)"), of(R"("loss_type": "vanilla")"));
+  EXPECT_EQ(of(R"("loss_agg_mode": "seq-mean-token-mean")"), of(R"("loss_type": "grpo")"));
+  EXPECT_NEAR(of(R"("loss_agg_mode": "token-sum")").at("loss").get<double>(),
+              3 * of(R"("loss_type": "dapo")").at("loss").get<double>(), 1e-14);
+  EXPECT_EQ(of(R"("loss_type": "geo_mean")"), of(R"("loss_type": "gmpo")"));
+  EXPECT_EQ(of(R"("loss_type": "kl_cov")").at("metrics").at("clip_ratio/covariance_mean"), 1.0 / 3);
+}
+
 TEST(Row, BadRowsAreToldWhy) {
   const auto told = [](const char* text) -> std::string {
     try {
@@ -109,6 +134,12 @@ TEST(Row, BadRowsAreToldWhy) {
               HasSubstr("vespo needs"));
   EXPECT_THAT(told(R"({"logp": [[-1]], "advantages": [1], "top_entropy_quantile": 0.5})"),
               HasSubstr("needs \"entropies\""));
+  EXPECT_THAT(told(R"({"logp": [[-1]], "rewards_per_func": [[1, 2]], "num_generations": 1, "reward_weights": [1]})"),
+              HasSubstr("\"reward_weights\" has 1 numbers for 2 rewards"));
+  EXPECT_THAT(told(R"({"logp": [[-1], [-1]], "rewards_per_func": [[1], [1, 2]], "num_generations": 2})"),
+              HasSubstr("equally many"));
+  EXPECT_THAT(told(R"({"logp": [[-1]], "advantages": [1], "loss_type": "gmpo", "importance_sampling_level": "token"})"),
+              HasSubstr("geometric mean"));
   EXPECT_THAT(told(R"({"logp": [[-1], [-1]], "rewards": [1, 2], "num_generations": 3})"), HasSubstr("num_generations"));
 }
 

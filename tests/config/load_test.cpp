@@ -92,6 +92,25 @@ TEST(Load, KnowsOtherSpellings) {
   EXPECT_EQ(config.origin("algorithm.group_size").line, 1);
 }
 
+TEST(Load, ClipsAreThoseOfTheObjectivesPaperUnlessGiven) {
+  const auto clips = [](const std::string& text) {
+    const auto a = load_text("algorithm: {" + text + "}").algorithm;
+    return std::pair(a.clip_low, a.clip_high);
+  };
+  EXPECT_EQ(clips("objective: dapo"), std::pair(0.2, 0.2));
+  EXPECT_EQ(clips("objective: gspo"), std::pair(3e-4, 4e-4));
+  EXPECT_EQ(clips("objective: geo_mean"), std::pair(0.4, 0.4));
+  EXPECT_EQ(clips("objective: gspo, clip_high: 0.1"), std::pair(3e-4, 0.1));
+  EXPECT_EQ(clips("objective: gspo, epsilon: 0.2"), std::pair(0.2, 0.2));
+  EXPECT_EQ(clips("clip_ratio: 0.1"), std::pair(0.1, 0.1));
+  const Config gspo = load_text("algorithm: {objective: gspo, beta: 0.1, kl_in_reward: true}");
+  EXPECT_EQ(gspo.algorithm.kl_estimator, "k1");
+  const Config again = load_text(effective_yaml(gspo));
+  EXPECT_EQ(again.algorithm.clip_low, 3e-4);
+  EXPECT_EQ(again.algorithm.clip_high, 4e-4);
+  EXPECT_EQ(load_text("algorithm: {beta: 0.1, kl_in_reward: true, kl_penalty: k3}").algorithm.kl_estimator, "k3");
+}
+
 TEST(Load, EffectiveYamlReadsBackToTheSame) {
   const std::string text = R"(
 run: {name: "no", seed: 3}

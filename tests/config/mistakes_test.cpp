@@ -85,6 +85,21 @@ TEST(Mistakes, ValuesThatDoNotGoTogether) {
   EXPECT_THAT(error_of("evaluation: {reward: mth}\nrewards: [math]\n"), HasSubstr("no reward has this name"));
   EXPECT_THAT(error_of("algorithm: {delta: 1.1}"), HasSubstr("above 1 + algorithm.clip_high, 1.2"));
   EXPECT_THAT(error_of("evaluation: {samples: 4}"), HasSubstr("set evaluation.temperature above 0"));
+  const std::pair<const char*, const char*> together[] = {
+      {"algorithm: {gamma: 0.9}", "reinforce_pp"},
+      {"algorithm: {advantage: passk, group_size: 1}", "algorithm.group_size must be 2"},
+      {"algorithm: {advantage: gdpo, kl_in_reward: true, beta: 0.1}", "every reward by itself"},
+      {"algorithm: {kl_in_reward: true}", "set algorithm.kl_coefficient"},
+      {"algorithm: {kl_control: adaptive}", "starts from algorithm.kl_coefficient"},
+      {"algorithm: {rollout_correction: token_mask, old_logprobs: sampler}", "leave one of them out"},
+      {"algorithm: {rollout_correction_min: 4}", "above algorithm.rollout_correction_max, 3"},
+      {"algorithm: {objective: vespo, rollout_correction: sequence_mask}", "token_truncate"},
+      {"algorithm: {objective: gmpo, ratio: token}", "geometric mean"},
+      {"algorithm: {clip_cov_low: 6}", "above algorithm.clip_cov_high, 5"},
+      {"algorithm: {cispo_min_ratio: 6}", "above algorithm.cispo_max_ratio, 5"},
+  };
+  for (const auto& [text, told] : together) EXPECT_THAT(error_of(text), HasSubstr(told)) << text;
+  EXPECT_EQ(error_of("algorithm: {advantage: reinforce_plus_plus, gamma: 0.9, use_kl_in_reward: true, beta: 0.1}"), "");
   EXPECT_THAT(error_of("algorithm: {minibatches: 33}"), HasSubstr("above the completions of a step, 32"));
   EXPECT_THAT(error_of("run: {name: a/b}"), HasSubstr("may not contain `/`"));
   EXPECT_EQ(error_of("algorithm: {delta: 1.21, minibatches: 32}\nevaluation: {samples: 4, temperature: 0.6}\n"), "");

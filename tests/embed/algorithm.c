@@ -130,6 +130,8 @@ static void test_options(void) {
   grpo_embed_text json = {0};
   FAILS(grpo_embed_objective_open("{\"clip_hig\": 0.3}", &objective, &error), GRPO_STATUS_FAILED, "clip_high");
   FAILS(grpo_embed_objective_open("{\"objective\": \"best\"}", &objective, &error), GRPO_STATUS_FAILED, "dapo");
+  FAILS(grpo_embed_objective_open("{\"top_entropy_quantile\": 0.2}", &objective, &error), GRPO_STATUS_INVALID,
+        "tokens.policy_weight");
   FAILS(grpo_embed_objective_open("[]", &objective, &error), GRPO_STATUS_INVALID, "not a JSON object");
   FAILS(grpo_embed_objective_open("{\"ratio\": \"word\"}", &objective, &error), GRPO_STATUS_FAILED, "sequence");
   NEED(grpo_embed_objective_row("{\"per_token_logps\": [[-1.0, -2.0]], \"advantages\": [1.0]}", &json, &error));
@@ -143,6 +145,9 @@ void test_algorithm(void) {
   test_objective("{\"objective\": \"grpo\", \"kl_coefficient\": 0.1, \"kl_estimator\": \"k2\"}");
   test_objective("{\"objective\": \"dr_grpo\"}");
   test_objective("{\"loss_type\": \"gspo\", \"epsilon\": 0.2}");
+  test_objective("{\"objective\": \"gmpo\", \"kl_coefficient\": 0.1, \"kl_estimator\": \"abs\"}");
+  test_objective(
+      "{\"loss_mode\": \"kl_cov\", \"kl_cov_ratio\": 0.5, \"ppo_kl_coef\": 0.3, \"loss_agg_mode\": \"token-sum\"}");
   test_objective("{\"objective\": \"sapo\", \"sapo_temperature_negative\": 1.2, \"aggregation\": \"token_mean\"}");
   test_single_precision();
   test_later_revision();

@@ -89,6 +89,14 @@ TEST(Equal, TowersAndNestsReturnAtOnce) {
       EXPECT_TRUE(answers_equal(s, s) || normalize_answer(s).empty()) << open << n;
     }
   }
+  // Sets of sets: everything might be compared with everything, at every level.
+  const auto sets = [](const char* last, const char* open, const char* close) {
+    std::string s = last;
+    for (int i = 0; i < 9; ++i) s = std::string(open) + s + ", " + (i == 0 ? "2" : s) + close;
+    return s;
+  };
+  for (const auto& [open, close] : {std::pair{"\\{", "\\}"}, {"(", ")"}, {"[", ")"}, {"x=\\{", "\\}"}})
+    EXPECT_FALSE(answers_equal(sets("3", open, close), sets("4", open, close)));
   const std::string powers = [] {
     std::string s = "2^{6000}";
     for (int i = 0; i < 180; ++i) s += "+2^{6000}";

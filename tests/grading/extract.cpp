@@ -30,6 +30,16 @@ TEST(Extract, Boxed) {
   EXPECT_EQ(found("} } stray \\boxed{4} {"), "4");
 }
 
+TEST(Extract, SeveralBoxes) {
+  EXPECT_EQ(found("so $x=\\boxed{1}$ or $x=\\boxed{-2}$."), "1, -2");
+  EXPECT_EQ(found("\\boxed{1}, \\boxed{2} and \\boxed{3}"), "1, 2, 3");
+  EXPECT_EQ(found("\\boxed{5}, \\boxed{5}"), "5") << "said twice";
+  EXPECT_EQ(found("\\boxed{15\\frac{39}{40}}, or $\\boxed{\\frac{639}{40}}$"), "15\\frac{39}{40}") << "in two ways";
+  EXPECT_EQ(found("\\boxed{5}\n\\boxed{6}"), "6") << "nothing joins them";
+  EXPECT_EQ(found("first \\boxed{3}, and with what we know \\boxed{4}"), "4");
+  EXPECT_EQ(found("\\boxed 3 or \\boxed 4"), "3, 4");
+}
+
 TEST(Extract, Tag) {
   EXPECT_EQ(found("<answer>1</answer> <answer> 2 </answer>"), "2");
   EXPECT_EQ(found("<Answer>\\boxed{3}</Answer>"), "3");
@@ -52,6 +62,8 @@ TEST(Extract, HashesAndPhrases) {
   EXPECT_EQ(found("Answer: 3.5 apples"), "3.5 apples");
   EXPECT_EQ(found("The answer is 1. No, the answer is 2!"), "2");
   EXPECT_EQ(found("The answer is $18."), "$18");
+  EXPECT_EQ(found("Final Answer: The volume of $ABC$ is 120. I hope it is correct."), "120");
+  EXPECT_EQ(found("The answer is $x=5$, and that is it."), "x=5");
   EXPECT_EQ(found("I do not know"), "<none>");
   EXPECT_EQ(found(""), "<none>");
 }

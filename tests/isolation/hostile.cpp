@@ -23,6 +23,7 @@ GRPO_MANIFEST({"name": "hostile", "version": "1.0.0", "licence": "MIT", "compone
   {"interface": "grpo.reward/1", "name": "hostile", "options": {
     "at_step": {"type": "integer", "default": 0, "description": "of this step the first sample is a crash, once"},
     "at_open": {"type": "string", "default": ""}, "at_close": {"type": "string", "default": ""},
+    "hang_at_step": {"type": "integer", "default": 0, "description": "in this step the first sample never ends, once"},
     "marker": {"type": "string", "default": "", "description": "a file for what the test is to know"}}},
   {"interface": "grpo.reward/1", "name": "hostile_alone", "options": {}}]});
 
@@ -161,16 +162,21 @@ void at(const std::string& when) {
 
 struct hostile {
   explicit hostile(grpo::options o)
-      : at_step(o.integer("at_step", 0)), at_close(o.text("at_close", "")), marker(o.text("marker", "")) {
+      : at_step(o.integer("at_step", 0)),
+        hang_at_step(o.integer("hang_at_step", 0)),
+        at_close(o.text("at_close", "")),
+        marker(o.text("marker", "")) {
     at(std::string(o.text("at_open", "")));
   }
   ~hostile() { at(at_close); }
   grpo::score operator()(const grpo::sample& s) const {
     s.component("seen", 1);
     if (at_step > 0 && s.step() == at_step && first_to_make(marker)) overrun();
+    if (hang_at_step > 0 && s.step() == hang_at_step && first_to_make(marker))
+      for (;;) pause();
     return deed(s, std::string(s.completion()), marker);
   }
-  std::int64_t at_step;
+  std::int64_t at_step, hang_at_step;
   std::string at_close, marker;
 };
 

@@ -115,6 +115,21 @@ TEST_F(Isolated, WithoutServices) {
   EXPECT_EQ(reward.score(batch_of({"a"})).count(GRPO_SAMPLE_OK), 1);
 }
 
+TEST_F(Isolated, IsBehindTheLayerOfItsRegistry) {
+  std::vector<std::string> behind;
+  RegistrySettings settings;
+  settings.layer = [&](std::shared_ptr<const Component> c) {
+    behind.push_back(c->manifest.name);
+    EXPECT_NE(c->table, nullptr);
+    return c;
+  };
+  Registry registry(settings);
+  for (const Manifest& m : registry_.manifests()) registry.add_file(m.path);
+  Reward reward(isolated(registry, GRPO_REWARD_ID, "gentle", quick()), nullptr);
+  EXPECT_EQ(reward.score(batch_of({"a"})).count(GRPO_SAMPLE_OK), 1);
+  EXPECT_EQ(behind, std::vector<std::string>{"gentle"});
+}
+
 TEST_F(Isolated, LargeBatches) {
   Log here, there;
   Reward inside = gentle(here, false), outside = gentle(there, true);

@@ -82,6 +82,21 @@ TEST_F(TrainIsolated, ACrashInTheMiddleCostsTheSamplesOfOneCall) {
   // In this process the same reward ends the run: what isolation is for.
   fs::remove(dir / "crashed");
   EXPECT_EQ(train("{" + hostile + "}"), 128 + 11);
+  for (const char* file : {"err.txt", "out/run.log"})
+    EXPECT_THAT(read(dir / file), AllOf(HasSubstr("grpo-host: SIGSEGV "), HasSubstr("in plugin 'hostile' ("),
+                                        HasSubstr("): score\n"), HasSubstr("isolate: true")));
+}
+
+TEST_F(TrainIsolated, ACallThatHangsHereIsLeftBehindAndTheRunEndsWell) {
+  const std::string hostile = "plugin: hostile, options: {hang_at_step: 2, marker: " + (dir / "hung").string() + "}";
+  ASSERT_EQ(train("{" + hostile + ", timeout: 0.2}"), 0) << read(dir / "err.txt");
+  EXPECT_TRUE(fs::exists(dir / "hung")) << "the reward never hung";
+  const auto steps = metrics();
+  ASSERT_EQ(steps.size(), 4u);
+  for (std::size_t i = 0; i < 4; ++i)
+    EXPECT_EQ(steps[i].at("rewards/hostile/timeouts").get<double>(), i == 1 ? 4 : 0) << steps[i].dump();
+  EXPECT_THAT(read(dir / "out/run.log"), AllOf(HasSubstr("the call is left behind"), HasSubstr("process of its own")));
+  EXPECT_TRUE(fs::exists(dir / "out/checkpoint-4"));
 }
 
 TEST_F(TrainIsolated, ASamplerThatBindsIsRefusedBeforeTheFirstStep) {

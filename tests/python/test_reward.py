@@ -1,5 +1,8 @@
 """A reward as TRL, verl and lm-evaluation-harness call it. No NumPy."""
+import copy
+import gc
 import math
+import multiprocessing
 import pickle
 import threading
 import time
@@ -7,7 +10,7 @@ import unittest
 import warnings
 
 import grpo
-from support import MOODY, Scratch, moody
+from support import DEMO_MODEL, MOODY, Scratch, moody
 
 BOXED = [r"so \boxed{4}", r"\boxed{5}", "no idea"]
 
@@ -91,6 +94,87 @@ class Scoring(Scratch):
         self.assertEqual(reward.score(BOXED, ground_truth=["4"] * 3).scores, [1, -2, 0])
         self.assertEqual((reward.__name__, reward.truth), ("m", "answer"))
 
+    def test_copies_are_of_the_same_kind_and_keep_what_was_set(self):
+        class Mine(grpo.Reward):
+            def __init__(self):
+                super().__init__("math", {"wrong": -2})
+                self.extra = [1]
+        reward = Mine()
+        reward.__name__ = "renamed"
+        for other in (copy.copy(reward), copy.deepcopy(reward)):
+            reward.extra.append(2)
+            self.assertIs(type(other), Mine)
+            self.assertEqual(other.__name__, "renamed")
+            self.assertEqual(other.extra[0], 1)
+            reward_scores = other.score(BOXED, ground_truth=["4"] * 3).scores
+            self.assertEqual(reward_scores, [1, -2, 0])
+            other.close()
+        self.assertEqual(reward.score(BOXED, ground_truth=["4"] * 3).scores, [1, -2, 0])
+
+    def test_a_forked_child_opens_its_own(self):
+        isolated = grpo.Reward("math", settings={"isolate": True})
+        rewards = [grpo.Reward("math"), isolated, grpo.Reward("math", tokenizer=grpo.Tokenizer(DEMO_MODEL))]
+        closed = grpo.Reward("math")
+        closed.close()
+        for reward in rewards:
+            self.assertEqual(reward.score(BOXED, ground_truth=["4"] * 3).scores[0], 1)
+
+        def child():
+            for reward in rewards:
+                assert reward.score(BOXED, ground_truth=["4"] * 3).scores[0] == 1
+                assert reward.describe()["name"] == "math"
+            del reward
+            rewards.clear()
+            gc.collect()
+            try:
+                closed.score(["a"])
+            except grpo.Error as e:
+                assert "closed" in str(e), e
+            else:
+                raise AssertionError("a closed reward was opened again")
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads, which is what this is about
+            worker = multiprocessing.get_context("fork").Process(target=child)
+            worker.start()
+        worker.join()
+        self.assertEqual(worker.exitcode, 0)
+        for reward in rewards:  # the child has closed what was its own, and nothing of this process
+            self.assertEqual(reward.score(BOXED, ground_truth=["4"] * 3).scores[0], 1)
+
+    def test_it_may_be_forgotten_while_another_thread_scores(self):
+        for _ in range(20):
+            reward = moody()
+            score, found = reward.score, []
+            thread = threading.Thread(target=lambda: found.append(score(["good"] * 500).scores))
+            thread.start()
+            del reward, score
+            gc.collect()
+            thread.join()
+            self.assertEqual(found, [[4.0] * 500])
+
+    def test_wrong_types_are_told(self):
+        with self.refused(TypeError, "options is a list"):
+            grpo.Reward("math", options=[1])
+        with self.refused(TypeError, "settings is a str"):
+            grpo.Reward("math", settings="isolate")
+        with self.refused(grpo.Error, "math.record is 5; it must be a text"):
+            grpo.Reward("math", settings={"record": 5})
+        with self.refused(grpo.Error, "math.isolate", "true or false"):
+            grpo.Reward("math", settings={"isolate": 3})
+        with self.refused(ValueError, "options: "):
+            grpo.Reward("math", options={"wrong": float("nan")})
+        with self.refused(TypeError, "options: "):
+            grpo.Reward("math", options={"wrong": object()})
+        with self.refused(TypeError, "tokenizer is a str"):
+            grpo.Reward("math", tokenizer="gpt2")
+        with self.refused(TypeError, "timeout is a str"):
+            grpo.Reward("math", timeout="5")
+        with self.refused(ValueError, "seconds above 0"):
+            grpo.Reward("math", timeout=-1)
+        with self.refused(TypeError, "completions is one text"):
+            moody().score("good")
+
     def test_listing(self):
         found = {c["name"]: c for c in grpo.components(kind="reward")}
         self.assertIn("wrong", found["math"]["options"])
@@ -128,6 +212,16 @@ class AsTrlCallsIt(Scratch):
         completions = [[{"role": "assistant", "content": text}] for text in BOXED]
         self.assertEqual(grpo.Reward("math")(prompts=[prompt] * 3, completions=completions, completion_ids=None,
                                              solution=["#### 4"] * 3), [1, 0, 0])
+
+    def test_a_column_has_a_value_for_each_completion(self):
+        math = grpo.Reward("math")
+        with self.refused(ValueError, "math: the column 'level' has 2 values for 3 completions"):
+            math(prompts=["p"] * 3, completions=BOXED, answer=["4"] * 3, level=[1, 2])
+        with self.refused(TypeError, "math: the column 'answer' is one str"):
+            math(prompts=["p"] * 3, completions=BOXED, answer="4")
+        # What is no column at all is not the reward's.
+        self.assertEqual(math(prompts=["p"] * 3, completions=BOXED, answer=["4"] * 3, trainer=object(), more=None,
+                              hook=print), [1, 0, 0])
 
     def test_no_truth_is_none_and_a_named_one_must_be_there(self):
         self.assertEqual(grpo.Reward("math")(prompts=["a"], completions=["4"], completion_ids=[[1]]), [None])

@@ -11,6 +11,7 @@ GRPO_MANIFEST({"name": "planted", "version": "1.0.0", "licence": "MIT", "compone
   {"interface": "grpo.reward/1", "name": "leaves_nan"}, {"interface": "grpo.reward/1", "name": "leaves"},
   {"interface": "grpo.reward/1", "name": "by_order"}, {"interface": "grpo.reward/1", "name": "by_batch"},
   {"interface": "grpo.reward/1", "name": "remembers"}, {"interface": "grpo.reward/1", "name": "secret"},
+  {"interface": "grpo.reward/1", "name": "overruns"},
   {"interface": "grpo.reward/1", "name": "opens_badly", "options": {
     "mode": {"type": "string", "enum": ["strict", "loose"], "default": "strict"}}}]});
 
@@ -105,6 +106,13 @@ grpo_status memory(const grpo_reward_batch* b, const grpo_reward_result* r) {
   ++calls;
   return GRPO_STATUS_OK;
 }
+grpo_status overrun(const grpo_reward_batch* b, const grpo_reward_result* r) {  // one score too many, for an empty text
+  std::int64_t n = b->n_samples;
+  for (std::int64_t i = 0; i < b->n_samples; ++i) n += i == b->n_samples - 1 && b->completion[i].size == 0;
+  for (std::int64_t i = 0; i < n; ++i) r->score[i] = 1;
+  return GRPO_STATUS_OK;
+}
+constexpr grpo_reward overrun_table = table_of<overrun>();
 constexpr grpo_reward order_table = table_of<order>(), batch_table = table_of<batch>(),
                       memory_table = table_of<memory>();
 
@@ -130,9 +138,11 @@ const grpo_component components[] = {component("good", &grpo::reward_table<good>
                                      component("by_batch", &batch_table),
                                      component("remembers", &memory_table),
                                      component("secret", &grpo::reward_table<with<secret>>::table),
-                                     component("opens_badly", &opens_badly_table)};
-const grpo_component* const list[] = {&components[0], &components[1], &components[2], &components[3], &components[4],
-                                      &components[5], &components[6], &components[7], &components[8], &components[9]};
+                                     component("opens_badly", &opens_badly_table),
+                                     component("overruns", &overrun_table)};
+const grpo_component* const list[] = {&components[0], &components[1], &components[2], &components[3],
+                                      &components[4], &components[5], &components[6], &components[7],
+                                      &components[8], &components[9], &components[10]};
 
 }  // namespace
 

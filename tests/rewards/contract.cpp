@@ -32,15 +32,21 @@ std::vector<Sample> samples() {
   return out;
 }
 
-class Contract : public testing::TestWithParam<const char*> {
+struct Named {
+  const char *library, *component;
+};
+
+class Contract : public testing::TestWithParam<Named> {
  protected:
-  std::string library_ = std::string("reward_") + GetParam();
+  std::string library_ = std::string("reward_") + GetParam().library;
+  std::string component_ = GetParam().component;
+  Reward open(json options = json::object()) const { return Reward(library_, std::move(options), component_); }
 };
 
 TEST_P(Contract, NamesItsComponent) {
-  const Reward reward(library_);
+  const Reward reward = open();
   EXPECT_STREQ(reward.component().interface_id, GRPO_REWARD_ID);
-  EXPECT_STREQ(reward.component().name, GetParam());
+  EXPECT_EQ(reward.component().name, component_);
   EXPECT_TRUE(reward.table().flags & GRPO_REWARD_CONCURRENT);
 }
 
@@ -50,20 +56,22 @@ TEST_P(Contract, ManifestDescribesEveryOption) {
   const std::size_t at = bytes.find("GRPO1 {");
   ASSERT_NE(at, std::string::npos);
   const auto manifest = json::parse(bytes.c_str() + at + 6);
-  EXPECT_EQ(manifest["components"][0]["name"], GetParam());
-  ASSERT_FALSE(manifest["components"][0]["options"].empty());
-  for (const auto& [key, option] : manifest["components"][0]["options"].items()) {
+  json listed;
+  for (const auto& c : manifest["components"])
+    if (c["name"] == component_) listed = c;
+  ASSERT_FALSE(listed["options"].empty());
+  for (const auto& [key, option] : listed["options"].items()) {
     EXPECT_TRUE(option.contains("type") && option.contains("default")) << key;
     EXPECT_GT(option.value("description", "").size(), 10u) << key;
   }
   // The defaults of the code are those of the manifest.
   json defaults;
-  for (const auto& [key, option] : manifest["components"][0]["options"].items()) defaults[key] = option["default"];
-  EXPECT_EQ(Reward(library_).score(samples()), Reward(library_, defaults).score(samples()));
+  for (const auto& [key, option] : listed["options"].items()) defaults[key] = option["default"];
+  EXPECT_EQ(open().score(samples()), open(defaults).score(samples()));
 }
 
 TEST_P(Contract, ScoresDoNotDependOnTheBatch) {
-  const Reward reward(library_);
+  const Reward reward = open();
   auto all = samples();
   const auto whole = reward.score(all);
   for (std::size_t i = 0; i < all.size(); ++i) EXPECT_EQ(reward.score(std::vector<Sample>{all[i]})[0], whole[i]) << i;
@@ -76,21 +84,24 @@ TEST_P(Contract, ScoresDoNotDependOnTheBatch) {
 }
 
 TEST_P(Contract, HugeCompletions) {
-  const Reward reward(library_);
+  const Reward reward = open();
   for (std::string piece :
        {std::string("a"), std::string("\\boxed{"), std::string("<answer>"), std::string("\0", 1), std::string("\xff"),
-        std::string("</think>"), std::string("9"), std::string("{"), std::string(" ")}) {
+        std::string("</think>"), std::string("<reasoning>"), std::string("</reasoning><answer>"), std::string("\n"),
+        std::string("9"), std::string("{"), std::string(" ")}) {
     std::string text;
     while (text.size() < 1'000'000) text += piece;
     const Scored s = reward.score(text, "5");
     EXPECT_TRUE(s.status == GRPO_SAMPLE_OK ? std::isfinite(s.score) : !s.message.empty()) << piece;
     const Scored wrapped = reward.score("<think>" + text + "</think><answer>\\boxed{5}</answer>", text + "5");
     EXPECT_TRUE(wrapped.status == GRPO_SAMPLE_OK ? std::isfinite(wrapped.score) : !wrapped.message.empty()) << piece;
+    const Scored opened = reward.score("<reasoning>\n" + text + "\n</answer>", "5");
+    EXPECT_TRUE(opened.status == GRPO_SAMPLE_OK ? std::isfinite(opened.score) : !opened.message.empty()) << piece;
   }
 }
 
 TEST_P(Contract, FourThreadsAtOnce) {
-  const Reward reward(library_);
+  const Reward reward = open();
   const auto all = samples();
   const auto expected = reward.score(all);
   std::vector<std::vector<Scored>> got(4);
@@ -104,7 +115,7 @@ TEST_P(Contract, FourThreadsAtOnce) {
 }
 
 TEST_P(Contract, StopsWhenCancelled) {
-  const Reward reward(library_);
+  const Reward reward = open();
   const auto all = samples();
   const auto whole = reward.score(all);
   grpo_status status = GRPO_STATUS_OK;
@@ -115,7 +126,12 @@ TEST_P(Contract, StopsWhenCancelled) {
   EXPECT_TRUE(std::isnan(part.back().score)) << "nothing after the cancelling is scored";
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Contract, testing::Values("math", "format", "tags", "length"),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(All, Contract,
+                         testing::Values(Named{"math", "math"}, Named{"format", "format"}, Named{"tags", "tags"},
+                                         Named{"length", "length"}, Named{"repetition", "repetition"},
+                                         Named{"gsm8k", "gsm8k_correctness"}, Named{"gsm8k", "gsm8k_integer"},
+                                         Named{"gsm8k", "gsm8k_strict_format"}, Named{"gsm8k", "gsm8k_soft_format"},
+                                         Named{"gsm8k", "gsm8k_xml_count"}),
+                         [](const auto& info) { return std::string(info.param.component); });
 
 }  // namespace

@@ -53,7 +53,8 @@ int32_t Reward::text(const grpo_options* o, const char* key, grpo_str* value) {
   return 1;
 }
 
-Reward::Reward(const std::string& library, nlohmann::json options) : options_(std::move(options)) {
+Reward::Reward(const std::string& library, nlohmann::json options, const std::string& component)
+    : options_(std::move(options)) {
   const std::string path = GRPO_PLUGIN_DIR "/" + library + ".so";
   void* so = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!so) throw std::runtime_error(dlerror());
@@ -66,8 +67,11 @@ Reward::Reward(const std::string& library, nlohmann::json options) : options_(st
   host.name = "test";
   host.refuse = [](const grpo_host*, const char*, int64_t) {};
   const grpo_plugin* plugin = entry(&host);
-  if (!plugin || plugin->n_components != 1) throw std::runtime_error(path + ": refused");
-  component_ = plugin->components[0];
+  if (!plugin) throw std::runtime_error(path + ": refused");
+  for (std::uint32_t i = 0; i < plugin->n_components; ++i)
+    if (component.empty() || component == plugin->components[i]->name) component_ = plugin->components[i];
+  if (!component_ || (component.empty() && plugin->n_components != 1))
+    throw std::runtime_error(path + ": no component " + component);
 
   grpo_options o{};
   o.struct_size = sizeof o;
@@ -102,7 +106,8 @@ std::vector<Scored> Reward::score(const std::vector<Sample>& samples, int cancel
     row[i] = static_cast<int64_t>(n - 1 - i);  // rows in another order than samples
     truth.push_back(str(samples[n - 1 - i].truth));
     completion.push_back(str(samples[i].completion));
-    ids.resize(ids.size() + static_cast<std::size_t>(samples[i].tokens), 1);
+    if (samples[i].ids.empty()) ids.resize(ids.size() + static_cast<std::size_t>(samples[i].tokens), 1);
+    ids.insert(ids.end(), samples[i].ids.begin(), samples[i].ids.end());
     completion_start.push_back(static_cast<int64_t>(ids.size()));
   }
   for (auto* list : {&truth, &completion}) list->reserve(n + 1);  // no array of a batch is NULL, also where it is empty

@@ -18,6 +18,7 @@ struct Sample {
   std::string completion;
   std::string truth;
   int tokens = 3;
+  std::vector<std::int32_t> ids = {};  // instead of `tokens` ones
 };
 
 struct Scored {
@@ -34,8 +35,10 @@ struct Scored {
 // An open reward. Opening throws std::runtime_error with the text that the plugin gave.
 class Reward {
  public:
-  // library: "reward_math"; options as the host would pass them, without defaults: absent keys stay absent.
-  explicit Reward(const std::string& library, nlohmann::json options = nlohmann::json::object());
+  // library: "reward_math"; options as the host would pass them, without defaults: absent keys stay absent. component:
+  // its name where the library holds several.
+  explicit Reward(const std::string& library, nlohmann::json options = nlohmann::json::object(),
+                  const std::string& component = {});
   ~Reward();
   Reward(const Reward&) = delete;
   Reward& operator=(const Reward&) = delete;

@@ -43,7 +43,7 @@ class Files : public testing::Test {
 };
 
 TEST_F(Files, AModelDirectoryHasTheWeightsAndWhatIsNotWeights) {
-  write_model_directory(model, dir / "model", dir / "copy", "bfloat16");
+  write_model_directory(model, dir / "model", dir / "copy", "bfloat16", {});
   EXPECT_TRUE(fs::exists(dir / "copy/tokenizer.json"));
   for (const char* name : {"pytorch_model.bin", "model.safetensors.index.json", "trainer_state.json", ".hidden", "sub"})
     EXPECT_FALSE(fs::exists(dir / "copy" / name)) << name;

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "grpo/sdk/plugins/left_behind.hpp"
 #include "support.hpp"
 
 namespace grpo::train {
@@ -103,6 +104,50 @@ TEST(Scoring, ACallThatDoesNotComeBackIsNamedWhileTheStepWaits) {
                            "`isolate: true` would end it", "reward 'moody' came back "})
     EXPECT_NE(text.find(part), std::string::npos) << part << " is not in " << text;
   EXPECT_DOUBLE_EQ(groups[0].samples[1].reward, 2);
+}
+
+// `stuck` never comes back; what takes its place is another one here, in a run the same in a process of its own.
+std::unique_ptr<Scorer> scorer_that_hangs(bool reopens) {
+  std::vector<WeightedReward> rewards(1);
+  auto registry = test_registry();
+  rewards[0].name = "stuck";
+  rewards[0].timeout_seconds = rewards[0].grace_seconds = 0.05;
+  rewards[0].reward = std::make_shared<plugins::Reward>(registry, "stuck", nlohmann::json::object());
+  if (reopens)
+    rewards[0].reopen = [other = registry.load(GRPO_REWARD_ID, "moody")] {
+      return std::make_shared<plugins::Reward>(other, nlohmann::json::object());
+    };
+  return std::make_unique<Scorer>(std::move(rewards), plugins::ColumnTypes{}, OnRewardError::drop_sample, 2);
+}
+
+TEST(Scoring, ACallThatHangsIsLeftBehindAndTheRewardGoesOn) {
+  testing::internal::CaptureStderr();
+  const int before = plugins::calls_left_behind();
+  auto scorer = scorer_that_hangs(/*reopens=*/true);
+  auto groups = std::make_unique<std::vector<Group>>();
+  for (const char* text : {"a", "bb", "ccc"}) groups->push_back(group_of({text}));
+  const auto report = score(*scorer, *groups);
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(plugins::calls_left_behind(), before + 1) << "called again, though it hangs";
+  EXPECT_EQ(report.metrics.get("rewards/stuck/timeouts"), 1);
+  EXPECT_EQ(report.metrics.get("rewards/stuck/errors"), 0);
+  EXPECT_TRUE(std::isnan(groups->at(0).samples[0].reward));
+  EXPECT_DOUBLE_EQ(groups->at(1).samples[0].reward, 2);
+  EXPECT_DOUBLE_EQ(groups->at(2).samples[0].reward, 3);
+  EXPECT_NE(log.find("reward 'stuck' has not come back 0.05 s after its limit of 0.05 s: the call is left behind"),
+            std::string::npos)
+      << log;
+  EXPECT_NE(log.find("process of its own"), std::string::npos) << log;
+  groups.reset();  // the call that hangs has no part in them, nor in the scorer
+  scorer.reset();
+}
+
+TEST(Scoring, WithoutAnotherHandleARewardThatHangsEndsTheRun) {
+  testing::internal::CaptureStderr();
+  const auto scorer = scorer_that_hangs(/*reopens=*/false);
+  std::vector<Group> groups = {group_of({"a"}), group_of({"bb"})};
+  EXPECT_THROW(score(*scorer, groups), RewardLost);
+  testing::internal::GetCapturedStderr();
 }
 
 TEST(Scoring, StopEndsTheRunWithTheRewardsMessage) {

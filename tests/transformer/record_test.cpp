@@ -63,7 +63,9 @@ void expect_equal_gradients(Model& model, Model& plain) {
   const auto expected = plain.gradients();
   for (const auto& [name, gradient] : model.gradients()) {
     ASSERT_GT(greatest(gradient), 0) << name;
-    expect_near(gradient, expected.at(name), 2e-5 * greatest(expected.at(name)), name);
+    // Decoding adds an adapter to the weights, training to the product.
+    const double tolerance = name.find(".lora_") == std::string::npos ? 2e-5 : 2e-4;
+    expect_near(gradient, expected.at(name), tolerance * greatest(expected.at(name)), name);
   }
 }
 

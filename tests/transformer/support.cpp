@@ -55,8 +55,10 @@ class Options {
     };
     options_.text = [](const grpo_options* o, const char* key, grpo_str* value) {
       auto& self = *static_cast<Options*>(o->host);
-      if (!self.json_.contains(key) || !self.json_[key].is_string()) return 0;
-      const auto& text = self.json_[key].get_ref<const std::string&>();
+      if (!self.json_.contains(key) || self.json_[key].is_number() || self.json_[key].is_boolean()) return 0;
+      // A list or an object is its JSON.
+      auto& text = self.texts_[key];
+      text = self.json_[key].is_string() ? self.json_[key].get<std::string>() : self.json_[key].dump();
       *value = {text.c_str(), static_cast<std::int64_t>(text.size())};
       return 1;
     };
@@ -66,6 +68,7 @@ class Options {
  private:
   nlohmann::json json_;
   std::string text_;
+  std::map<std::string, std::string> texts_;
   grpo_options options_{};
 };
 
@@ -128,7 +131,7 @@ std::string open_error(const nlohmann::json& options) {
   return "";
 }
 
-Scores Model::forward(const Batch& b, bool train) {
+Scores Model::forward(const Batch& b, std::uint32_t flags) {
   grpo_forest forest{};
   forest.struct_size = sizeof forest;
   forest.n_tokens = static_cast<std::int64_t>(b.token.size());
@@ -141,7 +144,7 @@ Scores Model::forward(const Batch& b, bool train) {
   s.entropy.assign(b.target_at.size(), -1);
   grpo_forward a{};
   a.struct_size = sizeof a;
-  a.flags = train ? GRPO_FORWARD_TRAIN : 0;
+  a.flags = flags;
   a.forest = &forest;
   a.temperature = b.temperature;
   a.n_targets = static_cast<std::int64_t>(b.target_at.size());
@@ -149,7 +152,7 @@ Scores Model::forward(const Batch& b, bool train) {
   a.target_token = b.target_token.data();
   a.logprob = s.logprob.data();
   a.entropy = s.entropy.data();
-  a.ticket = train ? &s.ticket : nullptr;
+  a.ticket = flags & GRPO_FORWARD_TRAIN ? &s.ticket : nullptr;
   const Call call;
   check(table_->forward(handle_, call, &a), call);
   s.metrics = std::exchange(open_.metrics, {});
@@ -188,6 +191,7 @@ std::map<std::string, std::vector<float>> Model::read(bool gradient) {
   std::map<std::string, std::vector<float>> out;
   const auto list = parameters();
   for (std::size_t i = 0; i < list.size(); ++i) {
+    if (gradient && !list[i]->gradient) continue;  // frozen
     const auto& dl = (gradient ? list[i]->gradient : list[i]->value)->dl;
     std::int64_t size = 1;
     for (int d = 0; d < dl.ndim; ++d) size *= dl.shape[d];

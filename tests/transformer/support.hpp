@@ -63,7 +63,7 @@ class Model {
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
-  Scores forward(const Batch& batch, bool train = false);
+  Scores forward(const Batch& batch, std::uint32_t flags = 0);  // GRPO_FORWARD_*; true is TRAIN
   void backward(std::uint64_t ticket, const std::vector<float>& dlogprob, const std::vector<float>& dentropy = {});
   void zero_grad();
   void commit(std::int64_t version = 1);

@@ -180,5 +180,20 @@ TEST(Suite, GoesOnAfterACheckThatHangs) {
   }
 }
 
+// The time is waited for once; what is skipped for it says so.
+TEST(Suite, DoesNotWaitAsLongForTheNextThatHangs) {
+  ValidateSettings with = settings({"component.open", "reward.answers", "reward.any_thread"});
+  with.options = R"({"fault": "hangs"})";
+  with.timeout_seconds = 2.5;
+  const Validation v = validate(broken("reward"), with);
+  ASSERT_EQ(v.results.size(), 3u);
+  EXPECT_EQ(v.results[0].verdict, Verdict::pass);
+  EXPECT_EQ(v.results[1].verdict, Verdict::fail);
+  EXPECT_EQ(v.results[2].verdict, Verdict::skipped);
+  EXPECT_THAT(v.results[2].why, HasSubstr("since reward.answers hung; `--only reward.any_thread` gives it 2.5 s"));
+  EXPECT_THAT(table_of(v), HasSubstr("not waited for longer than 2 s"));
+  EXPECT_FALSE(v.passed());
+}
+
 }  // namespace
 }  // namespace grpo::plugins

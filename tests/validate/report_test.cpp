@@ -54,6 +54,28 @@ TEST(Report, WhatNeedsAnOptionIsSkipped) {
   EXPECT_THAT(result_of(v, "reward.split").why, HasSubstr("open needs the option 'key'"));
 }
 
+TEST(Report, AMistakeThatFailsManyChecksIsToldOnce) {
+  Validation v;
+  v.path = "x.so";
+  const auto add = [&](const std::string& component, const std::string& check, const std::string& why) {
+    v.results.push_back({component, check, "what " + check, Verdict::fail, why, "mend it", 0});
+  };
+  add("a", "reward.answers", "it crashed");
+  add("a", "reward.order", "it crashed");
+  add("a", "reward.split", "something else");
+  add("b", "reward.answers", "it crashed");
+  const std::string table = table_of(v);
+  const auto times = [&](const std::string& part) {
+    std::size_t n = 0;
+    for (auto at = table.find(part); at != table.npos; at = table.find(part, at + 1)) ++n;
+    return n;
+  };
+  EXPECT_EQ(times("why: it crashed\n"), 2u) << table;  // once for each component
+  EXPECT_EQ(times("why: as reward.answers\n"), 1u) << table;
+  EXPECT_EQ(times("why: something else\n"), 1u) << table;
+  EXPECT_EQ(times("do:  mend it\n"), 3u) << table;
+}
+
 TEST(Report, WhatIsNotOfferedIsSkipped) {
   const Validation v = validate(broken("library_none"), settings({"reward.concurrent"}));
   EXPECT_EQ(v.results.at(0).verdict, Verdict::skipped);

@@ -33,7 +33,8 @@ class PackedWeights {
             : wanted_ == DecodeType::bfloat16 || fits_bfloat16() ? simd::PackedType::bfloat16
                                                                  : simd::PackedType::float32;
     each_matrix([this](const Range& r, std::int64_t at, bool gated) {
-      const float* weight = weights_.value_data() + r.offset;
+      const auto matrix = weights_.merged(r);
+      const float* weight = matrix.const_data_ptr<float>();
       if (gated)
         simd::pack_gated(weight, r.rows / 2, r.columns, {address(at), type_});
       else
@@ -56,7 +57,7 @@ class PackedWeights {
   bool fits_bfloat16() const {
     bool fits = true;
     each_matrix([&](const Range& r, std::int64_t, bool) {
-      fits = fits && simd::fits_bfloat16(weights_.value_data() + r.offset, r.size());
+      fits = fits && simd::fits_bfloat16(weights_.merged(r).const_data_ptr<float>(), r.size());
     });
     return fits;
   }

@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "adapter.hpp"
 #include "device_sampling.hpp"
 #include "engine.hpp"
 #include "flash.hpp"
@@ -250,8 +251,10 @@ class PortableEngine final : public Engine {
   }
 
   Tensor linear(const Tensor& x, const Range& weight, const Range& bias) const {
-    return at::linear(x, model_.weights.matrix(weight),
-                      bias.exists() ? std::optional<Tensor>(model_.weights.bias(bias)) : std::nullopt);
+    const auto y = at::linear(x, model_.weights.matrix(weight),
+                              bias.exists() ? std::optional<Tensor>(model_.weights.bias(bias)) : std::nullopt);
+    if (const auto* adapter = model_.weights.layout().adapter_of(weight)) add_adapted(model_.weights, *adapter, x, y);
+    return y;
   }
 
   // q: [n, heads, size]; seen, hidden: [n, longest]. A few rows at a time, to bound what is gathered.

@@ -13,6 +13,7 @@ class Builder {
   Range matrices(const std::vector<std::pair<std::string, std::int64_t>>& parts, std::int64_t columns) {
     Range range = start(columns);
     for (const auto& [name, rows] : parts) add(range, name + ".weight", rows, {rows, columns}, Parameter::Kind::matrix);
+    adapted_.push_back({range, parts});
     layout_.flops_per_token += 2.0 * static_cast<double>(range.size());
     return range;
   }
@@ -26,6 +27,33 @@ class Builder {
     Range range = start(1);
     add(range, name + ".weight", size, {size}, Parameter::Kind::norm);
     return range;
+  }
+  // Of the matrices so far; from the first on, everything is trained.
+  void adapters(const kit::Adapter& adapter) {
+    layout_.trained = start(1).offset;
+    layout_.rank = adapter.rank;
+    layout_.scale = adapter.scale();
+    for (const auto& [matrix, parts] : adapted_) {
+      AdapterLayout made;
+      made.a = start(matrix.columns);
+      for (const auto& [name, rows] : parts)
+        if (adapter.has(name))
+          add(made.a, kit::adapter_tensor(name, 'A'), adapter.rank, {adapter.rank, matrix.columns},
+              Parameter::Kind::adapter_a);
+      std::int64_t row = 0;
+      for (const auto& [name, rows] : parts) {
+        if (adapter.has(name)) {
+          made.parts.push_back({row, start(adapter.rank)});
+          add(made.parts.back().b, kit::adapter_tensor(name, 'B'), rows, {rows, adapter.rank},
+              Parameter::Kind::adapter_b);
+        }
+        row += rows;
+      }
+      if (made.parts.empty()) continue;
+      layout_.flops_per_token += 2.0 * static_cast<double>(made.a.size());
+      for (const auto& part : made.parts) layout_.flops_per_token += 2.0 * static_cast<double>(part.b.size());
+      layout_.adapters.emplace(matrix.offset, std::move(made));
+    }
   }
 
  private:
@@ -42,11 +70,12 @@ class Builder {
   }
 
   Layout& layout_;
+  std::vector<std::pair<Range, std::vector<std::pair<std::string, std::int64_t>>>> adapted_;
 };
 
 }  // namespace
 
-Layout make_layout(const Config& c) {
+Layout make_layout(const Config& c, const std::optional<kit::Adapter>& adapter) {
   Layout layout;
   Builder build(layout);
   layout.embedding = build.matrices({{"model.embed_tokens", c.vocabulary}}, c.hidden);
@@ -81,6 +110,7 @@ Layout make_layout(const Config& c) {
     layout.head = build.matrices({{"lm_head", c.vocabulary}}, c.hidden);
     layout.flops_per_token -= 2.0 * static_cast<double>(layout.embedding.size());
   }
+  if (adapter) build.adapters(*adapter);
   return layout;
 }
 

@@ -2,6 +2,7 @@
 
 #include <c10/core/CachingDeviceAllocator.h>
 #include <grpo/host.h>
+#include <grpo/random.h>
 
 #include "errors.hpp"
 #include "flash.hpp"
@@ -31,7 +32,7 @@ at::ScalarType type_of(const Options& o) { return o.dtype == "bfloat16" ? at::kB
 // Threads are set before the first operation, and belong to the calling thread.
 Config configure(const Options& o) {
   if (o.threads > 0) at::set_num_threads(static_cast<int>(o.threads));
-  return read_config(o.path);
+  return read_config(o.base);
 }
 
 grpo_tensor tensor_of(float* data, at::Device device, std::vector<std::int64_t>& shape) {
@@ -61,6 +62,34 @@ bool uses_flash(const Config& c, const Weights& w, const grpo::host& host) {
 
 }  // namespace
 
+namespace {
+
+// An adapter that is asked for, and one that `path` holds: then the weights are where its configuration says.
+void find_adapter(const grpo_options* in, Options& o) {
+  grpo_str text;
+  if (in->text(in, "lora", &text))
+    if (const std::string json(text.data, static_cast<std::size_t>(text.size)); json != "{}")
+      o.adapter = kit::parse_adapter(json, "option lora");
+  o.base = o.path;
+  const auto found = kit::read_adapter(o.path);
+  if (!found) return;
+  const auto file = (std::filesystem::path(o.path) / kit::adapter_config_file).string();
+  require(!o.adapter || (o.adapter->rank == found->rank && o.adapter->targets == found->targets &&
+                         o.adapter->scale() == found->scale()),
+          file + " has another rank, alpha or targets than option lora; leave lora out, or make it the same");
+  const double dropout = o.adapter ? o.adapter->dropout : found->dropout;
+  o.adapter = found;
+  o.adapter->dropout = dropout;
+  o.adapter_at = o.path;
+  o.base = found->base.is_absolute() ? found->base : std::filesystem::path(o.path) / found->base;
+  if (!std::filesystem::is_directory(o.base)) o.base = found->base;  // as PEFT takes it: from where the process runs
+  require(!found->base.empty() && std::filesystem::is_directory(o.base),
+          file + ": base_model_name_or_path is \"" + found->base.string() +
+              "\", and there is no such directory; write the base model's directory there");
+}
+
+}  // namespace
+
 Options read_options(const grpo_options* in) {
   Options o;
   const auto text = [&](const char* key, std::string& to) {
@@ -79,6 +108,7 @@ Options read_options(const grpo_options* in) {
   o.threads = grpo_option_integer(in, "threads", o.threads);
   o.activation_gib = grpo_option_number(in, "activation_gib", o.activation_gib);
   require(!o.path.empty(), "option path is missing: the model's Hugging Face directory");
+  find_adapter(in, o);
   const auto one_of = [](const char* key, const std::string& value, std::initializer_list<const char*> known) {
     std::string list;
     for (const char* k : known) {
@@ -100,10 +130,13 @@ Options read_options(const grpo_options* in) {
 
 Model::Model(const Options& o, const grpo::host& host)
     : config_(configure(o)),
-      weights_(make_layout(config_), device_of(o), type_of(o), o.trainable),
+      weights_(make_layout(config_, o.adapter), device_of(o), type_of(o), o.trainable),
       fast_(o.kernels == "auto" && o.device == "cpu" && o.dtype == "float32"),
       flash_(o.kernels == "auto" && uses_flash(config_, weights_, host)),
-      network_(config_, weights_, fast_, flash_, o.logits_chunk, gibibytes(o.activation_gib)),
+      network_(config_, weights_, fast_, flash_, o.logits_chunk, gibibytes(o.activation_gib),
+               o.adapter ? o.adapter->dropout : 0),
+      drops_(o.adapter && o.adapter->dropout > 0),
+      seed_(o.seed),
       // Rounded weights give other activations than those of training.
       record_(fast_ && o.trainable && o.activation_gib > 0 && decode_type_of(o) != DecodeType::bfloat16
                   ? std::make_unique<Record>(config_, gibibytes(o.activation_gib))
@@ -113,8 +146,12 @@ Model::Model(const Options& o, const grpo::host& host)
   if (o.init == "random") {
     weights_.randomize(o.seed, config_.init_std);
   } else {
-    weights_.load(o.path);
+    weights_.load(o.base);
   }
+  if (!o.adapter_at.empty())
+    weights_.load_adapter(o.adapter_at);
+  else if (o.adapter)
+    weights_.initialize_adapter(grpo_random_key(o.seed, 1));
   describe();
 }
 
@@ -123,6 +160,7 @@ void Model::describe() {
   info_.struct_size = sizeof info_;
   info_.flags = GRPO_MODEL_ENTROPY | GRPO_MODEL_IMPORT;
   if (weights_.trainable()) info_.flags |= GRPO_MODEL_TRAIN;
+  if (weights_.layout().rank > 0) info_.flags |= GRPO_MODEL_ADAPTED;
   info_.vocabulary = config_.vocabulary;
   info_.max_positions = config_.max_positions;
   info_.max_depth = 0;
@@ -141,8 +179,8 @@ void Model::describe() {
     d->parameter.struct_size = sizeof d->parameter;
     d->parameter.name = d->name.c_str();
     d->parameter.value = &d->value;
-    if (weights_.trainable()) {
-      d->gradient = tensor_of(weights_.gradient_data() + p.offset, device, d->shape);
+    if (weights_.trainable() && p.offset >= weights_.layout().trained) {
+      d->gradient = tensor_of(weights_.gradient_data(p.offset), device, d->shape);
       d->parameter.gradient = &d->gradient;
     } else {
       d->parameter.flags = GRPO_PARAMETER_FROZEN;
@@ -165,11 +203,14 @@ std::unique_ptr<Activations> Model::take_activations() {
 }
 
 void Model::forward(const grpo::call& call, const grpo_forward& a) {
-  const bool train = a.flags & GRPO_FORWARD_TRAIN;
-  if (a.flags & ~static_cast<std::uint32_t>(GRPO_FORWARD_TRAIN))
+  const bool train = a.flags & GRPO_FORWARD_TRAIN, base = a.flags & GRPO_FORWARD_BASE;
+  if (a.flags & ~static_cast<std::uint32_t>(GRPO_FORWARD_TRAIN | GRPO_FORWARD_BASE))
     throw Refusal(GRPO_STATUS_UNSUPPORTED, "forward has unknown flags");
   require(a.forest != nullptr, "forward has no forest");
   if (train) require_trainable("forward with TRAIN");
+  require(!(train && base), "forward with TRAIN and BASE: the base weights are not trained");
+  if (base && weights_.layout().rank == 0)
+    throw Refusal(GRPO_STATUS_UNSUPPORTED, "forward with BASE: this model was opened without adapters");
   require(!train || a.ticket, "forward with TRAIN has no place for a ticket");
   if (train && tickets_.size() >= static_cast<std::size_t>(max_tickets))
     throw Refusal(GRPO_STATUS_INVALID, std::to_string(max_tickets) + " forwards wait for their backward already");
@@ -177,7 +218,10 @@ void Model::forward(const grpo::call& call, const grpo_forward& a) {
   auto activations = take_activations();
   activations->forest = std::move(forest);
   activations->temperature = a.temperature;
-  activations->places = record_ ? recorded_places(activations->forest) : std::vector<std::int64_t>();
+  activations->adapted = !base;
+  activations->dropout_key = drops_ && train ? grpo_random_key(dropout_key_, ++dropouts_) : 0;
+  const bool as_decoded = record_ && !base && !(drops_ && train);
+  activations->places = as_decoded ? recorded_places(activations->forest) : std::vector<std::int64_t>();
   activations->record = activations->places.empty() ? nullptr : record_.get();
   if (record_) record_->rollout_is_over();
   try {
@@ -260,7 +304,9 @@ void Model::zero_grad() {
   weights_.gradient().zero_();
 }
 
-void Model::commit() {
+void Model::commit(std::int64_t version) {
+  dropout_key_ = grpo_random_key(seed_, static_cast<std::uint64_t>(version));
+  dropouts_ = 0;
   require(tickets_.empty(), "commit while " + std::to_string(tickets_.size()) + " tickets are open");
   weights_.refresh();
   changed();

@@ -5,8 +5,10 @@
 #include <grpo/decode.h>
 #include <grpo/author.hpp>
 
+#include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +24,8 @@ struct Options {
   std::uint64_t seed = 0;
   std::int64_t logits_chunk = 256, threads = 0;
   double activation_gib = 4;
+  std::optional<kit::Adapter> adapter;     // wanted, or that of `path`
+  std::filesystem::path base, adapter_at;  // where weights are; where an adapter to go on with is, or empty
   bool trainable = true;
 };
 Options read_options(const grpo_options* options);
@@ -37,7 +41,7 @@ class Model {
   void backward(const grpo_backward& a);
   void drop(std::uint64_t ticket);
   void zero_grad();
-  void commit();
+  void commit(std::int64_t version);
   void export_weights(const grpo_call* call, const grpo_tensor_sink* sink) const { weights_.export_to(call, sink); }
   void import_weights(const grpo_call* call, const grpo_tensor_source* source);
 
@@ -60,7 +64,9 @@ class Model {
   Network network_;
   bool told_ = false;
   std::uint64_t last_ticket_ = 0, version_ = 0;  // version_ counts commits
-  std::unique_ptr<Record> record_;               // null: nothing is recorded
+  bool drops_;                                   // adapters have dropout
+  std::uint64_t seed_, dropout_key_ = 0, dropouts_ = 0;
+  std::unique_ptr<Record> record_;  // null: nothing is recorded
   EngineModel engine_model_;
   Tickets tickets_;
   std::vector<std::unique_ptr<Activations>> spare_;  // memory of ended tickets

@@ -1,5 +1,9 @@
 #include "network.hpp"
 
+#include <grpo/random.h>
+
+#include "adapter.hpp"
+
 #include "kernels/simd.hpp"
 
 namespace grpo::transformer {
@@ -27,18 +31,30 @@ std::pair<Tensor, Tensor> rope_tables(const Config& config, const std::int32_t* 
 }
 
 Network::Network(const Config& config, Weights& weights, bool fast, bool flash, std::int64_t logits_chunk,
-                 std::int64_t activation_bytes)
+                 std::int64_t activation_bytes, double dropout)
     : config_(config),
       weights_(weights),
       fast_(fast),
       flash_(flash),
       logits_chunk_(logits_chunk),
       activation_bytes_(activation_bytes),
+      dropout_(dropout),
       ops_(fast ? make_cpu_ops() : make_portable_ops()),
       scratch_(weights.device()),
       type_(weights.compute_type()) {}
 
-// y = x W^T + bias
+void Network::begin(const Activations& keep, bool train) {
+  adapted_ = keep.adapted;
+  drops_ = train && dropout_ > 0;
+  dropout_key_ = keep.dropout_key;
+}
+
+Tensor Network::dropout_of(const Tensor& x, const Range& weight) const {
+  if (!drops_) return {};
+  return dropout_mask(grpo_random_key(dropout_key_, static_cast<std::uint64_t>(weight.offset)), dropout_, x);
+}
+
+// y = x W^T + bias, and what adapters add
 void Network::linear(const Tensor& x, const Range& weight, const Range& bias, const Tensor& y) const {
   auto to = y;
   const auto w = weights_.matrix(weight).t();
@@ -47,21 +63,31 @@ void Network::linear(const Tensor& x, const Range& weight, const Range& bias, co
   } else {
     at::mm_out(to, x, w);
   }
+  const auto* adapter = adapted_ ? weights_.layout().adapter_of(weight) : nullptr;
+  if (!adapter) return;
+  const auto mask = dropout_of(x, weight);
+  add_adapted(weights_, *adapter, mask.defined() ? x * mask : x, y);
 }
 
-// dx = dy W, if dx is defined; the gradients of W and bias are added to.
+// dx = dy W, if dx is defined; the gradients of what is trained are added to.
 void Network::linear_backward(const Tensor& dy, const Tensor& x, const Range& weight, const Range& bias,
                               const Tensor& dx) {
-  auto gradient = weights_.gradient_matrix(weight);
-  if (type_ == at::kFloat) {
-    gradient.addmm_(dy.t(), x);
-  } else {
-    gradient.add_(at::mm(dy.t(), x));
+  if (weights_.trains(weight)) {
+    auto gradient = weights_.gradient_matrix(weight);
+    if (type_ == at::kFloat) {
+      gradient.addmm_(dy.t(), x);
+    } else {
+      gradient.add_(at::mm(dy.t(), x));
+    }
   }
-  if (bias.exists()) weights_.gradient_vector(bias).add_(dy.sum(0, false, at::kFloat));
-  if (!dx.defined()) return;
+  if (bias.exists() && weights_.trains(bias)) weights_.gradient_vector(bias).add_(dy.sum(0, false, at::kFloat));
   auto to = dx;
-  at::mm_out(to, dy, weights_.matrix(weight));
+  if (dx.defined()) at::mm_out(to, dy, weights_.matrix(weight));
+  const auto* adapter = weights_.layout().adapter_of(weight);
+  if (!adapter) return;
+  const auto mask = dropout_of(x, weight);
+  const auto added = adapted_backward(weights_, *adapter, dy, mask.defined() ? x * mask : x);
+  if (dx.defined()) to.add_(mask.defined() ? added * mask : added);
 }
 
 // Everything but the layer's output goes into `arena`.
@@ -188,6 +214,7 @@ void Network::forward(Activations& keep, bool train, const std::function<void()>
                       float* entropy) {
   const Forest& forest = keep.forest;
   const auto device = weights_.device();
+  begin(keep, train);
   keep.arena.rewind();
   keep.layers.clear();
   scratch_.rewind();
@@ -354,6 +381,7 @@ void Network::backward(Activations& keep, const float* dlogprob, const float* de
   if (rows == 0) return;
   const auto device = weights_.device();
   const Layout& layout = weights_.layout();
+  begin(keep, true);
   scratch_.rewind();
 
   const auto drows = scratch_.take({rows, config_.hidden}, at::kFloat);
@@ -377,7 +405,8 @@ void Network::backward(Activations& keep, const float* dlogprob, const float* de
   const auto dx = scratch_.take({forest.tokens, config_.hidden}, at::kFloat);
   dx.zero_().index_add_(0, index_tensor(forest.row_token, device), drows);
   for (std::size_t i = layout.layers.size(); i-- > 0;) layer_backward(i, keep, dx);
-  weights_.gradient_matrix(layout.embedding).index_add_(0, index_tensor(forest.token, device), dx);
+  if (weights_.trains(layout.embedding))
+    weights_.gradient_matrix(layout.embedding).index_add_(0, index_tensor(forest.token, device), dx);
 }
 
 }  // namespace grpo::transformer

@@ -41,6 +41,8 @@ struct Activations {
   at::Tensor cos, sin;                   // [T, size / 2]
   at::Tensor rows, rows_rstd, normed;    // [R, hidden] before and after the last norm, [R, 1]
   std::vector<RowStatistics> statistics;
+  bool adapted = true;            // false: by the base weights alone; then there is no backward
+  std::uint64_t dropout_key = 0;  // of adapters, while training
 };
 
 class Network {
@@ -48,8 +50,9 @@ class Network {
   // fast: single-pass loops and fused attention; needs fp32 in host memory.
   // flash: attention by flash.hpp.
   // activation_bytes: what one forward may keep for its backward; layers beyond it are computed twice.
+  // dropout: of the adapters' inputs while training, 0 to under 1.
   Network(const Config& config, Weights& weights, bool fast, bool flash, std::int64_t logits_chunk,
-          std::int64_t activation_bytes);
+          std::int64_t activation_bytes, double dropout);
 
   // logprob, entropy (may be null): [targets] in the caller's order. With train, `keep` serves one backward. stop is
   // asked before each layer and throws to end the call.
@@ -66,7 +69,10 @@ class Network {
   void layer_output(std::size_t index, const LayerActivations& a, const at::Tensor& next);
   void layer_backward(std::size_t index, Activations& keep, const at::Tensor& dx);
   LayerActivations recorded_layer(std::size_t index, const Activations& keep);
+  // What a pass is done with, until the next.
+  void begin(const Activations& keep, bool train);
   void linear(const at::Tensor& x, const Range& weight, const Range& bias, const at::Tensor& y) const;
+  at::Tensor dropout_of(const at::Tensor& x, const Range& weight) const;  // undefined: none
   void linear_backward(const at::Tensor& dy, const at::Tensor& x, const Range& weight, const Range& bias,
                        const at::Tensor& dx);
   bool recorded_scores(Activations& keep, float* logprob, float* entropy);
@@ -79,6 +85,9 @@ class Network {
   Weights& weights_;
   bool fast_, flash_;
   std::int64_t logits_chunk_, activation_bytes_;
+  double dropout_;
+  bool adapted_ = true, drops_ = false;
+  std::uint64_t dropout_key_ = 0;
   std::unique_ptr<Ops> ops_;
   Arena scratch_;
   at::ScalarType type_;

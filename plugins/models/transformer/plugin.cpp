@@ -18,6 +18,7 @@ GRPO_MANIFEST({
       "logits_chunk": {"type": "integer", "default": 256, "minimum": 1, "description": "rows of logits held at once"},
       "threads": {"type": "integer", "default": 0, "minimum": 0, "description": "0: as many as there are cores"},
       "activation_gib": {"type": "number", "default": 4, "minimum": 0, "description": "memory in GiB for activations: for those of the rollout, which training then need not compute again, and for those of one forward pass until its backward; what does not fit is computed twice"},
+      "lora": {"type": "object", "default": {}, "description": "train adapters in place of the weights: {rank, alpha (2 rank), dropout (0), targets (all-linear, or a list of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj), rslora (false)}; a directory that PEFT wrote as `path` goes on with its adapter"},
       "decode_dtype": {"type": "string", "default": "auto", "enum": ["auto", "float32", "bfloat16"], "description": "how decoding on the CPU stores weights (it computes in fp32): auto: as bfloat16 while that loses nothing, which halves what a token reads of a bfloat16 checkpoint; bfloat16: rounded, then sampling/logp_difference tells the price"},
       "kernels": {"type": "string", "default": "auto", "enum": ["auto", "portable"], "description": "portable: LibTorch operations only, the reference for the others"}
     },
@@ -76,7 +77,7 @@ class Transformer {
   void backward(const grpo_backward& a, const grpo::call&) { model_.backward(a); }
   void drop(std::uint64_t ticket) noexcept { model_.drop(ticket); }
   void zero_grad(const grpo::call&) { model_.zero_grad(); }
-  void commit(std::int64_t, const grpo::call&) { model_.commit(); }
+  void commit(std::int64_t version, const grpo::call&) { model_.commit(version); }
   void export_weights(const grpo_tensor_sink& sink, const grpo::call& call) { model_.export_weights(call, &sink); }
   void import_weights(std::int64_t, const grpo_tensor_source& source, const grpo::call& call) {
     model_.import_weights(call, &source);

@@ -2,6 +2,7 @@
 
 #include <grpo/random.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <grpo/kit/safetensors.hpp>
@@ -40,6 +41,10 @@ void check_source(const grpo_tensor* t, const Parameter& p) {
                                            kit::shape_text(p.shape) + " without gaps in host memory");
 }
 
+bool is_adapter(const Parameter& p) {
+  return p.kind == Parameter::Kind::adapter_a || p.kind == Parameter::Kind::adapter_b;
+}
+
 void widen(const grpo_tensor* t, std::int64_t n, float* to) {
   const auto* from = static_cast<const char*>(t->dl.data) + t->dl.byte_offset;
   const auto count = static_cast<std::size_t>(n);
@@ -54,26 +59,85 @@ Weights::Weights(Layout layout, at::Device device, at::ScalarType compute, bool 
     : layout_(std::move(layout)) {
   const auto options = at::TensorOptions().device(device).dtype(at::kFloat);
   value_ = fresh_zeros(layout_.elements, options);
-  if (trainable) gradient_ = fresh_zeros(layout_.elements, options);
+  if (trainable) gradient_ = fresh_zeros(layout_.elements - layout_.trained, options);
+  if (trainable && layout_.trained > 0) {
+    std::int64_t longest = 0;
+    for (const auto& p : layout_.parameters)
+      if (p.kind == Parameter::Kind::norm) longest = std::max(longest, p.size());
+    unread_ = at::zeros({longest}, options);
+  }
   compute_ = compute == at::kFloat ? value_ : fresh_zeros(layout_.elements, options.dtype(compute));
 }
 
+namespace {
+
+// The parameters of a range of the layout, from files.
+struct Found {
+  const kit::TensorView& tensor;
+  std::string file;
+};
+
+void check_file(const Parameter& p, const Found& found, const char* asked_by) {
+  const auto& t = found.tensor;
+  if (t.shape != p.shape)
+    throw std::runtime_error(found.file + ": tensor \"" + p.name + "\" has shape " + kit::shape_text(t.shape) + "; " +
+                             asked_by + " asks for " + kit::shape_text(p.shape));
+  if (t.dtype != kit::Dtype::f32 && t.dtype != kit::Dtype::bf16 && t.dtype != kit::Dtype::f16)
+    throw std::runtime_error(found.file + ": tensor \"" + p.name + "\" has type " +
+                             std::string(kit::dtype_name(t.dtype)) + "; expected F32, BF16 or F16");
+}
+
+template <typename Find>
+void read_into(const at::Tensor& value, const Layout& layout, bool adapters, const char* asked_by, const Find& find) {
+  const auto wanted = [&](const Parameter& p) { return is_adapter(p) == adapters; };
+  for (const auto& p : layout.parameters)
+    if (wanted(p)) check_file(p, find(p.name), asked_by);
+  const std::int64_t begin = adapters ? layout.trained : 0;
+  const std::int64_t end = adapters || layout.rank == 0 ? layout.elements : layout.trained;
+  const auto part = value.narrow(0, begin, end - begin);
+  const at::Tensor host = value.device().is_cpu() ? part : at::zeros({end - begin}, at::kFloat);
+  auto* to = host.mutable_data_ptr<float>();
+  for (const auto& p : layout.parameters)
+    if (wanted(p)) kit::to_float(find(p.name).tensor, to + (p.offset - begin));
+  if (!value.device().is_cpu()) part.copy_(host);
+}
+
+}  // namespace
+
 void Weights::load(const std::filesystem::path& directory) {
   const kit::Checkpoint checkpoint(directory);
+  read_into(value_, layout_, false, "config.json", [&](const std::string& name) {
+    return Found{checkpoint.at(name), checkpoint.file_of(name).string()};
+  });
+  refresh();
+}
+
+void Weights::load_adapter(const std::filesystem::path& directory) {
+  const kit::SafetensorsFile file(directory / kit::adapter_weights_file);
+  read_into(value_, layout_, true, kit::adapter_config_file, [&](const std::string& name) {
+    return Found{file.at(name), file.path().string()};
+  });
+  for (const auto& t : file.tensors())
+    if (std::none_of(layout_.parameters.begin(), layout_.parameters.end(),
+                     [&t](const Parameter& p) { return p.name == t.name; }))
+      throw std::runtime_error(file.path().string() + ": tensor \"" + t.name + "\" has no place in this model; " +
+                               kit::adapter_config_file + " names other matrices, or another kind of adapter");
+  refresh();
+}
+
+void Weights::initialize_adapter(std::uint64_t seed) {
+  const auto part = value_.narrow(0, layout_.trained, layout_.elements - layout_.trained);
+  const at::Tensor host = at::zeros({part.numel()}, at::kFloat);
+  std::uint64_t index = 0;
   for (const auto& p : layout_.parameters) {
-    const auto& t = checkpoint.at(p.name);
-    const auto file = checkpoint.file_of(p.name).string();
-    if (t.shape != p.shape)
-      throw std::runtime_error(file + ": tensor \"" + p.name + "\" has shape " + kit::shape_text(t.shape) +
-                               "; config.json asks for " + kit::shape_text(p.shape));
-    if (t.dtype != kit::Dtype::f32 && t.dtype != kit::Dtype::bf16 && t.dtype != kit::Dtype::f16)
-      throw std::runtime_error(file + ": tensor \"" + p.name + "\" has type " + std::string(kit::dtype_name(t.dtype)) +
-                               "; expected F32, BF16 or F16");
+    const std::uint64_t key = grpo_random_key(seed, index++);
+    if (p.kind != Parameter::Kind::adapter_a) continue;
+    float* to = host.mutable_data_ptr<float>() + (p.offset - layout_.trained);
+    const double bound = 1 / std::sqrt(static_cast<double>(p.shape[1]));
+    for (std::int64_t i = 0; i < p.size(); ++i)
+      to[i] = static_cast<float>(bound * (2 * grpo_random_uniform(key, static_cast<std::uint64_t>(i)) - 1));
   }
-  const at::Tensor host = device().is_cpu() ? value_ : at::zeros({layout_.elements}, at::kFloat);
-  auto* to = host.mutable_data_ptr<float>();
-  for (const auto& p : layout_.parameters) kit::to_float(checkpoint.at(p.name), to + p.offset);
-  if (!device().is_cpu()) value_.copy_(host);
+  part.copy_(host);
   refresh();
 }
 
@@ -104,16 +168,50 @@ void Weights::refresh() {
   if (compute_.scalar_type() != at::kFloat) compute_.copy_(value_);
 }
 
+at::Tensor Weights::merged(const Range& r) const {
+  const auto own = value_.narrow(0, r.offset, r.size()).view({r.rows, r.columns});
+  const auto* adapter = layout_.adapter_of(r);
+  if (!adapter) return own;
+  auto sum = own.clone();
+  const auto a = value_.narrow(0, adapter->a.offset, adapter->a.size()).view({-1, layout_.rank, r.columns});
+  for (std::size_t i = 0; i < adapter->parts.size(); ++i) {
+    const auto& part = adapter->parts[i];
+    const auto b = value_.narrow(0, part.b.offset, part.b.size()).view({part.b.rows, layout_.rank});
+    sum.narrow(0, part.row, part.b.rows).addmm_(b, a[static_cast<std::int64_t>(i)], 1, layout_.scale);
+  }
+  return sum;
+}
+
+// The same of a parameter, which may be a part of a matrix.
+at::Tensor Weights::merged(const Parameter& p) const {
+  const auto own = value_.narrow(0, p.offset, p.size());
+  auto at = layout_.adapters.upper_bound(p.offset);
+  if (p.kind != Parameter::Kind::matrix || at == layout_.adapters.begin()) return own;
+  const auto& [offset, adapter] = *--at;
+  const std::int64_t row = (p.offset - offset) / adapter.a.columns;
+  for (std::size_t i = 0; i < adapter.parts.size(); ++i) {
+    const auto& part = adapter.parts[i];
+    if (part.row != row) continue;
+    const auto a = value_.narrow(0, adapter.a.offset, adapter.a.size()).view({-1, layout_.rank, adapter.a.columns});
+    const auto b = value_.narrow(0, part.b.offset, part.b.size()).view({part.b.rows, layout_.rank});
+    return at::addmm(own.view({part.b.rows, adapter.a.columns}), b, a[static_cast<std::int64_t>(i)], 1, layout_.scale)
+        .view({-1});
+  }
+  return own;
+}
+
 void Weights::export_to(const grpo_call* call, const grpo_tensor_sink* sink) const {
   // A copy for each parameter, unless the receiver reads the device: no more than one at a time.
   const bool direct = device().is_cpu() || (sink->flags & GRPO_SINK_DEVICE), cuda = direct && device().is_cuda();
+  const bool trained_alone = sink->flags & GRPO_SINK_TRAINED;
   for (const auto& p : layout_.parameters) {
+    if (layout_.rank > 0 && is_adapter(p) != trained_alone) continue;
     auto shape = p.shape;
     grpo_tensor tensor{};
     tensor.struct_size = sizeof tensor;
     tensor.flags = GRPO_TENSOR_READ_ONLY;
-    const auto host = direct ? at::Tensor() : value_.narrow(0, p.offset, p.size()).cpu();
-    tensor.dl = {direct ? value_data() + p.offset : host.mutable_data_ptr<float>(),
+    const auto values = merged(p), here = direct ? values : values.cpu();
+    tensor.dl = {here.mutable_data_ptr<float>(),
                  cuda ? GRPO_DEVICE_CUDA : GRPO_DEVICE_CPU,
                  cuda ? device().index() : 0,
                  static_cast<std::int32_t>(shape.size()),
@@ -138,11 +236,18 @@ void Weights::import_from(const grpo_call* call, const grpo_tensor_source* sourc
       throw Refusal(status, "the source could not give \"" + p.name + "\"");
     return tensor;
   };
+  // What is trained, where the source has it; else whole weights, to which adapters add nothing yet.
+  const auto first = std::find_if(layout_.parameters.begin(), layout_.parameters.end(), is_adapter);
+  const bool adapters = first != layout_.parameters.end() && given(*first);
+  const auto wanted = [&](const Parameter& p) { return is_adapter(p) == adapters; };
   // All of them are looked at before any is written: on failure nothing has changed.
-  for (const auto& p : layout_.parameters) check_source(given(p), p);
-  const at::Tensor host = at::zeros({layout_.elements}, at::kFloat);
+  for (const auto& p : layout_.parameters)
+    if (wanted(p)) check_source(given(p), p);
+  const at::Tensor host = value_.device().is_cpu() ? value_.clone() : value_.cpu();
   auto* to = host.mutable_data_ptr<float>();
   for (const auto& p : layout_.parameters) {
+    if (p.kind == Parameter::Kind::adapter_b && !adapters) std::fill_n(to + p.offset, p.size(), 0.0f);
+    if (!wanted(p)) continue;
     const grpo_tensor* t = given(p);
     check_source(t, p);
     widen(t, p.size(), to + p.offset);

@@ -100,12 +100,15 @@ grpo_status guarded(const grpo_call* c, Body&& body) noexcept {
   });
 }
 
-// An author's object, from options and, if its constructor wants it, the host.
+// An author's object, from options and, if its constructor wants them, the host and the call to open.
 template <class Author>
-Author make(options o, host h) {
-  static_assert(std::is_constructible_v<Author, options, host> || std::is_constructible_v<Author, options>,
+Author make(options o, host h, [[maybe_unused]] const grpo_call* c = nullptr) {
+  static_assert(std::is_constructible_v<Author, options, host, call> ||
+                    std::is_constructible_v<Author, options, host> || std::is_constructible_v<Author, options>,
                 "a plugin's class has a constructor from grpo::options, or from grpo::options and grpo::host");
-  if constexpr (std::is_constructible_v<Author, options, host>) {
+  if constexpr (std::is_constructible_v<Author, options, host, call>) {
+    return Author(o, h, call(c));
+  } else if constexpr (std::is_constructible_v<Author, options, host>) {
     return Author(o, h);
   } else {
     return Author(o);
@@ -115,7 +118,7 @@ Author make(options o, host h) {
 // What a handle points to.
 template <class Author>
 struct object {
-  object(options o, host h) : own(make<Author>(o, h)) {}
+  object(options o, host h, const grpo_call* c) : own(make<Author>(o, h, c)) {}
   Author own;
   bool bound = false;  // where the interface has a bind
 };
@@ -127,7 +130,7 @@ Author& own(void* handle) {
 
 template <class Author>
 grpo_status open(const grpo_call* c, const grpo_options* o, void** handle) noexcept {
-  return guarded<Author>(c, [&] { *handle = new object<Author>(options(o), host(c)); });
+  return guarded<Author>(c, [&] { *handle = new object<Author>(options(o), host(c), c); });
 }
 
 template <class Author>

@@ -72,6 +72,7 @@ class forward_pass {
   explicit forward_pass(const grpo_forward& a) : a_(a) {}
   forest_view forest() const { return forest_view(*a_.forest); }
   bool train() const { return (a_.flags & GRPO_FORWARD_TRAIN) != 0; }
+  bool base() const { return (a_.flags & GRPO_FORWARD_BASE) != 0; }  // only of a model that is GRPO_MODEL_ADAPTED
   double temperature() const { return a_.temperature; }
   std::size_t targets() const { return static_cast<std::size_t>(a_.n_targets); }
   span<const std::int64_t> target_at() const { return {a_.target_at, a_.n_targets}; }
@@ -196,7 +197,9 @@ struct model_table {
     return detail::guarded<Model>(c, [&] {
       Model& model = own(handle);
       const forward_pass pass(*a);
-      detail::refuse_unknown(a->flags, GRPO_FORWARD_TRAIN, "forward");
+      const bool adapted = (model.info().flags & GRPO_MODEL_ADAPTED) != 0;
+      detail::refuse_unknown(
+          a->flags, std::uint32_t{GRPO_FORWARD_TRAIN} | (adapted ? std::uint32_t{GRPO_FORWARD_BASE} : 0u), "forward");
       if (!a->forest) throw failure(GRPO_STATUS_INVALID, "forward has no forest");
       detail::refuse_extras(model.info(), a->forest->position, a->forest->n_extras, "forward");
       check_forest(model.info(), *a);

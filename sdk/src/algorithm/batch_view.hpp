@@ -23,6 +23,7 @@ class View {
     check_array("entropy", batch.entropy.size(), tokens(), options.entropy_coefficient != 0);
     check_array("mask", batch.mask.size(), tokens(), false);
     check_array("entropy_mask", batch.entropy_mask.size(), tokens(), false);
+    check_array("covariance_tokens", batch.covariance_tokens.size(), tokens(), false);
     check_array("policy_weight", batch.policy_weight.size(), tokens(), false);
     check_array("importance_ratio", batch.importance_ratio.size(), tokens(), false);
     check_array("token_advantage", batch.token_advantage.size(), tokens(), false);
@@ -41,6 +42,10 @@ class View {
   bool in_entropy(size_t t) const { return kept(t) && (batch_.entropy_mask.empty() || batch_.entropy_mask[t] != 0); }
   bool has_entropy() const { return !batch_.entropy.empty(); }
   bool token_level_advantage() const { return !batch_.token_advantage.empty(); }
+
+  bool covariance_token(size_t t) const {
+    return !batch_.covariance_tokens.empty() && batch_.covariance_tokens[t] != 0;
+  }
 
   double logprob(size_t row, size_t t) const { return finite("logprob", batch_.logprob, row, t); }
   double old_logprob(size_t row, size_t t) const {

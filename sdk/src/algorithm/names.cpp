@@ -17,28 +17,44 @@ struct Parts {
   PolicyTerm term;
   RatioLevel ratio;
   Aggregation aggregation;
+  double clip_low = 0.2, clip_high = 0.2;
+  CovarianceControl covariance = CovarianceControl::none;
 };
 
-constexpr std::array<Named<Parts>, 10> objectives = {{
+constexpr size_t own_objectives = 13;  // the others are verl's names
+constexpr std::array<Named<Parts>, own_objectives + 2> objectives = {{
     {"grpo", {PolicyTerm::clip, RatioLevel::token, Aggregation::sequence_mean}},
     {"bnpo", {PolicyTerm::clip, RatioLevel::token, Aggregation::token_mean}},
     {"dapo", {PolicyTerm::clip, RatioLevel::token, Aggregation::token_mean}},
     {"dr_grpo", {PolicyTerm::clip, RatioLevel::token, Aggregation::fixed_length}},
-    {"gspo", {PolicyTerm::clip, RatioLevel::sequence, Aggregation::sequence_mean}},
-    {"gspo_token", {PolicyTerm::clip, RatioLevel::sequence_token, Aggregation::sequence_mean}},
+    {"gspo", {PolicyTerm::clip, RatioLevel::sequence, Aggregation::sequence_mean, 3e-4, 4e-4}},
+    {"gspo_token", {PolicyTerm::clip, RatioLevel::sequence_token, Aggregation::sequence_mean, 3e-4, 4e-4}},
     {"cispo", {PolicyTerm::cispo, RatioLevel::token, Aggregation::token_mean}},
     {"sapo", {PolicyTerm::sapo, RatioLevel::token, Aggregation::sequence_mean}},
     {"luspo", {PolicyTerm::clip, RatioLevel::sequence, Aggregation::sequence_sum}},
     {"vespo", {PolicyTerm::vespo, RatioLevel::token, Aggregation::token_mean}},
+    {"gmpo", {PolicyTerm::gmpo, RatioLevel::sequence, Aggregation::sequence_mean, 0.4, 0.4}},
+    {"clip_cov", {PolicyTerm::clip, RatioLevel::token, Aggregation::token_mean, 0.2, 0.2, CovarianceControl::clip}},
+    {"kl_cov", {PolicyTerm::importance, RatioLevel::token, Aggregation::token_mean, 0.2, 0.2, CovarianceControl::kl}},
+    {"geo_mean", {PolicyTerm::gmpo, RatioLevel::sequence, Aggregation::sequence_mean, 0.4, 0.4}},
+    {"vanilla", {PolicyTerm::clip, RatioLevel::token, Aggregation::token_mean}},
 }};
 
-constexpr std::array<Named<KlEstimator>, 6> estimators = {{
+constexpr std::array<Named<KlEstimator>, 14> estimators = {{
     {"k1", KlEstimator::k1},
     {"k2", KlEstimator::k2},
     {"k3", KlEstimator::k3},
+    {"abs", KlEstimator::abs},
+    {"k1+", KlEstimator::k1_plus},
+    {"k3+", KlEstimator::k3_plus},
+    {"abs+", KlEstimator::abs_plus},
+    {"k2+", KlEstimator::k2},  // its own gradient already
     {"kl", KlEstimator::k1},
+    {"kl+", KlEstimator::k1_plus},
     {"mse", KlEstimator::k2},
+    {"mse+", KlEstimator::k2},
     {"low_var_kl", KlEstimator::k3},
+    {"low_var_kl+", KlEstimator::k3_plus},
 }};
 
 constexpr std::array<Named<RatioLevel>, 3> levels = {{
@@ -47,21 +63,33 @@ constexpr std::array<Named<RatioLevel>, 3> levels = {{
     {"sequence_token", RatioLevel::sequence_token},
 }};
 
-constexpr std::array<Named<Aggregation>, 6> aggregations = {{
+constexpr std::array<Named<Aggregation>, 8> aggregations = {{
     {"sequence_mean", Aggregation::sequence_mean},
     {"token_mean", Aggregation::token_mean},
     {"fixed_length", Aggregation::fixed_length},
     {"sequence_sum", Aggregation::sequence_sum},
+    {"token_sum", Aggregation::token_sum},
     {"seq_mean_token_mean", Aggregation::sequence_mean},
     {"seq_mean_token_sum", Aggregation::sequence_sum},
+    {"seq_mean_token_sum_norm", Aggregation::fixed_length},
 }};
 
-constexpr std::array<Named<AdvantageKind>, 5> advantage_kinds = {{
+constexpr std::array<Named<AdvantageKind>, 15> advantage_kinds = {{
     {"group", AdvantageKind::group},
     {"none", AdvantageKind::none},
     {"batch", AdvantageKind::batch},
+    {"rloo", AdvantageKind::rloo},
+    {"opo", AdvantageKind::opo},
+    {"passk", AdvantageKind::passk},
+    {"gdpo", AdvantageKind::gdpo},
+    {"reinforce_pp", AdvantageKind::reinforce_pp},
+    {"reinforce_pp_baseline", AdvantageKind::reinforce_pp_baseline},
     {"grpo", AdvantageKind::group},
     {"dr_grpo", AdvantageKind::none},
+    {"grpo_passk", AdvantageKind::passk},
+    {"normalize_then_sum", AdvantageKind::gdpo},
+    {"reinforce_plus_plus", AdvantageKind::reinforce_pp},
+    {"reinforce_plus_plus_baseline", AdvantageKind::reinforce_pp_baseline},
 }};
 
 constexpr std::array<Named<ScheduleKind>, 5> schedules = {{
@@ -96,6 +124,10 @@ TermUnit term_unit(PolicyTerm term) {
       return {sapo_term, false};
     case PolicyTerm::vespo:
       return {vespo_term, false};
+    case PolicyTerm::gmpo:
+      return {gmpo_term, true};
+    case PolicyTerm::importance:
+      return {importance_term, false};
   }
   fail("policy term ", static_cast<int>(term), " is not one of PolicyTerm");
 }
@@ -106,16 +138,15 @@ ObjectiveOptions objective_options(std::string_view name) {
   options.term = parts.term;
   options.ratio = parts.ratio;
   options.aggregation = parts.aggregation;
-  if (folded(name).starts_with("gspo")) {
-    options.clip_low = 3e-4;
-    options.clip_high = 4e-4;
-  }
+  options.clip_low = parts.clip_low;
+  options.clip_high = parts.clip_high;
+  options.covariance = parts.covariance;
   return options;
 }
 
 std::vector<std::string_view> objective_names() {
   std::vector<std::string_view> names;
-  for (const auto& [name, parts] : objectives) names.push_back(name);
+  for (size_t i = 0; i < own_objectives; ++i) names.push_back(objectives[i].first);
   return names;
 }
 
@@ -128,6 +159,7 @@ RolloutCorrection rollout_correction(std::string_view name) {
   return find_named("rollout correction", name, all(corrections));
 }
 
+std::string_view name(KlEstimator estimator) { return name_of(estimator, all(estimators)); }
 std::string_view name(AdvantageKind kind) { return name_of(kind, all(advantage_kinds)); }
 std::string_view name(ScheduleKind kind) { return name_of(kind, all(schedules)); }
 
@@ -151,6 +183,14 @@ void check(const ObjectiveOptions& options) {
           "at least cispo_min_ratio");
   positive("sapo_temperature_positive", options.sapo_temperature_positive);
   positive("sapo_temperature_negative", options.sapo_temperature_negative);
+  if (options.term == PolicyTerm::gmpo && options.ratio != RatioLevel::sequence)
+    fail("the objective gmpo has a ratio of its own, the sequence's geometric mean: leave the ratio at \"sequence\"");
+  require(options.clip_cov_ratio > 0 && options.clip_cov_ratio <= 1, "clip_cov_ratio", options.clip_cov_ratio,
+          "in (0, 1]");
+  require(options.clip_cov_high >= options.clip_cov_low, "clip_cov_high", options.clip_cov_high,
+          "at least clip_cov_low");
+  require(options.kl_cov_ratio > 0 && options.kl_cov_ratio <= 1, "kl_cov_ratio", options.kl_cov_ratio, "in (0, 1]");
+  not_negative("kl_cov_coefficient", options.kl_cov_coefficient);
   require(options.log_ratio_limit > 0, "log_ratio_limit", options.log_ratio_limit, "over 0");
   require(options.kl_limit > 0, "kl_limit", options.kl_limit, "over 0");
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "batch_view.hpp"
+#include "grpo/sdk/algorithm/covariance.hpp"
 #include "kl.hpp"
 #include "row_ratio.hpp"
 #include "terms/term.hpp"
@@ -25,6 +26,8 @@ double token_factor(const ObjectiveOptions& options, const Normalizer& normalize
       return 1 / (normalizer.rows * normalizer.max_completion_length);
     case Aggregation::sequence_sum:
       return 1 / normalizer.rows;
+    case Aggregation::token_sum:
+      return 1;
   }
   fail("aggregation ", static_cast<int>(options.aggregation), " is not one of Aggregation");
 }
@@ -35,7 +38,8 @@ void check_normalizer(const ObjectiveOptions& options, const Normalizer& normali
       fail("objective: normalizer ", name, " is ", value, "; give the number of the whole optimizer step");
     }
   };
-  if (options.aggregation != Aggregation::token_mean) require(normalizer.rows, "rows");
+  const bool by_row = options.aggregation != Aggregation::token_mean && options.aggregation != Aggregation::token_sum;
+  if (by_row) require(normalizer.rows, "rows");
   if (options.aggregation == Aggregation::fixed_length) {
     require(normalizer.max_completion_length, "max_completion_length");
   }
@@ -78,8 +82,9 @@ class Evaluation {
       if (!view_.kept(t)) continue;
       const double logprob = view_.logprob(row, t);
       const double r = std::exp(ratio_.log_ratio[i]);
-      const TermInput in = {r, logprob, view_.advantage(row, t), ratio_.sequence_log_weight};
-      const TermOutput term = unit_.evaluate(options_, in);
+      const TermInput in = {r, logprob, view_.advantage(row, t), ratio_.token_log_ratio[i], ratio_.sequence_log_weight};
+      TermOutput term = unit_.evaluate(options_, in);
+      if (options_.covariance != CovarianceControl::none) control_covariance(t, in, term);
       const double weight = view_.weight(row, t);
       policy_loss_ += factor * weight * term.loss;
       double d_log_ratio = factor * weight * term.d_log_ratio;
@@ -108,6 +113,21 @@ class Evaluation {
   }
 
  private:
+  // Clip-Cov takes the token out; KL-Cov pulls it back to where it was, by its own log ratio whatever the ratio level.
+  void control_covariance(size_t t, const TermInput& in, TermOutput& term) {
+    const bool chosen = view_.covariance_token(t);
+    metrics_.covariance_share.add(chosen);
+    if (!chosen) return;
+    if (options_.covariance == CovarianceControl::clip) {
+      term = {};
+    } else {
+      const double sign = in.token_log_ratio > 0 ? 1 : in.token_log_ratio < 0 ? -1 : 0;
+      term.loss += options_.kl_cov_coefficient * std::abs(in.token_log_ratio);
+      const bool moves = std::abs(in.token_log_ratio) < options_.log_ratio_limit;
+      term.d_logprob += moves ? options_.kl_cov_coefficient * sign : 0;
+    }
+  }
+
   void add_kl(size_t row, size_t t, double logprob, double r, double factor, double& d_log_ratio, double& d_logprob) {
     const KlValue kl = kl_value(options_, logprob, view_.reference_logprob(row, t));
     const double correction = options_.kl_bias_correction ? r : 1;
@@ -169,13 +189,34 @@ class Evaluation {
   ObjectiveMetrics metrics_;
 };
 
+template <class Real>
+std::vector<uint8_t> chosen_tokens(const ObjectiveOptions& options, const View<Real>& view, uint64_t key) {
+  std::vector<double> logprob(view.tokens()), old(view.tokens()), advantage(view.tokens());
+  std::vector<uint8_t> mask(view.tokens());
+  for (size_t row = 0; row < view.rows(); ++row) {
+    for (size_t t = view.begin(row); t < view.end(row); ++t) {
+      if (!(mask[t] = view.kept(t))) continue;
+      logprob[t] = view.logprob(row, t);
+      old[t] = view.old_logprob(row, t);
+      advantage[t] = view.advantage(row, t);
+    }
+  }
+  return covariance_tokens(options, {logprob, old, advantage, mask, key});
+}
+
 }  // namespace
 
 template <class Real>
-ObjectiveResult evaluate(const ObjectiveOptions& options, const BasicTokenBatch<Real>& batch,
+ObjectiveResult evaluate(const ObjectiveOptions& options, const BasicTokenBatch<Real>& given,
                          const Normalizer& normalizer, std::span<Real> dlogprob, std::span<Real> dentropy) {
   check(options);
+  BasicTokenBatch<Real> batch = given;
   const View<Real> view(options, batch);
+  std::vector<uint8_t> chosen;
+  if (options.covariance != CovarianceControl::none && batch.covariance_tokens.empty()) {
+    chosen = chosen_tokens(options, view, batch.covariance_key);
+    batch.covariance_tokens = chosen;
+  }
   check_normalizer(options, normalizer, view.kept_tokens() > 0);
   if (dlogprob.size() != view.tokens()) {
     fail("objective: dlogprob has room for ", dlogprob.size(), " values, the batch needs ", view.tokens());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "objective_row_parts.hpp"
 #include "text.hpp"
@@ -28,9 +29,36 @@ void check_keys(const nlohmann::json& row) {
   }
 }
 
+// The sum of each row's rewards; NaN where none applies.
+std::vector<double> weighted_sums(const RowArrays& arrays, const std::vector<double>& weights) {
+  if (arrays.n_scores == 0) return {};
+  if (weights.size() != arrays.n_scores)
+    fail("objective: \"reward_weights\" has ", weights.size(), " numbers for ", arrays.n_scores, " rewards");
+  std::vector<double> sums(arrays.rows(), std::numeric_limits<double>::quiet_NaN());
+  for (size_t i = 0; i < sums.size(); ++i) {
+    for (size_t k = 0; k < arrays.n_scores; ++k) {
+      const double score = arrays.scores[i * arrays.n_scores + k];
+      if (!std::isnan(score)) sums[i] = (std::isnan(sums[i]) ? 0 : sums[i]) + weights[k] * score;
+    }
+  }
+  return sums;
+}
+
+std::vector<double> kept_by_row(const RowArrays& arrays) {
+  std::vector<double> kept(arrays.rows(), 0.0);
+  for (size_t i = 0; i < kept.size(); ++i) {
+    for (auto t = static_cast<size_t>(arrays.start[i]); t < static_cast<size_t>(arrays.start[i + 1]); ++t)
+      kept[i] += arrays.mask[t] != 0;
+  }
+  return kept;
+}
+
 // The advantages that the row gives, or those its rewards make.
 void complete_advantages(const RowOptions& options, RowArrays& arrays) {
   if (!arrays.advantage.empty() || !arrays.token_advantage.empty() || arrays.rows() == 0) return;
+  std::vector<double> weights = options.reward_weights;
+  if (weights.empty()) weights.assign(arrays.n_scores, 1);
+  if (arrays.reward.empty()) arrays.reward = weighted_sums(arrays, weights);
   if (arrays.reward.empty()) fail("objective: \"advantages\" is missing (or give \"rewards\" and \"num_generations\")");
   if (!options.group_size) fail("objective: \"num_generations\" is missing: it says which rewards form a group");
   const auto size = *options.group_size;
@@ -39,7 +67,13 @@ void complete_advantages(const RowOptions& options, RowArrays& arrays) {
     fail("objective: \"num_generations\" is ", size, ", but there are ", rows, " rewards");
   std::vector<int64_t> groups;
   for (int64_t at = 0; at <= rows; at += size) groups.push_back(at);
-  arrays.advantage = advantages(options.scale_rewards, arrays.reward, groups);
+  const auto tokens = kept_by_row(arrays);
+  arrays.advantage = advantages(options.scale_rewards, {.rewards = arrays.reward,
+                                                        .group_start = groups,
+                                                        .epsilon = options.advantage_epsilon,
+                                                        .tokens = tokens,
+                                                        .scores = arrays.scores,
+                                                        .weights = weights});
 }
 
 // What the weights are computed from: "equal to logprob" written out.

@@ -15,7 +15,7 @@ using nlohmann::json;
 
 constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 
-enum class Array { logprob, old, reference, sampled, entropy, mask, tool_mask, advantage, reward, ratio };
+enum class Array { logprob, old, reference, sampled, entropy, mask, tool_mask, advantage, reward, scores, ratio };
 
 // "old_per_token_logps", "old_logp", "logp_old", "old": one of these heads or tails around one of the stems.
 constexpr std::array<std::string_view, 9> stems = {"per_token_logps", "per_token_logp", "logps",    "logp", "logprobs",
@@ -31,7 +31,7 @@ constexpr std::array<Named<Array>, 9> qualifiers = {{
     {"roll", Array::sampled},
     {"vllm", Array::sampled},
 }};
-constexpr std::array<Named<Array>, 11> others = {{
+constexpr std::array<Named<Array>, 13> others = {{
     {"entropies", Array::entropy},
     {"entropy", Array::entropy},
     {"completion_mask", Array::mask},
@@ -42,7 +42,9 @@ constexpr std::array<Named<Array>, 11> others = {{
     {"advantages", Array::advantage},
     {"advantage", Array::advantage},
     {"rewards", Array::reward},
+    {"rewards_per_func", Array::scores},
     {"importance_sampling_ratio", Array::ratio},
+    {"rollout_is_weights", Array::ratio},
 }};
 
 std::optional<Array> array_of(std::string_view key) {
@@ -142,6 +144,21 @@ void read_rewards(const json& row, RowArrays& arrays) {
   for (const json& element : *found.value) arrays.reward.push_back(number(found.key, element, true));
 }
 
+// Every reward by itself, [rows][rewards].
+void read_scores(const json& row, RowArrays& arrays) {
+  const Found found = find(row, Array::scores);
+  if (!found.value) return;
+  if (!found.value->is_array() || found.value->size() != arrays.rows()) {
+    fail("objective: \"", found.key, "\" must be a list of ", arrays.rows(), " lists, the rewards of a row");
+  }
+  for (const json& of_row : *found.value) {
+    if (!of_row.is_array() || of_row.empty() || (arrays.n_scores != 0 && of_row.size() != arrays.n_scores))
+      fail("objective: \"", found.key, "\" must hold a list of equally many rewards for every row");
+    arrays.n_scores = of_row.size();
+    for (const json& element : of_row) arrays.scores.push_back(number(found.key, element, true));
+  }
+}
+
 // TRL's shapes: one ratio a token, or a list of one for the whole row.
 void read_ratio(const json& row, RowArrays& arrays) {
   Found found = find(row, Array::ratio);
@@ -195,6 +212,7 @@ RowArrays read_arrays(const nlohmann::json& row) {
   read_masks(row, arrays);
   read_advantages(row, arrays);
   read_rewards(row, arrays);
+  read_scores(row, arrays);
   read_ratio(row, arrays);
   return arrays;
 }

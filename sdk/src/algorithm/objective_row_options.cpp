@@ -24,6 +24,9 @@ constexpr auto known = std::to_array<std::string_view>({
     "off_policy_mask_threshold",
     "sapo_temperature_pos", "sapo_temperature_neg",
     "vespo_k_pos", "vespo_lambda_pos", "vespo_k_neg", "vespo_lambda_neg",
+    "clip_ratio_c", "loss_agg_mode", "cispo_min_ratio", "cispo_max_ratio",
+    "clip_cov_ratio", "clip_cov_lb", "clip_cov_ub", "kl_cov_ratio", "ppo_kl_coef",
+    "multi_objective_aggregation", "reward_weights", "advantage_epsilon",
     "scale_rewards", "num_generations", "max_completion_length",
     "gradient_accumulation_steps", "current_gradient_accumulation_steps", "accumulation", "accum", "steps_per_generation",
     "num_processes", "world_size",
@@ -36,10 +39,16 @@ constexpr auto known = std::to_array<std::string_view>({
 // clang-format on
 
 // Options of TRL's that end in the arrays or do not reach the loss: a whole GRPOConfig can be pasted.
-constexpr std::array<std::string_view, 12> without_effect = {
-    "num_iterations", "temperature",    "mask_truncated_completions", "multi_objective_aggregation",
-    "reward_weights", "sync_ref_model", "entropy_coef_min",           "entropy_coef_max",
-    "entropy_target", "learning_rate",  "entropy_coef_delta",         "per_device_train_batch_size"};
+constexpr std::array<std::string_view, 10> without_effect = {"num_iterations",
+                                                             "temperature",
+                                                             "mask_truncated_completions",
+                                                             "sync_ref_model",
+                                                             "entropy_coef_min",
+                                                             "entropy_coef_max",
+                                                             "entropy_target",
+                                                             "learning_rate",
+                                                             "entropy_coef_delta",
+                                                             "per_device_train_batch_size"};
 
 template <size_t n>
 bool contains(const std::array<std::string_view, n>& names, std::string_view name) {
@@ -88,6 +97,14 @@ class Options {
       if (has(key)) return positive(key, otherwise);
     }
     return otherwise;
+  }
+  std::vector<double> numbers(const char* key) const {
+    if (!has(key)) return {};
+    const json& given = at(key);
+    const auto is_number = [](const json& element) { return element.is_number(); };
+    if (!given.is_array() || !std::all_of(given.begin(), given.end(), is_number))
+      fail("objective: option \"", key, "\" is ", given.dump(), "; it must be a list of numbers");
+    return given.get<std::vector<double>>();
   }
   bool flag(const char* key, bool otherwise) const {
     if (!has(key)) return otherwise;
@@ -161,7 +178,10 @@ void read_objective(const Options& options, RowOptions& out) {
   }
   o.clip_high = options.number("epsilon_high", o.clip_high);
   o.cispo_max_ratio = o.clip_high;  // absolute in TRL
-  o.delta = options.number("delta");
+  o.cispo_min_ratio = options.number("cispo_min_ratio", o.cispo_min_ratio);
+  o.cispo_max_ratio = options.number("cispo_max_ratio", o.cispo_max_ratio);
+  o.delta = options.number(options.has("delta") ? "delta" : "clip_ratio_c");
+  if (options.has("loss_agg_mode")) o.aggregation = aggregation(options.text("loss_agg_mode", ""));
   o.kl_coefficient = options.number("beta", 0);
   o.kl_bias_correction = options.flag("use_bias_correction_kl", true);
   o.kl_estimator = kl_estimator(options.text("kl_estimator", "k3"));
@@ -175,11 +195,21 @@ void read_objective(const Options& options, RowOptions& out) {
   o.vespo_lambda_positive = options.number("vespo_lambda_pos", o.vespo_lambda_positive);
   o.vespo_k_negative = options.number("vespo_k_neg", o.vespo_k_negative);
   o.vespo_lambda_negative = options.number("vespo_lambda_neg", o.vespo_lambda_negative);
+  o.clip_cov_ratio = options.number("clip_cov_ratio", o.clip_cov_ratio);
+  o.clip_cov_low = options.number("clip_cov_lb", o.clip_cov_low);
+  o.clip_cov_high = options.number("clip_cov_ub", o.clip_cov_high);
+  o.kl_cov_ratio = options.number("kl_cov_ratio", o.kl_cov_ratio);
+  o.kl_cov_coefficient = options.number("ppo_kl_coef", o.kl_cov_coefficient);
   // TRL guards neither.
   o.log_ratio_limit = o.kl_limit = std::numeric_limits<double>::infinity();
 }
 
 AdvantageKind scale_rewards(const Options& options) {
+  const std::string order = options.text("multi_objective_aggregation", "sum_then_normalize");
+  if (order == "normalize_then_sum") return AdvantageKind::gdpo;
+  if (order != "sum_then_normalize")
+    fail("objective: option \"multi_objective_aggregation\" is \"", order,
+         "\"; it must be sum_then_normalize or normalize_then_sum");
   if (!options.has("scale_rewards")) return AdvantageKind::group;
   const json& given = options.at("scale_rewards");
   if (given.is_boolean()) return given.get<bool>() ? AdvantageKind::group : AdvantageKind::none;
@@ -207,6 +237,8 @@ RowOptions read_options(const json& row) {
   out.processes = options.first_positive({"num_processes", "world_size"}, 1);
   out.max_completion_length = options.positive("max_completion_length", 512);
   out.scale_rewards = scale_rewards(options);
+  out.advantage_epsilon = options.number("advantage_epsilon", out.advantage_epsilon);
+  out.reward_weights = options.numbers("reward_weights");
   out.num_items = options.number(options.has("num_items") ? "num_items" : "num_items_in_batch");
   if (options.has("num_generations")) out.group_size = static_cast<int64_t>(options.positive("num_generations", 1));
   return out;

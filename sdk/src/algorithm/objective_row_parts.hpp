@@ -27,8 +27,10 @@ struct RowOptions {
   double processes = 1;
   double max_completion_length = 512;
   AdvantageKind scale_rewards = AdvantageKind::group;
-  std::optional<int64_t> group_size;  // num_generations
-  std::optional<double> num_items;    // num_items_in_batch: masked tokens of the whole generation batch
+  double advantage_epsilon = 1e-4;
+  std::vector<double> reward_weights;  // empty: ones
+  std::optional<int64_t> group_size;   // num_generations
+  std::optional<double> num_items;     // num_items_in_batch: masked tokens of the whole generation batch
 };
 
 struct RowArrays {
@@ -37,7 +39,9 @@ struct RowArrays {
   std::vector<double> logprob, old_logprob, reference_logprob, sampled_logprob, entropy;  // empty: not given
   std::vector<uint8_t> mask;                               // never empty but for no token
   std::vector<double> advantage, token_advantage, reward;  // those given
-  std::vector<double> importance_ratio;                    // [tokens], as given
+  std::vector<double> scores;                              // rewards_per_func [rows x n_scores]
+  size_t n_scores = 0;
+  std::vector<double> importance_ratio;  // [tokens], as given
 
   size_t rows() const { return start.size() - 1; }
 };

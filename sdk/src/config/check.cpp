@@ -1,10 +1,36 @@
 #include "check.hpp"
 
+#include <map>
 #include <set>
 
 #include "print.hpp"
 
 namespace grpo::config {
+
+namespace {
+
+// What is not given depends on what is: written down, so that the configuration in effect says it and reads back to the
+// same.
+void derive_algorithm(Config& config, const Origin& derived) {
+  static const std::map<std::string, std::pair<Number, Number>> clips = {
+      {"gspo", {3e-4, 4e-4}}, {"gspo_token", {3e-4, 4e-4}}, {"gmpo", {0.4, 0.4}}, {"geo_mean", {0.4, 0.4}}};
+  auto& a = config.algorithm;
+  const auto open = [&](const char* key) { return config.origin(key).kind == Origin::Kind::built_in; };
+  const auto set = [&](auto& value, const auto& to, const char* key) {
+    if (value == to) return;
+    value = to;
+    config.origins[key] = derived;
+  };
+  const bool low = open("algorithm.clip_low"), high = open("algorithm.clip_high");
+  const auto own = clips.find(a.objective);
+  if (low && own != clips.end()) set(a.clip_low, own->second.first, "algorithm.clip_low");
+  if (high && !low) set(a.clip_high, a.clip_low, "algorithm.clip_high");
+  if (high && low && own != clips.end()) set(a.clip_high, own->second.second, "algorithm.clip_high");
+  if (a.kl_in_reward && open("algorithm.kl_estimator"))
+    set(a.kl_estimator, std::string("k1"), "algorithm.kl_estimator");
+}
+
+}  // namespace
 
 void derive(Config& config, const std::string& file_stem) {
   const Origin derived{Origin::Kind::derived, "", 0};
@@ -16,6 +42,7 @@ void derive(Config& config, const std::string& file_stem) {
     config.run.output_dir = Path("runs") / config.run.name;
     config.origins["run.output_dir"] = derived;
   }
+  derive_algorithm(config, derived);
   for (std::size_t i = 0; i < config.rewards.size(); ++i) {
     if (!config.rewards[i].name.empty()) continue;
     config.rewards[i].name = config.rewards[i].plugin;
@@ -37,6 +64,42 @@ void check_isolation(const RewardConfig& reward, const std::string& prefix, cons
   only_isolated("children", reward.children != built_in.children);
   only_isolated("processes", reward.processes != built_in.processes);
   only_isolated("max_crashes", reward.max_crashes != built_in.max_crashes);
+}
+
+// Which parts of an algorithm go together.
+template <class Wrong>
+void check_algorithm(const AlgorithmConfig& a, const Wrong& wrong) {
+  const bool reinforce = a.advantage == "reinforce_pp" || a.advantage == "reinforce_plus_plus";
+  const bool gdpo = a.advantage == "gdpo" || a.advantage == "normalize_then_sum";
+  if (a.gamma != 1 && !reinforce)
+    wrong("algorithm.gamma", "discounts the returns of `advantage: reinforce_pp` alone: leave it at 1");
+  if ((a.advantage == "passk" || a.advantage == "grpo_passk") && a.group_size < 2)
+    wrong("algorithm.advantage",
+          "compares the best of a group with the second: algorithm.group_size must be 2 or more");
+  if (a.kl_in_reward && gdpo)
+    wrong("algorithm.kl_in_reward",
+          "does not go with `advantage: gdpo`, which takes every reward by itself: put the KL "
+          "into the loss");
+  if (a.kl_in_reward && a.kl_coefficient == 0)
+    wrong("algorithm.kl_in_reward", "needs a weight: set algorithm.kl_coefficient");
+  if (a.kl_control == "adaptive" && a.kl_coefficient == 0)
+    wrong("algorithm.kl_control", "is `adaptive`, which starts from algorithm.kl_coefficient: set it");
+  if (a.rollout_correction != "none" && a.old_logprobs == "sampler")
+    wrong("algorithm.rollout_correction",
+          "corrects for what `old_logprobs: sampler` has in its ratio already: leave one of them out");
+  if (a.rollout_correction_max != 0 && a.rollout_correction_min > a.rollout_correction_max)
+    wrong("algorithm.rollout_correction_min",
+          "is above algorithm.rollout_correction_max, " + number_text(a.rollout_correction_max));
+  if (a.objective == "vespo" && a.rollout_correction.starts_with("sequence_"))
+    wrong("algorithm.rollout_correction",
+          "is of whole completions, but `objective: vespo` has a weight for these already: take token_truncate or "
+          "token_mask");
+  if ((a.objective == "gmpo" || a.objective == "geo_mean") && !a.ratio.empty() && a.ratio != "sequence")
+    wrong("algorithm.ratio", "cannot be changed in `objective: gmpo`, whose ratio is the completion's geometric mean");
+  if (a.clip_cov_low > a.clip_cov_high)
+    wrong("algorithm.clip_cov_low", "is above algorithm.clip_cov_high, " + number_text(a.clip_cov_high));
+  if (a.cispo_min_ratio > a.cispo_max_ratio)
+    wrong("algorithm.cispo_min_ratio", "is above algorithm.cispo_max_ratio, " + number_text(a.cispo_max_ratio));
 }
 
 }  // namespace
@@ -73,6 +136,7 @@ void check(const Config& config, std::vector<std::string>& mistakes) {
     wrong("algorithm.delta", "is " + number_text(config.algorithm.delta) +
                                  ": it must be 0 (off) or above 1 + algorithm.clip_high, " +
                                  number_text(1 + config.algorithm.clip_high));
+  check_algorithm(config.algorithm, wrong);
   if (config.algorithm.minibatches > config.algorithm.prompts_per_step * config.algorithm.group_size)
     wrong("algorithm.minibatches", "is above the completions of a step, " +
                                        std::to_string(config.algorithm.prompts_per_step * config.algorithm.group_size));

@@ -15,6 +15,7 @@ namespace {
 constexpr std::int64_t alignment = 64;
 constexpr std::int64_t default_limit = std::int64_t{4} << 30;
 constexpr std::int64_t longest_error = 16 * 1024;
+constexpr std::int64_t century_ns = std::int64_t{3'155'760'000} * 1'000'000'000;
 #if defined(__SANITIZE_ADDRESS__)
 constexpr std::int64_t least_block = alignment;  // each allocation by itself, so that an overrun is seen
 #else
@@ -110,7 +111,6 @@ Call::~Call() = default;
 
 // One that is longer than a century is none; added to the clock, INT64_MAX would be in the past.
 void Call::set_timeout(std::chrono::nanoseconds from_now) {
-  constexpr std::int64_t century_ns = std::int64_t{3'155'760'000} * 1'000'000'000;
   call_.deadline_ns = from_now.count() >= century_ns ? 0 : monotonic_now_ns() + from_now.count();
 }
 void Call::set_deadline(std::int64_t monotonic_ns) { call_.deadline_ns = monotonic_ns; }
@@ -174,6 +174,11 @@ const char* status_name(grpo_status status) {
     default:
       return "unknown status";
   }
+}
+
+std::chrono::nanoseconds duration_of(double seconds) {
+  if (!(seconds > 0)) return std::chrono::nanoseconds(0);
+  return std::chrono::nanoseconds(seconds < century_ns * 1e-9 ? static_cast<std::int64_t>(seconds * 1e9) : century_ns);
 }
 
 std::int64_t monotonic_now_ns() {

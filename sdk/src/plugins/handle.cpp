@@ -1,6 +1,7 @@
 #include "grpo/sdk/plugins/handle.hpp"
 
 #include "grpo/sdk/plugins/services.hpp"
+#include "running.hpp"
 
 namespace grpo::plugins {
 
@@ -13,16 +14,21 @@ Handle::Handle(std::shared_ptr<const Component> component, const nlohmann::json&
   options_.set_component(component_->entry);
   Call call(services_);
   if (settings.progress) call.on_progress(settings.progress);
+  const Running mark(*component_, "open");
   call.need(component_->table->open(call, options_, &handle_), *component_, "open");
   open_ = true;
 }
 
 void Handle::close() noexcept {
-  if (open_) component_->table->close(handle_);
+  if (open_) {
+    const Running mark(*component_, "close");
+    component_->table->close(handle_);
+  }
   open_ = false;
 }
 
 const void* Handle::query(const char* id) const {
+  const Running mark(*component_, "query");
   return component_->table->query ? component_->table->query(handle_, id) : nullptr;
 }
 

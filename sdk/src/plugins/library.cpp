@@ -15,6 +15,7 @@
 #include "grpo/sdk/error.hpp"
 #include "interfaces.hpp"
 #include "released_sizes.hpp"
+#include "running.hpp"
 #include "utf8.hpp"
 
 namespace grpo::plugins {
@@ -177,6 +178,7 @@ const grpo_plugin* load_now(const Manifest& manifest, const RegistrySettings& se
   if (settings.isolate_first_load) probe_library(manifest.path, settings);
   boost::dll::shared_library& library = open_library(manifest.path, file, p);
   auto* entry = library.get<grpo_plugin_entry_fn>(entry_name);
+  remember_code(manifest.path, reinterpret_cast<const void*>(entry));
   p.refusal_text.clear();
   const grpo_plugin* plugin = entry(&host_table(settings));
   if (!plugin)

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "released_sizes.hpp"
+#include "running.hpp"
 
 namespace grpo::plugins {
 
@@ -38,6 +39,7 @@ Model::Model(std::shared_ptr<const Component> loaded, const nlohmann::json& opti
 
 void Model::start() {
   table_ = reinterpret_cast<const grpo_model*>(component().table);
+  const Running mark(component(), "describe");
   info_ = table_->describe(raw());
   if (!info_) throw Error(component().label() + ": describe gave nothing");
   if (info_->vocabulary <= 0 || info_->max_positions <= 0) {
@@ -59,6 +61,7 @@ Model::~Model() { close(); }
 
 std::int64_t Model::device_peak_bytes() const {
   on_own_thread("describe");
+  const Running mark(component(), "describe");
   const grpo_model_info* now = table_->describe(raw());
   return now ? now->device_peak_bytes : 0;
 }
@@ -68,6 +71,7 @@ std::span<const grpo_parameter* const> Model::parameters() const {
   std::int64_t n = 0;
   const grpo_parameter* const* list = nullptr;
   Call call(services_);
+  const Running mark(component(), "parameters");
   call.need(table_->parameters(raw(), call, &n, &list), component(), "parameters");
   return {list, static_cast<std::size_t>(std::max<std::int64_t>(n, 0))};
 }
@@ -95,6 +99,18 @@ void check_values(std::span<const float> values, const char* what, const Compone
 
 Ticket Model::forward(const Forest& forest, double temperature, std::span<float> logprob, std::span<float> entropy,
                       bool train) {
+  const std::uint32_t flags = train ? std::uint32_t{GRPO_FORWARD_TRAIN} : 0;
+  return forward(forest, temperature, logprob, entropy, flags);
+}
+
+void Model::forward_base(const Forest& forest, double temperature, std::span<float> logprob) {
+  if (!can(GRPO_MODEL_ADAPTED)) throw Error(component().label() + ": has no adapters, so there is no base beside it");
+  forward(forest, temperature, logprob, {}, static_cast<std::uint32_t>(GRPO_FORWARD_BASE));
+}
+
+Ticket Model::forward(const Forest& forest, double temperature, std::span<float> logprob, std::span<float> entropy,
+                      std::uint32_t flags) {
+  const bool train = flags & GRPO_FORWARD_TRAIN;
   on_own_thread("forward");
   const Component& who = component();
   if (static_cast<std::int64_t>(logprob.size()) != forest.n_targets() ||
@@ -136,7 +152,7 @@ Ticket Model::forward(const Forest& forest, double temperature, std::span<float>
   std::uint64_t ticket = 0;
   grpo_forward arguments{};
   arguments.struct_size = sizeof arguments;
-  arguments.flags = train ? GRPO_FORWARD_TRAIN : 0;
+  arguments.flags = flags;
   arguments.forest = &packed;
   arguments.temperature = temperature;
   arguments.n_targets = used.n_targets();
@@ -146,7 +162,10 @@ Ticket Model::forward(const Forest& forest, double temperature, std::span<float>
   arguments.entropy = entropy.empty() ? nullptr : entropy.data();
   arguments.ticket = train ? &ticket : nullptr;
   call_.reset();
-  call_.need(table_->forward(raw(), call_, &arguments), who, "forward");
+  {
+    const Running mark(who, "forward");
+    call_.need(table_->forward(raw(), call_, &arguments), who, "forward");
+  }
   Ticket out;
   if (train) {
     ++open_tickets_;
@@ -175,11 +194,13 @@ void Model::backward(Ticket ticket, std::span<const float> dlogprob, std::span<c
   ticket.model_ = nullptr;  // the plugin ends it, also when it fails
   --open_tickets_;
   call_.reset();
+  const Running mark(who, "backward");
   call_.need(table_->backward(raw(), call_, &arguments), who, "backward");
 }
 
 void Model::drop(std::uint64_t ticket) noexcept {
   --open_tickets_;
+  const Running mark(component(), "drop");
   table_->drop(raw(), ticket);
 }
 
@@ -187,6 +208,7 @@ void Model::zero_grad() {
   on_own_thread("zero_grad");
   if (!table_->zero_grad) throw Error(component().label() + ": cannot be trained");
   call_.reset();
+  const Running mark(component(), "zero_grad");
   call_.need(table_->zero_grad(raw(), call_), component(), "zero_grad");
 }
 
@@ -198,16 +220,18 @@ void Model::commit(std::int64_t version) {
                 " forwards still wait for their backward");
   }
   call_.reset();
+  const Running mark(component(), "commit");
   call_.need(table_->commit(raw(), call_, version), component(), "commit");
 }
 
-void Model::export_weights(const TensorVisitor& take) {
+void Model::export_weights(const TensorVisitor& take, bool trained) {
   struct Receiver {
     const TensorVisitor& take;
     std::exception_ptr error;
   } receiver{take, nullptr};
   grpo_tensor_sink sink{};
   sink.struct_size = sizeof sink;
+  sink.flags = trained ? GRPO_SINK_TRAINED : 0;
   sink.owner = &receiver;
   sink.put = [](const grpo_tensor_sink* s, const grpo_call* call, std::int64_t n,
                 const grpo_named_tensor* const* tensors) noexcept -> grpo_status {
@@ -232,6 +256,7 @@ void Model::export_weights(const TensorVisitor& take) {
 void Model::export_weights(const grpo_tensor_sink* sink, Call& call) {
   on_own_thread("export_weights");
   if (!table_->export_weights) throw Error(component().label() + ": gives no weights away");
+  const Running mark(component(), "export_weights");
   call.need(table_->export_weights(raw(), call, sink), component(), "export_weights");
 }
 
@@ -264,7 +289,10 @@ void Model::import_weights(std::int64_t version, TensorSource& source) {
     }
   };
   call_.reset();
-  const grpo_status status = table_->import_weights(raw(), call_, version, &table);
+  const grpo_status status = [&] {
+    const Running mark(component(), "import_weights");
+    return table_->import_weights(raw(), call_, version, &table);
+  }();
   if (giver.error) std::rethrow_exception(giver.error);
   call_.need(status, component(), "import_weights");
 }

@@ -4,6 +4,8 @@
 #include <deque>
 #include <nlohmann/json.hpp>
 
+#include "running.hpp"
+
 namespace grpo::plugins {
 
 struct Optimizer::Slices {
@@ -50,6 +52,7 @@ void Optimizer::bind(const Model& model, const std::function<bool(const grpo_par
     throw Error(model.component().label() + ": nothing in it can be trained: every parameter is frozen");
   slices_ = std::move(slices);  // a bind that fails may have kept pointers: they last until close
   call_.reset();
+  const Running mark(who, "bind");
   const auto n = static_cast<std::int64_t>(slices_->list.size());
   call_.need(table_->bind(raw(), call_, n, slices_->list.data()), who, "bind");
   slices_->bound = true;
@@ -58,6 +61,7 @@ void Optimizer::bind(const Model& model, const std::function<bool(const grpo_par
 double Optimizer::squared_norm() {
   need_bound("squared_norm");
   double sum = 0;
+  const Running mark(component(), "squared_norm");
   call_.reset();
   call_.need(table_->squared_norm(raw(), call_, &sum), component(), "squared_norm");
   return sum;
@@ -70,12 +74,14 @@ void Optimizer::step(std::int64_t step, double learning_rate, double gradient_sc
   arguments.step = step;
   arguments.learning_rate = learning_rate;
   arguments.gradient_scale = gradient_scale;
+  const Running mark(component(), "step");
   call_.reset();
   call_.need(table_->step(raw(), call_, &arguments), component(), "step");
 }
 
 std::span<const grpo_named_tensor* const> Optimizer::state() {
   need_bound("state");
+  const Running mark(component(), "state");
   std::int64_t n = 0;
   const grpo_named_tensor* const* list = nullptr;
   call_.reset();
@@ -85,6 +91,7 @@ std::span<const grpo_named_tensor* const> Optimizer::state() {
 
 void Optimizer::state_written() {
   need_bound("state_written");
+  const Running mark(component(), "state_written");
   call_.reset();
   call_.need(table_->state_written(raw(), call_), component(), "state_written");
 }

@@ -159,6 +159,7 @@ const std::vector<Refusal>& Registry::refusals() const { return state_->refusals
 const std::vector<std::string>& Registry::directories() const { return state_->directories; }
 bool Registry::has(const std::string& id, const std::string& name) const { return !state_->matches(id, name).empty(); }
 std::vector<std::string> Registry::names(const std::string& id) const { return state_->names(id); }
+const RegistrySettings& Registry::settings() const { return state_->settings; }
 const ComponentManifest& Registry::find(const std::string& id, const std::string& name) const {
   return *state_->find(id, name).second;
 }

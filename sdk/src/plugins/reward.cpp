@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "running.hpp"
 #include "utf8.hpp"
 
 namespace grpo::plugins {
@@ -104,7 +105,11 @@ RewardScores Reward::score(const RewardBatch& batch, const ScoreSettings& settin
   if (settings.timeout.count() > 0) call.set_timeout(settings.timeout);
   call.watch(settings.cancel);
   const auto* table = reinterpret_cast<const grpo_reward*>(component().table);
-  const grpo_status status = n == 0 ? grpo_status{GRPO_STATUS_OK} : table->score(raw(), call, arrays, &result.table);
+  const grpo_status status = [&]() -> grpo_status {
+    if (n == 0) return GRPO_STATUS_OK;
+    const Running mark(component(), "score");
+    return table->score(raw(), call, arrays, &result.table);
+  }();
   RewardScores out;
   out.score = std::move(result.score);
   out.status = std::move(result.status);

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "feed.hpp"
+#include "running.hpp"
 
 namespace grpo::plugins {
 
@@ -23,6 +24,7 @@ Sampler::Sampler(std::shared_ptr<const Component> loaded, const nlohmann::json& 
 void Sampler::start() {
   const Component& who = component();
   table_ = reinterpret_cast<const grpo_sampler*>(who.table);
+  const Running mark(who, "describe");
   if (!table_->describe(raw())) throw Error(who.label() + ": describe gave nothing");
   const std::uint32_t flags = info().flags;
   const auto lacks = [&](std::uint32_t flag, bool there, const char* functions) {
@@ -36,7 +38,10 @@ void Sampler::start() {
 
 Sampler::~Sampler() { close(); }
 
-const grpo_sampler_info& Sampler::info() const { return *table_->describe(raw()); }
+const grpo_sampler_info& Sampler::info() const {
+  const Running mark(component(), "describe");
+  return *table_->describe(raw());
+}
 
 void Sampler::bind(Model& model) {
   on_own_thread("bind");
@@ -48,6 +53,7 @@ void Sampler::bind(Model& model) {
   binding_.decode_table = model.decode();
   binding_.model_revision = model.component().header_revision;
   call_.reset();
+  const Running mark(component(), "bind");
   call_.need(table_->bind(raw(), call_, &binding_), component(), "bind");
 }
 
@@ -92,24 +98,32 @@ void Sampler::generate(RequestQueue& requests, const std::function<void(Completi
   settings.deliver = on_completion;
   Feed feed(*requests.state_, std::move(settings));
   call_.reset();
-  const grpo_status status = table_->generate(raw(), call_, feed.get());
+  const grpo_status status = [&] {
+    const Running mark(component(), "generate");
+    return table_->generate(raw(), call_, feed.get());
+  }();
   feed.rethrow();  // what went wrong on this side of the feed is the reason, whatever the sampler says
   call_.need(status, component(), "generate");
   feed.check_complete();
 }
 
-void Sampler::cancel(std::uint64_t request) { table_->cancel(raw(), request); }
+void Sampler::cancel(std::uint64_t request) {
+  const Running mark(component(), "cancel");
+  table_->cancel(raw(), request);
+}
 void Sampler::cancel_all() { call_.cancel(); }
 
 void Sampler::update_weights(Model& model, std::int64_t version) {
   if (binds()) {
     on_own_thread("model_changed");
+    const Running mark(component(), "model_changed");
     table_->model_changed(raw(), version);
   }
   if (!has_own_weights()) return;
   const Component& who = component();
   control_call_.reset();
   const grpo_tensor_sink* sink = nullptr;
+  const Running mark(who, "update of its weights");
   control_call_.need(table_->update_begin(raw(), control_call_, version, &sink), who, "update_begin");
   if (!sink) throw Error(who.label() + ": update_begin gave no sink");
   try {
@@ -124,12 +138,14 @@ void Sampler::update_weights(Model& model, std::int64_t version) {
 void Sampler::pause(std::int32_t mode) {
   if (!table_->pause) throw Error(component().label() + ": cannot pause");
   control_call_.reset();
+  const Running mark(component(), "pause");
   control_call_.need(table_->pause(raw(), control_call_, mode), component(), "pause");
 }
 
 void Sampler::resume() {
   if (!table_->resume) throw Error(component().label() + ": cannot pause");
   control_call_.reset();
+  const Running mark(component(), "resume");
   control_call_.need(table_->resume(raw(), control_call_), component(), "resume");
 }
 

@@ -80,6 +80,9 @@ void for_all(const Saving& s, const Write& take) {
         [&](const std::string& name, const grpo_tensor& tensor) { take(value_prefix + name, tensor); });
 }
 
+// Adapters are saved in full precision anyway.
+bool values_apart(const CheckpointOptions& options) { return options.dtype != "float32" && !options.adapter; }
+
 std::vector<kit::TensorSpec> specs_of(const Saving& s) {
   std::vector<kit::TensorSpec> specs;
   for_all(s, [&](const std::string& name, const grpo_tensor& t) {
@@ -168,9 +171,9 @@ fs::path save_checkpoint(const CheckpointOptions& options, const TrainerState& s
                          plugins::Optimizer& optimizer) {
   const fs::path path = options.output_dir / (std::string(prefix) + std::to_string(state.step));
   AtomicDirectory directory(path);
-  write_model_directory(model, options.model_directory, directory.path(), options.dtype);
+  write_model_directory(model, options.model_directory, directory.path(), options.dtype, options.adapter);
   if (options.optimizer_state)
-    write_optimizer(directory.path() / "optimizer.safetensors", {model, optimizer, options.dtype != "float32"});
+    write_optimizer(directory.path() / "optimizer.safetensors", {model, optimizer, values_apart(options)});
   nlohmann::ordered_json json = {{"stage", state.stage},
                                  {"global_step", state.step},
                                  {"optimizer_steps", state.optimizer_steps},
@@ -179,6 +182,7 @@ fs::path save_checkpoint(const CheckpointOptions& options, const TrainerState& s
                                  {"completion_length", state.completion_length},
                                  {"resumable", options.optimizer_state},
                                  {"fixed", state.fixed}};
+  if (state.kl_coefficient) json["kl_coefficient"] = *state.kl_coefficient;
   write_file(directory.path() / "trainer_state.json", json.dump(2) + "\n");
   write_file(directory.path() / "run.yaml", options.run_yaml);
   directory.commit();
@@ -188,7 +192,7 @@ fs::path save_checkpoint(const CheckpointOptions& options, const TrainerState& s
 
 void check_can_save(const CheckpointOptions& options, plugins::Model& model, plugins::Optimizer& optimizer) {
   if (!options.optimizer_state) return;
-  specs_of({model, optimizer, options.dtype != "float32"});
+  specs_of({model, optimizer, values_apart(options)});
 }
 
 void remove_unfinished_checkpoints(const fs::path& output_dir) {
@@ -247,6 +251,7 @@ TrainerState read_trainer_state(const fs::path& checkpoint, const TrainerState& 
     state.position = json.at("position");
     state.num_tokens = json.at("num_tokens");
     state.completion_length = json.value("completion_length", 0.0);
+    if (json.contains("kl_coefficient")) state.kl_coefficient = json.at("kl_coefficient").get<double>();
     state.fixed = json.at("fixed").get<std::map<std::string, std::string>>();
     if (!json.at("resumable").get<bool>())
       throw Error(checkpoint.string() +
@@ -276,8 +281,8 @@ void restore_optimizer(const fs::path& checkpoint, plugins::Model& model, plugin
   } else if (saved) {  // then they are written where they are, in host memory
     for (const auto* p : model.parameters())
       if (file.find(value_prefix + p->name)) read_into(file, value_prefix + p->name, *p->value);
-    model.commit(version);
   }
+  if (!saved || !model.can(GRPO_MODEL_IMPORT)) model.commit(version);  // import is one
   optimizer.state_written();
 }
 

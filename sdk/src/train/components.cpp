@@ -10,11 +10,9 @@ bool check_plugins(const config::Config& config) {
   return given ? config.run.check_plugins : plugins::check_by_default();
 }
 
-std::shared_ptr<const plugins::Component> load_component(plugins::Registry& registry, const std::string& interface_id,
-                                                         const std::string& name, bool check,
-                                                         const plugins::IsolateSettings* isolate) {
-  auto component =
-      isolate ? plugins::isolated(registry, interface_id, name, *isolate) : registry.load(interface_id, name);
+namespace {
+
+std::shared_ptr<const plugins::Component> with_checks(std::shared_ptr<const plugins::Component> component, bool check) {
   if (!check) return component;
   plugins::CheckSettings settings;
   settings.sink = [](const plugins::Violation& violation) {
@@ -22,6 +20,20 @@ std::shared_ptr<const plugins::Component> load_component(plugins::Registry& regi
     report::log(clear ? report::Level::error : report::Level::warning, violation.text());
   };
   return plugins::checked(std::move(component), std::move(settings));
+}
+
+}  // namespace
+
+std::shared_ptr<const plugins::Component> load_component(plugins::Registry& registry, const std::string& interface_id,
+                                                         const std::string& name, bool check,
+                                                         const plugins::IsolateSettings* isolate) {
+  return with_checks(
+      isolate ? plugins::isolated(registry, interface_id, name, *isolate) : registry.load(interface_id, name), check);
+}
+
+std::shared_ptr<const plugins::Component> isolated_component(const std::shared_ptr<const plugins::Component>& component,
+                                                             bool check, const plugins::IsolateSettings& isolate) {
+  return with_checks(plugins::isolated(component, isolate), check);
 }
 
 }  // namespace grpo::train

@@ -5,9 +5,10 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "grpo/sdk/algorithm/advantages.hpp"
+#include "grpo/sdk/algorithm/kl_control.hpp"
 #include "grpo/sdk/data/order.hpp"
 #include "grpo/sdk/error.hpp"
+#include "grpo/sdk/train/advantage.hpp"
 #include "grpo/sdk/train/collect.hpp"
 #include "grpo/sdk/train/evaluate.hpp"
 #include "grpo/sdk/train/statistics.hpp"
@@ -37,6 +38,8 @@ UpdateOptions update_options(const config::Config& c) {
   const auto& a = c.algorithm;
   UpdateOptions options;
   options.objective = objective_of(c);
+  options.weights = weights_of(c);
+  options.seed = static_cast<std::uint64_t>(c.run.seed);
   options.temperature = c.sampler.temperature;
   options.max_completion_length = c.sampler.max_new_tokens;
   options.max_tokens_per_microbatch = a.max_tokens_per_microbatch;
@@ -85,6 +88,8 @@ class GrpoStage {
         updater_(session_.model(), config_.algorithm.kl_coefficient != 0 ? &session_.reference() : nullptr,
                  session_.optimizer(), update_options(config_)) {
     if (!config_.evaluation.path.empty()) evaluator_.emplace(session_);
+    advantage_ = advantage_options(config_);
+    for (const auto& r : scorer_->rewards()) advantage_.weights.push_back(r.weight);
     const auto& a = config_.algorithm;
     total_steps_ = config_.run.max_steps >= 0 ? config_.run.max_steps
                                               : data::steps_of(prompts_.size(), config_.run.epochs, a.prompts_per_step);
@@ -102,17 +107,18 @@ class GrpoStage {
     clock_.done = state.optimizer_steps;
     first_step_ = state.step;
     stage_time_ = {};
+    set_kl_coefficient();
     announce();
     if (evaluator_ && config_.evaluation.at_start && state.step == 0) evaluate_before_training();
     bool stopped = run_.stopped();
     while (!stopped && run_.go_on(session_, state.step < total_steps_) && state.step < total_steps_) {
       const Timer timer;
       report::Metrics metrics;
-      Rollout rollout = step(metrics);
+      Rollout rollout = saved_if_lost([&] { return step(metrics); });
       const bool last = state.step == total_steps_;
       finish_metrics(metrics, rollout, timer.seconds());
       const auto every = config_.evaluation.every_steps;
-      if (evaluator_ && (last || (every > 0 && state.step % every == 0))) evaluate(metrics);
+      if (evaluator_ && (last || (every > 0 && state.step % every == 0))) saved_if_lost([&] { evaluate(metrics); });
       stopped = run_.stopped();
       if (samples_due()) run_.save_samples(saved_samples(rollout, scorer_->rewards(), config_.report.samples));
       run_.report(metrics);
@@ -137,14 +143,17 @@ class GrpoStage {
     if (in_pieces) {
       updater_.begin(static_cast<std::int64_t>(prompts.size()) * config_.algorithm.group_size);
       options.piece_done = [this](std::span<Group> piece) {
-        fill_advantages(piece);
+        if (advantage_.kl) updater_.prepare(piece);
+        assign_advantages(piece, advantage_);
         updater_.accumulate(piece);
       };
     }
     Rollout rollout = collect(session_, *scorer_, std::move(prompts), options);
-    const Timer advantages;
-    const auto statistics = fill_advantages(rollout.groups);
-    const double advantage_seconds = advantages.seconds();
+    if (advantage_.kl && !in_pieces) updater_.prepare(rollout.groups);
+    const Timer advantage_time;
+    const AdvantageReport advantages = assign_advantages(rollout.groups, advantage_);
+    const double advantage_seconds = advantage_time.seconds();
+    const auto& statistics = advantages.statistics;
     UpdateReport update;
     if (!some_reward(rollout, statistics))
       clock_.done += config_.algorithm.iterations * config_.algorithm.minibatches;
@@ -162,6 +171,7 @@ class GrpoStage {
     state.position = order_.position();
     state.completion_length = mean_completion_length(rollout);
     add_metrics(metrics, rollout, statistics, update);
+    control_kl(metrics, advantages, rollout);
     metrics.set("timing/advantage", advantage_seconds);
     metrics.set("timing/weights", weights.seconds());
     return rollout;
@@ -173,6 +183,17 @@ class GrpoStage {
     return static_cast<double>(rollout.completion_tokens) / static_cast<double>(std::max<std::size_t>(completions, 1));
   }
 
+  // A reward that is lost ends the run, not what it has learnt.
+  template <class Work>
+  auto saved_if_lost(const Work& work) -> decltype(work()) {
+    try {
+      return work();
+    } catch (const RewardLost&) {
+      run_.save_what_there_is(session_);
+      throw;
+    }
+  }
+
   std::vector<Prompt> next_prompts() {
     std::vector<Prompt> prompts;
     for (const auto row : order_.next(config_.algorithm.prompts_per_step)) prompts.push_back(prompts_.prompt(row));
@@ -182,8 +203,8 @@ class GrpoStage {
   // How many prompts are sampled before they are trained on (pieces.hpp).
   std::size_t piece_of(const std::vector<Prompt>& prompts) {
     const auto& a = config_.algorithm;
-    const bool by_group = algorithm::advantage_kind(a.advantage) != algorithm::AdvantageKind::batch;
-    if (!updater_.can_take_pieces() || !by_group || scorer_->wants_whole_batch() || prompts.empty())
+    if (!updater_.can_take_pieces() || !algorithm::of_group_alone(advantage_.kind) || scorer_->wants_whole_batch() ||
+        prompts.empty())
       return prompts.size();
     const double seen = run_.state().completion_length;
     double tokens = 0;
@@ -208,20 +229,30 @@ class GrpoStage {
     return options;
   }
 
-  algorithm::AdvantageStatistics fill_advantages(std::span<Group> groups) {
-    std::vector<double> rewards;
-    std::vector<std::int64_t> start{0};
-    for (const Group& group : groups) {
-      for (const Sample& s : group.samples) rewards.push_back(s.reward);
-      start.push_back(static_cast<std::int64_t>(rewards.size()));
+  // An adaptive coefficient goes on from where the run's state has it.
+  void set_kl_coefficient() {
+    const auto& state = run_.state();
+    if (!state.kl_coefficient) return;
+    if (advantage_.kl)
+      advantage_.kl->coefficient = *state.kl_coefficient;
+    else
+      updater_.set_kl_coefficient(*state.kl_coefficient);
+  }
+
+  void control_kl(report::Metrics& m, const AdvantageReport& advantages, const Rollout& rollout) {
+    const auto& a = config_.algorithm;
+    if (advantage_.kl) {
+      m.set("kl", advantages.kl);
+      m.set("reward_kl_penalty", advantages.penalty);
     }
-    algorithm::AdvantageStatistics statistics;
-    const auto advantages = algorithm::advantages(algorithm::advantage_kind(config_.algorithm.advantage), rewards,
-                                                  start, config_.algorithm.advantage_epsilon, &statistics);
-    auto at = advantages.begin();
-    for (Group& group : groups)
-      for (Sample& s : group.samples) s.advantage = *at++;
-    return statistics;
+    if (a.kl_control != "adaptive") return;
+    const double now = run_.state().kl_coefficient.value_or(a.kl_coefficient);
+    m.set("kl_coefficient", now);
+    double samples = 0;
+    for (const Group& group : rollout.groups) samples += static_cast<double>(group.samples.size());
+    const algorithm::AdaptiveKl control{a.kl_target, a.kl_horizon};
+    run_.state().kl_coefficient = control.next(now, m.get("kl", no_value), samples);
+    set_kl_coefficient();
   }
 
   // Whether there is anything to learn from. A reward that is down for a step costs that step, one that stays down or
@@ -382,6 +413,7 @@ class GrpoStage {
   std::unique_ptr<Scorer> scorer_;
   std::shared_ptr<const plugins::Sampling> sampling_;
   Updater updater_;
+  AdvantageOptions advantage_;
   std::optional<Evaluator> evaluator_;
   std::optional<report::Metrics> last_evaluation_;
   algorithm::ScheduleOptions schedule_;

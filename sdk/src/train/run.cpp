@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "grpo/sdk/error.hpp"
+#include "grpo/sdk/plugins/crash.hpp"
 #include "grpo/sdk/train/model_directory.hpp"
 
 namespace grpo::train {
@@ -66,6 +67,7 @@ void Run::start(Session& session, std::int64_t rows, std::int64_t steps) {
   const fs::path log = directory() / "run.log";
   const std::uintmax_t log_from = resumed_ || !fs::exists(log) ? 0 : fs::file_size(log);
   report::log_to_file(log);
+  plugins::name_crashes_in(log);
   remove_unfinished_checkpoints(directory());
   if (resumed_) {
     last_checkpoint_ = resumed_;
@@ -102,6 +104,7 @@ CheckpointOptions Run::checkpoint_options(Session& session) const {
   options.model_directory = session.model_directory();
   options.dtype = c.checkpoint.dtype.empty() ? "float32" : c.checkpoint.dtype;
   options.optimizer_state = c.checkpoint.optimizer_state;
+  options.adapter = adapter_of(c);
   options.keep = c.checkpoint.keep;
   options.run_yaml = config::effective_yaml(c, true);
   return options;
@@ -127,6 +130,16 @@ void Run::save(Session& session) {
   report::log(report::Level::debug,
               fmt::format("checkpoint written to {} in {:.2f} s", last_checkpoint_->string(), checkpoint_seconds_));
   if (settings_.on_checkpoint) settings_.on_checkpoint(*last_checkpoint_);
+}
+
+void Run::save_what_there_is(Session& session) {
+  const auto& c = settings_.config.checkpoint;
+  const bool wanted = c.every_steps > 0 || c.final;
+  if (!wanted || state_.step == 0 ||
+      (last_checkpoint_ && last_checkpoint_->filename() == "checkpoint-" + std::to_string(state_.step)))
+    return;
+  save(session);
+  report::log(report::Level::info, "checkpoint: " + last_checkpoint_->string());
 }
 
 void Run::say_end(std::int64_t total_steps, bool stopped) const {

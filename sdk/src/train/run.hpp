@@ -44,6 +44,9 @@ class Run {
   // Writes a checkpoint if checkpoint.every_steps says so, if this was the last step and checkpoint.final is on, or if
   // the run is to end early.
   void maybe_save(Session& session, bool last, bool stopped);
+  // Before an error ends the run between two steps: a checkpoint of the last one, unless there is one or none is
+  // wanted.
+  void save_what_there_is(Session& session);
   // What to say when the run ends.
   void say_end(std::int64_t total_steps, bool stopped) const;
   const std::optional<std::filesystem::path>& last_checkpoint() const { return last_checkpoint_; }

@@ -10,11 +10,13 @@
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <thread>
 #include <unordered_set>
 
 #include "grpo/sdk/error.hpp"
+#include "grpo/sdk/plugins/left_behind.hpp"
 #include "grpo/sdk/report/console.hpp"
 
 namespace grpo::train {
@@ -38,6 +40,11 @@ struct Running {
 constexpr double patience = 1;  // seconds after the time limit
 constexpr const char* way_out =
     ": it does not ask call->cancelled often enough. `isolate: true` would end it (docs/isolation.md)";
+
+std::chrono::nanoseconds grace_of(const WeightedReward& reward) {
+  return reward.grace_seconds > 0 ? plugins::duration_of(reward.grace_seconds)
+                                  : plugins::usual_grace(plugins::duration_of(reward.timeout_seconds));
+}
 
 std::string seconds_text(double seconds) {
   char text[32];
@@ -81,7 +88,10 @@ struct Scorer::State {
   std::mutex mutex;
   std::condition_variable work_ready, work_done;
   std::deque<Piece> queue;
-  std::vector<bool> busy;  // [reward] that takes one call at a time and has it
+  std::vector<bool> busy;         // [reward] that takes one call at a time and has it
+  std::vector<bool> reopening;    // [reward] that lost its handle
+  std::vector<bool> whole_batch;  // [reward]
+  std::string lost;               // why a reward cannot be called any more
   std::list<Running> running;
   std::int64_t unfinished = 0;
   bool closing = false;
@@ -97,7 +107,10 @@ struct Scorer::State {
 
   void run();
   std::deque<Piece>::iterator next_piece();
-  void score(const Piece& piece);
+  void score(const Piece& piece, plugins::Runner& runner);
+  std::optional<plugins::RewardScores> call(const Piece& piece, const std::shared_ptr<plugins::Reward>& handle,
+                                            plugins::Runner* runner) const;
+  void leave(std::size_t reward, const std::shared_ptr<plugins::Reward>& handle);
   void enqueue(Piece piece);
   void wait();
   void name_late_calls();
@@ -108,6 +121,8 @@ Scorer::Scorer(std::vector<WeightedReward> rewards, plugins::ColumnTypes types, 
   state_->rewards = std::move(rewards);
   state_->own_types = std::move(types);
   state_->busy.assign(state_->rewards.size(), false);
+  state_->reopening.assign(state_->rewards.size(), false);
+  for (const WeightedReward& r : state_->rewards) state_->whole_batch.push_back(r.reward->whole_batch());
   state_->on_error = on_error;
   for (int i = 0; i < std::max(1, threads); ++i) state_->threads.emplace_back([s = state_.get()] { s->run(); });
 }
@@ -124,6 +139,7 @@ Scorer::~Scorer() {
 const std::vector<WeightedReward>& Scorer::rewards() const { return state_->rewards; }
 
 void Scorer::State::run() {
+  plugins::Runner runner;
   for (;;) {
     Piece piece;
     {
@@ -135,7 +151,7 @@ void Scorer::State::run() {
       queue.erase(next);
       busy[piece.reward] = !rewards[piece.reward].reward->concurrent();
     }
-    score(piece);
+    score(piece, runner);
     {
       std::lock_guard lock(mutex);
       busy[piece.reward] = false;
@@ -148,34 +164,85 @@ void Scorer::State::run() {
 
 // The first that need not wait: a reward that takes one call at a time must not hold up the others' threads.
 std::deque<Piece>::iterator Scorer::State::next_piece() {
-  return std::find_if(queue.begin(), queue.end(), [this](const Piece& p) { return !busy[p.reward]; });
+  return std::find_if(queue.begin(), queue.end(),
+                      [this](const Piece& p) { return !busy[p.reward] && !reopening[p.reward]; });
 }
 
-void Scorer::State::score(const Piece& piece) {
-  WeightedReward& reward = rewards[piece.reward];
-  const auto start = Clock::now();
-  std::list<Running>::iterator call;
+// Nothing: the call was left behind. Without a runner it is waited for.
+std::optional<plugins::RewardScores> Scorer::State::call(const Piece& piece,
+                                                         const std::shared_ptr<plugins::Reward>& handle,
+                                                         plugins::Runner* runner) const {
+  const WeightedReward& reward = rewards[piece.reward];
+  auto batch = batch_of(piece.groups, step, types);
+  const plugins::ScoreSettings settings{.timeout = plugins::duration_of(reward.timeout_seconds)};
+  if (!runner) return handle->score(batch, settings);
+  return plugins::score_or_leave(*runner, handle, std::move(batch), settings, grace_of(reward));
+}
+
+// Its handle is not called again: the reward gets another one, in a process of its own.
+void Scorer::State::leave(std::size_t r, const std::shared_ptr<plugins::Reward>& handle) {
+  WeightedReward& reward = rewards[r];
+  const std::string what = "reward '" + reward.name + "' has not come back " +
+                           seconds_text(std::chrono::duration<double>(grace_of(reward)).count()) +
+                           " after its limit of " + seconds_text(reward.timeout_seconds) +
+                           ": the call is left behind, and its samples count as timed out. ";
   {
     std::lock_guard lock(mutex);
-    call = running.insert(running.end(), Running{piece.reward, start});
+    if (reward.reward != handle || reopening[r]) return;  // another call of the same handle has seen to it
+    reopening[r] = true;
   }
-  plugins::RewardScores scores;
-  std::string failure;
+  std::shared_ptr<plugins::Reward> other;
+  std::string problem = "it cannot be opened in a process of its own here";
   try {
-    const auto batch = batch_of(piece.groups, step, types);
-    plugins::ScoreSettings settings;
-    constexpr double longest = 1e9;  // some 30 years; more would not fit into nanoseconds
-    settings.timeout =
-        std::chrono::nanoseconds(static_cast<std::int64_t>(std::min(reward.timeout_seconds, longest) * 1e9));
-    scores = reward.reward->score(batch, settings);
+    if (reward.reopen) other = reward.reopen();
+  } catch (const std::exception& e) {
+    problem = "in a process of its own it does not open: " + std::string(e.what());
+  }
+  report::log(report::Level::warning,
+              what + (other ? "From now on it runs in a process of its own, as with `isolate: true`"
+                            : "The run ends after this step's rewards, since " + problem));
+  std::lock_guard lock(mutex);
+  reopening[r] = false;
+  if (other) {
+    reward.reward = std::move(other);
+    reward.isolated = true;
+  } else if (lost.empty()) {
+    lost = what + "It cannot be called again, and " + problem;
+  }
+}
+
+void Scorer::State::score(const Piece& piece, plugins::Runner& runner) {
+  WeightedReward& reward = rewards[piece.reward];
+  const auto start = Clock::now();
+  std::list<Running>::iterator mine;
+  std::shared_ptr<plugins::Reward> handle;
+  bool isolated = false, no_more = false;
+  {
+    std::lock_guard lock(mutex);
+    handle = reward.reward;
+    isolated = reward.isolated;
+    no_more = !lost.empty();
+    mine = running.insert(running.end(), Running{piece.reward, start});
+  }
+  std::optional<plugins::RewardScores> scores;
+  std::string failure;
+  bool left = false;
+  try {
+    if (no_more) throw Error("it is not called: a reward was lost");
+    scores = call(piece, handle, isolated || reward.timeout_seconds <= 0 ? nullptr : &runner);
+    left = !scores;
   } catch (const std::exception& e) {
     failure = e.what();
   }
   const double seconds = seconds_since(start);
+  if (left) {
+    leave(piece.reward, handle);
+    failure = "it did not come back, and was left behind";
+  }
 
   std::lock_guard lock(mutex);
-  running.erase(call);
-  if (!reward.isolated && reward.timeout_seconds > 0 && seconds > reward.timeout_seconds + patience)
+  running.erase(mine);
+  if (!isolated && !left && reward.timeout_seconds > 0 && seconds > reward.timeout_seconds + patience)
     report::log(report::Level::warning, "reward '" + reward.name + "' came back " +
                                             seconds_text(seconds - reward.timeout_seconds) + " after its limit of " +
                                             seconds_text(reward.timeout_seconds) + way_out);
@@ -192,28 +259,29 @@ void Scorer::State::score(const Piece& piece) {
     for (Sample& sample : group->samples) {
       const auto at = i++;
       if (!failure.empty()) {
-        ++tally.errors;
+        ++(left ? tally.timeouts : tally.errors);
         failed(*group, sample, failure);
         continue;
       }
-      switch (scores.status[at]) {
+      switch (scores->status[at]) {
         case GRPO_SAMPLE_OK:
-          sample.scores[piece.reward] = scores.score[at];
-          tally.scores.push_back(scores.score[at]);
+          sample.scores[piece.reward] = scores->score[at];
+          tally.scores.push_back(scores->score[at]);
           break;
         case GRPO_SAMPLE_NOT_APPLICABLE:
           ++tally.not_applicable;
           break;
         case GRPO_SAMPLE_TIMEOUT:
           ++tally.timeouts;
-          failed(*group, sample, scores.message[at]);
+          failed(*group, sample, scores->message[at]);
           break;
         default:
           ++tally.errors;
-          failed(*group, sample, scores.message[at]);
+          failed(*group, sample, scores->message[at]);
       }
     }
-  for (const auto& [name, column] : scores.components) {
+  if (!scores) return;
+  for (const auto& [name, column] : scores->components) {
     auto& all = tally.components[name];
     all.insert(all.end(), column.begin(), column.end());
   }
@@ -260,7 +328,7 @@ void Scorer::add(Group& group) {
     state_->groups.push_back(&group);
   }
   for (std::size_t r = 0; r < state_->rewards.size(); ++r)
-    if (!state_->rewards[r].reward->whole_batch()) state_->enqueue({r, {&group}});
+    if (!state_->whole_batch[r]) state_->enqueue({r, {&group}});
 }
 
 // Until all that was enqueued is done; then the samples get their rewards.
@@ -269,6 +337,7 @@ void Scorer::State::wait() {
   std::unique_lock lock(mutex);
   while (!work_done.wait_for(lock, std::chrono::milliseconds(500), [this] { return unfinished == 0; }))
     name_late_calls();
+  if (!lost.empty()) throw RewardLost(lost);
   waited += seconds_since(start);
   for (Group* group : groups)
     for (Sample& sample : group->samples) {
@@ -284,14 +353,13 @@ void Scorer::State::wait() {
 void Scorer::settle() { state_->wait(); }
 
 bool Scorer::wants_whole_batch() const {
-  return std::any_of(state_->rewards.begin(), state_->rewards.end(),
-                     [](const WeightedReward& r) { return r.reward->whole_batch(); });
+  return std::any_of(state_->whole_batch.begin(), state_->whole_batch.end(), [](bool wants) { return wants; });
 }
 
 ScoreReport Scorer::finish() {
   State& s = *state_;
   for (std::size_t r = 0; r < s.rewards.size(); ++r)
-    if (s.rewards[r].reward->whole_batch() && !s.groups.empty()) s.enqueue({r, s.groups});
+    if (s.whole_batch[r] && !s.groups.empty()) s.enqueue({r, s.groups});
   s.wait();
 
   ScoreReport report;

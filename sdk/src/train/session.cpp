@@ -46,13 +46,10 @@ nlohmann::json merged(const plugins::ComponentManifest& manifest, const nlohmann
 
 // Keys of the host that reach a plugin as options of it.
 const std::map<std::string, std::string, std::less<>> known_options = {
-    {"model.options.path", "model.path"},
-    {"model.options.dtype", "model.dtype"},
-    {"model.options.device", "model.device"},
-    {"model.options.init", "model.init"},
-    {"model.options.seed", "run.seed"},
-    {"model.options.threads", "run.threads"},
-    {"optimizer.options.weight_decay", "optimizer.weight_decay"}};
+    {"model.options.path", "model.path"},     {"model.options.dtype", "model.dtype"},
+    {"model.options.device", "model.device"}, {"model.options.init", "model.init"},
+    {"model.options.lora", "model.lora"},     {"model.options.seed", "run.seed"},
+    {"model.options.threads", "run.threads"}, {"optimizer.options.weight_decay", "optimizer.weight_decay"}};
 
 // A plugin's options are checked under their keys: the message begins with one. Puts before it where that was written.
 std::string placed(const config::Config& config, const std::string& message) {
@@ -113,18 +110,14 @@ int reward_threads(const config::Config& config) {
   return cores < 4 ? 1 : std::min(4, cores / 4);
 }
 
-// The plugin of an entry of `rewards`, here or in a process of its own.
-std::shared_ptr<const plugins::Component> reward_component(plugins::Registry& registry, const config::Config& config,
-                                                           const config::RewardConfig& entry) {
-  const bool check = check_plugins(config);
-  if (!entry.isolate) return load_component(registry, GRPO_REWARD_ID, entry.plugin, check);
+plugins::IsolateSettings isolation_of(const config::Config& config, const config::RewardConfig& entry) {
   plugins::IsolateSettings settings;
   settings.memory_gib = entry.memory_gib;
   settings.processes = static_cast<int>(entry.processes);
   settings.children = static_cast<int>(entry.children);
   settings.threads = reward_threads(config);
   settings.max_crashes = static_cast<int>(entry.max_crashes);
-  return load_component(registry, GRPO_REWARD_ID, entry.plugin, check, &settings);
+  return settings;
 }
 
 std::shared_ptr<const plugins::Component> sampler_component(plugins::Registry& registry, const config::Config& config) {
@@ -173,13 +166,23 @@ std::vector<WeightedReward> open_rewards(plugins::Registry& registry, const conf
     reward.weight = entry.weight;
     reward.timeout_seconds = entry.timeout_seconds;
     reward.isolated = entry.isolate;
-    reward.reward = opened(config, [&] {
-      return std::make_unique<plugins::Reward>(
-          recording(reward_component(registry, config, entry), entry.record, config, key),
-          nlohmann::json::parse(entry.options.json),
-          plugins::OpenSettings{
-              .services = services, .where = key + ".options", .label = reward.name, .progress = nullptr});
+    const plugins::IsolateSettings isolation = isolation_of(config, entry);
+    const bool check = check_plugins(config);
+    const plugins::OpenSettings how{
+        .services = services, .where = key + ".options", .label = reward.name, .progress = nullptr};
+    const auto component = opened(config, [&] {
+      return load_component(registry, GRPO_REWARD_ID, entry.plugin, check, entry.isolate ? &isolation : nullptr);
     });
+    reward.reward = opened(config, [&] {
+      return std::make_shared<plugins::Reward>(recording(component, entry.record, config, key),
+                                               nlohmann::json::parse(entry.options.json), how);
+    });
+    // Without a recording: the call that was left behind is the last of the one there is.
+    if (!entry.isolate)
+      reward.reopen = [component, isolation, check, how, options = entry.options.json] {
+        return std::make_shared<plugins::Reward>(isolated_component(component, check, isolation),
+                                                 nlohmann::json::parse(options), how);
+      };
     rewards.push_back(std::move(reward));
   }
   return rewards;
@@ -274,7 +277,17 @@ nlohmann::json Session::model_options(const std::filesystem::path& path, bool tr
                                 {"seed", config_.run.seed},
                                 {"threads", config_.run.threads},
                                 {"trainable", trained}};
-  return merged(registry_.find(GRPO_MODEL_ID, m.plugin), known, m.options);
+  const auto& manifest = registry_.find(GRPO_MODEL_ID, m.plugin);
+  if (!trained || m.lora.json == "{}") return merged(manifest, known, m.options);
+  if (!manifest.options.contains("lora"))
+    throw Error(config_.where("model.lora") + ": the model plugin '" + m.plugin + "' has no adapters");
+  if (known["init"] == "random")
+    throw Error(config_.where("model.init") +
+                ": random weights are nowhere on disk, and an adapter (model.lora) stands beside a model that is; save "
+                "one first (train or sft without model.lora)");
+  auto with_adapter = known;
+  with_adapter["lora"] = nlohmann::json::parse(m.lora.json);
+  return merged(manifest, with_adapter, m.options);
 }
 
 std::unique_ptr<plugins::Model> Session::open_model(const std::filesystem::path& path, bool trained,
@@ -291,8 +304,9 @@ std::unique_ptr<plugins::Model> Session::open_model(const std::filesystem::path&
 }
 
 plugins::Model& Session::reference() {
-  if (reference_) return *reference_;
   const auto& path = config_.reference.path;
+  if (path.empty() && model_->can(GRPO_MODEL_ADAPTED)) return *model_;  // by its frozen weights
+  if (reference_) return *reference_;
   if (!path.empty() && !std::filesystem::is_directory(path))
     throw Error(config_.where("reference.path") + ": " + path.string() + ": there is no such directory");
   reference_ = open_model(path.empty() ? config_.model.path : path, false, "reference");

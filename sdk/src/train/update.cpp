@@ -1,13 +1,16 @@
 #include "grpo/sdk/train/update.hpp"
 
 #include <grpo/base.h>
+#include <grpo/random.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <utility>
 
 #include "grpo/sdk/config/config.hpp"
 #include "grpo/sdk/error.hpp"
+#include "token_weights.hpp"
 
 namespace grpo::train {
 
@@ -19,11 +22,38 @@ algorithm::ObjectiveOptions objective_of(const config::Config& c) {
   if (given("algorithm.clip_low")) objective.clip_low = a.clip_low;
   if (given("algorithm.clip_high")) objective.clip_high = a.clip_high;
   if (a.delta > 0) objective.delta = a.delta;
-  objective.kl_coefficient = a.kl_coefficient;
+  if (!a.aggregation.empty()) objective.aggregation = algorithm::aggregation(a.aggregation);
+  if (!a.ratio.empty()) objective.ratio = algorithm::ratio_level(a.ratio);
+  objective.cispo_min_ratio = a.cispo_min_ratio;
+  objective.cispo_max_ratio = a.cispo_max_ratio;
+  objective.sapo_temperature_positive = a.sapo_temperature_positive;
+  objective.sapo_temperature_negative = a.sapo_temperature_negative;
+  objective.vespo_k_positive = a.vespo_k_positive;
+  objective.vespo_lambda_positive = a.vespo_lambda_positive;
+  objective.vespo_k_negative = a.vespo_k_negative;
+  objective.vespo_lambda_negative = a.vespo_lambda_negative;
+  objective.clip_cov_ratio = a.clip_cov_ratio;
+  objective.clip_cov_low = a.clip_cov_low;
+  objective.clip_cov_high = a.clip_cov_high;
+  objective.kl_cov_ratio = a.kl_cov_ratio;
+  objective.kl_cov_coefficient = a.kl_cov_coefficient;
+  objective.kl_coefficient = a.kl_in_reward ? 0 : a.kl_coefficient;
   objective.kl_estimator = algorithm::kl_estimator(a.kl_estimator);
   objective.kl_bias_correction = a.kl_bias_correction;
   objective.entropy_coefficient = a.entropy_coefficient;
   return objective;
+}
+
+WeightOptions weights_of(const config::Config& c) {
+  const auto& a = c.algorithm;
+  WeightOptions weights;
+  if (a.rollout_correction != "none") weights.correction = algorithm::rollout_correction(a.rollout_correction);
+  if (a.rollout_correction_min > 0) weights.correction_min = a.rollout_correction_min;
+  if (a.rollout_correction_max > 0) weights.correction_max = a.rollout_correction_max;
+  weights.old_from_sampler = a.old_logprobs == "sampler";
+  weights.off_policy_threshold = a.off_policy_mask_threshold;
+  weights.top_entropy_quantile = a.top_entropy_quantile;
+  return weights;
 }
 
 namespace {
@@ -43,50 +73,6 @@ class Stopwatch {
   Clock::time_point start_;
 };
 
-// A micro batch's samples as flat arrays, one element a completion token.
-struct Columns {
-  std::vector<std::int64_t> start;
-  std::vector<float> old_logprob, reference_logprob, sampled_logprob;
-  std::vector<std::uint8_t> mask;
-  std::vector<double> advantage;
-
-  Columns(const MicroBatch& batch, bool mask_truncated) : start(batch.starts()) {
-    bool old = true, reference = true, sampled = false, masked = false;
-    const auto samples = batch.samples();
-    for (const Sample* s : samples) {
-      old = old && s->old_logprob.size() == s->ids.size();
-      reference = reference && s->reference_logprob.size() == s->ids.size();
-      sampled = sampled || s->logprob.size() == s->ids.size();
-      masked = masked || (mask_truncated && s->finish != GRPO_FINISH_STOP);
-      advantage.push_back(s->advantage);
-    }
-    for (const Sample* s : samples) {
-      const auto append = [](std::vector<float>& to, const std::vector<float>& from) {
-        to.insert(to.end(), from.begin(), from.end());
-      };
-      if (old) append(old_logprob, s->old_logprob);
-      if (reference) append(reference_logprob, s->reference_logprob);
-      if (sampled && s->logprob.size() == s->ids.size())
-        append(sampled_logprob, s->logprob);
-      else if (sampled)
-        sampled_logprob.insert(sampled_logprob.end(), s->ids.size(), static_cast<float>(no_value));
-      if (masked) mask.insert(mask.end(), s->ids.size(), !(mask_truncated && s->finish != GRPO_FINISH_STOP));
-    }
-  }
-};
-
-algorithm::Normalizer normalizer_of(std::span<Group* const> groups, const UpdateOptions& options) {
-  algorithm::Normalizer n;
-  n.max_completion_length = static_cast<double>(options.max_completion_length);
-  for (const Group* group : groups)
-    for (const Sample& s : group->samples) {
-      n.rows += 1;
-      if (!(options.mask_truncated_completions && s.finish != GRPO_FINISH_STOP))
-        n.tokens += static_cast<double>(s.ids.size());
-    }
-  return n;
-}
-
 // The k-th of n parts of the groups, whole groups, as even as they come.
 std::vector<Group*> part_of(std::span<Group> groups, std::int64_t k, std::int64_t n) {
   std::vector<Group*> part;
@@ -97,11 +83,14 @@ std::vector<Group*> part_of(std::span<Group> groups, std::int64_t k, std::int64_
 }
 
 // Log-probabilities of all completion tokens by `model`, into the member of each sample that `field` names.
-void score_tokens(plugins::Model& model, std::span<Group* const> groups, const UpdateOptions& options,
+void score_tokens(plugins::Model& model, bool base, std::span<Group* const> groups, const UpdateOptions& options,
                   std::vector<float> Sample::*field) {
   for (const MicroBatch& batch : cut_into_microbatches(groups, options.max_tokens_per_microbatch)) {
     std::vector<float> logprob(static_cast<std::size_t>(batch.targets));
-    model.forward(batch.forest(), options.temperature, logprob, {}, /*train=*/false);
+    if (base)
+      model.forward_base(batch.forest(), options.temperature, logprob);
+    else
+      model.forward(batch.forest(), options.temperature, logprob, {}, /*train=*/false);
     const float* at = logprob.data();
     for (Sample* s : batch.samples()) {
       (s->*field).assign(at, at + s->ids.size());
@@ -120,16 +109,64 @@ Updater::Updater(plugins::Model& model, plugins::Model* reference, plugins::Opti
   if (options_.objective.entropy_coefficient != 0 && !model_.can(GRPO_MODEL_ENTROPY))
     throw Error(model_.component().label() +
                 ": gives no entropy, so algorithm.entropy_coefficient must be 0 with this model");
+  if (options_.weights.top_entropy_quantile < 1 && !model_.can(GRPO_MODEL_ENTROPY))
+    throw Error(model_.component().label() +
+                ": gives no entropy, so algorithm.top_entropy_quantile must be 1 with this model");
+}
+
+void Updater::set_kl_coefficient(double coefficient) { options_.objective.kl_coefficient = coefficient; }
+
+algorithm::Normalizer Updater::normalizer_of(std::span<Group* const> groups) const {
+  algorithm::Normalizer n;
+  n.max_completion_length = static_cast<double>(options_.max_completion_length);
+  for (const Group* group : groups)
+    for (const Sample& s : group->samples) {
+      n.rows += 1;
+      if (!(options_.mask_truncated_completions && s.finish != GRPO_FINISH_STOP))
+        n.tokens += static_cast<double>(s.ids.size());
+    }
+  return n;
+}
+
+void Updater::prepare(std::span<Group> groups) {
+  if (!reference_) throw Error("a KL in the reward needs a reference model");
+  UpdateReport report;
+  std::vector<Group*> all;
+  for (Group& group : groups) all.push_back(&group);
+  fill_old_logprobs(all, report);
+  fill_reference_logprobs(all, report);
+  prepared_ = true;
+  prepare_old_seconds_ += report.old_logp_seconds;
+  prepare_reference_seconds_ += report.reference_seconds;
+}
+
+// What all tokens of the optimizer step say together, by a pass of its own.
+void Updater::survey(std::span<const MicroBatch> batches, UpdateReport& report) {
+  const Stopwatch watch(report.old_logp_seconds);
+  Surveyor surveyor(options_);
+  for (const MicroBatch& batch : batches) {
+    const auto n = static_cast<std::size_t>(batch.targets);
+    std::vector<float> logprob(n), entropy(model_.can(GRPO_MODEL_ENTROPY) ? n : 0);
+    model_.forward(batch.forest(), options_.temperature, logprob, entropy, /*train=*/false);
+    surveyor.add(batch, logprob, entropy);
+  }
+  survey_ = std::make_shared<const Survey>(surveyor.finish(draw_key_));
 }
 
 void Updater::fill_old_logprobs(std::span<Group* const> groups, UpdateReport& report) {
   const Stopwatch watch(report.old_logp_seconds);
-  score_tokens(model_, groups, options_, &Sample::old_logprob);
+  score_tokens(model_, false, groups, options_, &Sample::old_logprob);
 }
 
 void Updater::fill_reference_logprobs(std::span<Group* const> groups, UpdateReport& report) {
   const Stopwatch watch(report.reference_seconds);
-  score_tokens(*reference_, groups, options_, &Sample::reference_logprob);
+  score_tokens(*reference_, reference_ == &model_, groups, options_, &Sample::reference_logprob);
+}
+
+bool Updater::take_prepared(UpdateReport& report) {
+  report.old_logp_seconds += std::exchange(prepare_old_seconds_, 0);
+  report.reference_seconds += std::exchange(prepare_reference_seconds_, 0);
+  return std::exchange(prepared_, false);
 }
 
 UpdateReport Updater::update(std::span<Group> groups, StepClock& clock,
@@ -142,17 +179,21 @@ UpdateReport Updater::update(std::span<Group> groups, StepClock& clock,
   report.learning_rate = clock.learning_rate(clock.done);
   std::vector<Group*> all;
   for (Group& group : groups) all.push_back(&group);
-  if (options_.minibatches > 1) fill_old_logprobs(all, report);
-  if (options_.objective.kl_coefficient != 0) fill_reference_logprobs(all, report);
+  check_sampled(options_, groups);
+  const bool prepared = take_prepared(report);
+  const bool own_old = !prepared && !options_.weights.old_from_sampler;
+  if (options_.minibatches > 1 && own_old) fill_old_logprobs(all, report);
+  if (options_.objective.kl_coefficient != 0 && !prepared) fill_reference_logprobs(all, report);
   // With one minibatch and several iterations the first pass gives the old log-probabilities.
-  const bool keep_first_logprob = options_.minibatches == 1 && options_.iterations > 1;
+  const bool keep_first_logprob = options_.minibatches == 1 && options_.iterations > 1 && own_old;
 
   const double total = static_cast<double>(options_.iterations * options_.minibatches);
   double done = 0, loss = 0, policy_loss = 0, norm = 0;
   for (std::int64_t iteration = 0; iteration < options_.iterations; ++iteration)
     for (std::int64_t k = 0; k < options_.minibatches; ++k, ++done) {
       const auto part = part_of(groups, k, options_.minibatches);
-      const auto normalizer = normalizer_of(part, options_);
+      const auto normalizer = normalizer_of(part);
+      draw_key_ = grpo_random_key(options_.seed, static_cast<std::uint64_t>(clock.done));
       zero_grad(report);
       const bool learned = normalizer.tokens > 0 &&
                            pass_all(part, normalizer, keep_first_logprob && iteration == 0, report, [&](double share) {
@@ -178,7 +219,7 @@ bool Updater::can_take_pieces() const {
   // Each piece is divided by the same number, which is right in the end up to a factor: one for all terms of the loss,
   // and an entropy bonus is divided by tokens always.
   return options_.iterations == 1 && options_.minibatches == 1 &&
-         (o.entropy_coefficient == 0 || o.aggregation == algorithm::Aggregation::token_mean);
+         (o.entropy_coefficient == 0 || o.aggregation == algorithm::Aggregation::token_mean) && !needs_survey(options_);
 }
 
 void Updater::begin(std::int64_t completions) {
@@ -196,8 +237,10 @@ void Updater::begin(std::int64_t completions) {
 void Updater::accumulate(std::span<Group> groups) {
   std::vector<Group*> part;
   for (Group& group : groups) part.push_back(&group);
-  if (options_.objective.kl_coefficient != 0) fill_reference_logprobs(part, report_);
-  const double tokens = normalizer_of(part, options_).tokens;
+  check_sampled(options_, groups);
+  const bool prepared = take_prepared(report_);
+  if (options_.objective.kl_coefficient != 0 && !prepared) fill_reference_logprobs(part, report_);
+  const double tokens = normalizer_of(part).tokens;
   tokens_ += tokens;
   if (tokens > 0 && pass_all(part, assumed_, false, report_, nullptr)) learned_ = true;
 }
@@ -219,10 +262,14 @@ UpdateReport Updater::finish(StepClock& clock) {
 // Groups that push the weights, and those that do not: without an advantage only KL and entropy would. The others stay
 // in the normalizer and in the metrics.
 std::pair<std::vector<Group*>, std::vector<Group*>> Updater::split(const std::vector<Group*>& groups) const {
-  const bool all = options_.objective.kl_coefficient != 0 || options_.objective.entropy_coefficient != 0;
+  const bool all = options_.objective.kl_coefficient != 0 || options_.objective.entropy_coefficient != 0 ||
+                   options_.objective.covariance == algorithm::CovarianceControl::kl;
   std::pair<std::vector<Group*>, std::vector<Group*>> parts;
   for (Group* group : groups) {
-    const auto pushes = [](const Sample& s) { return s.advantage != 0; };
+    const auto pushes = [](const Sample& s) {
+      return s.advantage != 0 ||
+             std::any_of(s.token_advantage.begin(), s.token_advantage.end(), [](double a) { return a != 0; });
+    };
     (all || std::any_of(group->samples.begin(), group->samples.end(), pushes) ? parts.first : parts.second)
         .push_back(group);
   }
@@ -237,11 +284,14 @@ void Updater::zero_grad(UpdateReport& report) {
 // The passes of one optimizer step, or of a piece of it, added to the gradient. False: there is no token in it.
 bool Updater::pass_all(const std::vector<Group*>& groups, const algorithm::Normalizer& normalizer, bool keep_logprob,
                        UpdateReport& report, const std::function<void(double)>& progress) {
-  const Stopwatch watch(report.update_seconds);
   const auto [heard, unheard] = split(groups);
   const auto batches = cut_into_microbatches(heard, options_.max_tokens_per_microbatch);
   const auto silent = cut_into_microbatches(unheard, options_.max_tokens_per_microbatch);
   const auto passes = static_cast<double>(batches.size() + silent.size());
+  survey_.reset();
+  if (needs_survey(options_) && passes > 1)  // one batch tells all by its own pass
+    survey(cut_into_microbatches(groups, options_.max_tokens_per_microbatch), report);
+  const Stopwatch watch(report.update_seconds);
   double passed = 0;
   const auto run = [&](const MicroBatch& batch, bool train) {
     pass(batch, normalizer, train, keep_logprob, report);
@@ -253,14 +303,21 @@ bool Updater::pass_all(const std::vector<Group*>& groups, const algorithm::Norma
 }
 
 // Forward, objective and, if it trains, backward of one micro batch.
-void Updater::pass(const MicroBatch& batch, const algorithm::Normalizer& normalizer, bool train, bool keep_logprob,
+void Updater::pass(const MicroBatch& batch, algorithm::Normalizer normalizer, bool train, bool keep_logprob,
                    UpdateReport& report) {
-  const Columns columns(batch, options_.mask_truncated_completions);
+  const Columns columns(batch, options_);
   const auto n = static_cast<std::size_t>(batch.targets);
   std::vector<float> logprob(n), entropy(model_.can(GRPO_MODEL_ENTROPY) ? n : 0), dlogprob(n),
       dentropy(options_.objective.entropy_coefficient != 0 ? n : 0);
 
   auto ticket = model_.forward(batch.forest(), options_.temperature, logprob, entropy, train);
+  if (needs_survey(options_) && !survey_) {
+    Surveyor surveyor(options_);
+    surveyor.add(batch, logprob, entropy);
+    survey_ = std::make_shared<const Survey>(surveyor.finish(draw_key_));
+  }
+  if (survey_) normalizer.entropy_tokens = survey_->entropy_tokens;
+  const TokenWeights weights(options_, batch, columns, logprob, entropy, survey_.get(), report.objective);
   const auto result = algorithm::evaluate<float>(options_.objective,
                                                  {.start = columns.start,
                                                   .logprob = logprob,
@@ -270,10 +327,12 @@ void Updater::pass(const MicroBatch& batch, const algorithm::Normalizer& normali
                                                   .entropy = entropy,
                                                   .mask = columns.mask,
                                                   .advantage = columns.advantage,
-                                                  .token_advantage = {},
-                                                  .policy_weight = {},
-                                                  .importance_ratio = {},
-                                                  .entropy_mask = {}},
+                                                  .token_advantage = columns.token_advantage,
+                                                  .policy_weight = weights.policy_weight,
+                                                  .importance_ratio = weights.importance_ratio,
+                                                  .entropy_mask = weights.entropy_mask,
+                                                  .covariance_tokens = weights.covariance_tokens,
+                                                  .covariance_key = 0},
                                                  normalizer, dlogprob, dentropy);
   report.objective.merge(result.metrics);
   if (keep_logprob) {

@@ -93,9 +93,7 @@ def store(model, directory, dtype=torch.float32, shards=False, old=False):
     (directory / "config.json").write_text(json.dumps(config, indent=1) + "\n")
 
 
-def golden(directory, cls):
-    # What is scored is what a user of transformers loads from the directory.
-    model = cls.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
+def golden(directory, model):
     g = torch.Generator().manual_seed(11)
     lengths = [24, 9, 40]
     ids = [torch.randint(0, 128, (n,), generator=g) for n in lengths]
@@ -117,9 +115,11 @@ def golden(directory, cls):
     total.backward()
     out["gradients"] = {}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         flat = parameter.grad.double().flatten()
         at = sorted({0, len(flat) // 3, len(flat) // 2, len(flat) - 1, int(flat.abs().argmax())})
-        out["gradients"][name] = {"norm": rounded([math.sqrt(float((flat * flat).sum()))])[0], "at": at,
+        out["gradients"][name.replace(".default", "")] = {"norm": rounded([math.sqrt(float((flat * flat).sum()))])[0], "at": at,
                                   "values": rounded([float(flat[i]) for i in at])}
     prompt = ids[1][:6]
     sequence = prompt.tolist()
@@ -149,8 +149,10 @@ def main():
                 else:
                     parameter.copy_(1.5 * torch.randn_like(parameter) / math.sqrt(parameter.shape[1]))
         store(model, directory, **how)
-        golden(directory, model_cls)
+        # What is scored is what a user of transformers loads from the directory.
+        golden(directory, model_cls.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval())
         print(name, sum(p.numel() for p in model.parameters()))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -270,6 +270,32 @@ def advantages(rng):
                 file.write(json.dumps(row, separators=(",", ":"), allow_nan=False) + "\n")
 
 
+def several_rewards(rng):
+    """multi_objective_aggregation="normalize_then_sum"."""
+    block = statements("unscorable_mask", "advantages")
+    with open(OUT / "advantages_gdpo.jsonl", "w") as file:
+        for i in range(12):
+            size, groups, n = rng.randint(2, 4), rng.randint(1, 3), rng.randint(1, 3)
+            pool = rng.choice([[0.0, 1.0], [0.1, 0.1, 0.7], [-0.5, 0.25, 3.0]])
+            scores = [[rng.choice(pool) for _ in range(n)] for _ in range(size * groups)]
+            if i % 3 == 1:
+                scores = [[None if rng.random() < 0.3 else s for s in row] for row in scores]
+            if i % 4 == 2:
+                for row in scores[:size]:
+                    row[0] = 0.3
+            weights = [rng.choice([1.0, 0.5, 2.0]) for _ in range(n)]
+            trainer = types.SimpleNamespace(
+                multi_objective_aggregation="normalize_then_sum", scale_rewards="group",
+                reward_weights=torch.tensor(weights), reward_funcs=[None] * n,
+                accelerator=types.SimpleNamespace(process_index=0))  # fmt: skip
+            scope = {**vars(grpo_trainer), "self": trainer, "rewards_per_func": tensor(scores), "num_generations": size,
+                     "device": "cpu", "prompts": [None] * len(scores)}  # fmt: skip
+            exec(block, scope)
+            row = {"num_generations": size, "weights": weights, "scores": scores,
+                   "advantages": scope["advantages"].tolist()}  # fmt: skip
+            file.write(json.dumps(row, separators=(",", ":"), allow_nan=False) + "\n")
+
+
 def schedules():
     cases = [("constant", 0, 0.0), ("constant_with_warmup", 5, 0.0), ("linear", 0, 0.0), ("linear", 3, 0.0),
              ("cosine", 0, 0.0), ("cosine", 4, 0.0), ("cosine_with_min_lr", 4, 0.1), ("cosine_with_min_lr", 0, 0.5),
@@ -300,4 +326,5 @@ if __name__ == "__main__":
     OUT.mkdir(parents=True, exist_ok=True)
     objectives(random.Random(20260701))
     advantages(random.Random(7))
+    several_rewards(random.Random(13))
     schedules()

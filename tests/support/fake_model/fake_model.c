@@ -153,7 +153,12 @@ static grpo_status model_forward(void* handle, const grpo_call* call, const grpo
   int32_t* before;
   ticket* t = NULL;
   grpo_status status = tokens_before(m, call, a->forest, &before);
-  if (!status && (a->flags & GRPO_FORWARD_TRAIN)) status = ticket_open(m, call, a, &t);
+  if (status) return status;
+  for (int64_t k = 0; k < a->n_targets; ++k)
+    if (a->target_at[k] < 0 || a->target_at[k] >= a->forest->n_tokens || a->target_token[k] < 0 ||
+        a->target_token[k] >= VOCABULARY)
+      return grpo_fail(call, GRPO_STATUS_INVALID, "fake: a target is out of range");
+  if (a->flags & GRPO_FORWARD_TRAIN) status = ticket_open(m, call, a, &t);
   if (status) return status;
   for (int64_t k = 0; k < a->n_targets; ++k) {
     const int64_t at = a->target_at[k];

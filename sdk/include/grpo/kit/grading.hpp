@@ -28,7 +28,7 @@ namespace grpo::kit {
 
 // Where an answer was found, strongest form first.
 enum class AnswerForm {
-  boxed,       // \boxed{...}, \fbox{...}, \boxed 5: the last one
+  boxed,       // \boxed{...}, \fbox{...}, \boxed 5: the last one; several joined by commas, "and", "or" are one list
   tag,         // <answer>...</answer>: the last one. It wins over a \boxed before it, and loses to one inside or after
   hashes,      // #### 72, as GSM8K writes it: the last one, to the end of its line
   phrase,      // "the answer is ...", "final answer: ...": the last one, to the end of its sentence

@@ -13,6 +13,7 @@ struct TermInput {
   double ratio;                // r of the ratio level
   double logprob;              // of this token under the policy being trained
   double advantage;            // A
+  double token_log_ratio;      // log r_t of this token alone, guarded
   double sequence_log_weight;  // sum over the row of log r_t, plus the row's rollout correction: detached
 };
 
@@ -28,6 +29,13 @@ TermOutput clip_term(const ObjectiveOptions& options, const TermInput& in);
 TermOutput cispo_term(const ObjectiveOptions& options, const TermInput& in);
 TermOutput sapo_term(const ObjectiveOptions& options, const TermInput& in);
 TermOutput vespo_term(const ObjectiveOptions& options, const TermInput& in);
+TermOutput gmpo_term(const ObjectiveOptions& options, const TermInput& in);
+TermOutput importance_term(const ObjectiveOptions& options, const TermInput& in);
+
+// GMPO's bound on one token's log ratio: whether the move further away from 0 still counts.
+inline bool gmpo_clips(const ObjectiveOptions& options, double log_ratio, double advantage) {
+  return (advantage > 0 && log_ratio > options.clip_high) || (advantage < 0 && log_ratio < -options.clip_low);
+}
 
 // A term, and whether "clipped" means something for it.
 struct TermUnit {

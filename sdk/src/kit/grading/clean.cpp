@@ -1,6 +1,7 @@
 // One spelling for answers that are written in many ways.
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "text.hpp"
@@ -12,19 +13,22 @@ using Pair = std::pair<std::string_view, std::string_view>;
 
 // UTF-8 signs and what they become.
 constexpr Pair signs[] = {
-    {"\u2212", "-"},     {"\u2013", "-"},        {"\u2010", "-"},        {"\u2011", "-"},
-    {"\u00d7", "*"},     {"\u00b7", "*"},        {"\u22c5", "*"},        {"\u00f7", "/"},
-    {"\u2044", "/"},     {"\u03c0", "\\pi "},    {"\u221e", "\\infty "}, {"\u221a", "\\sqrt "},
-    {"\u00b0", ""},      {"\u222a", "\\cup "},   {"\u2229", "\\cap "},   {"\u2264", "\\le "},
-    {"\u2265", "\\ge "}, {"\u2260", "\\ne "},    {"\u00b1", "\\pm "},    {"\u00bd", " 1/2"},
-    {"\u00bc", " 1/4"},  {"\u00be", " 3/4"},     {"\u2153", " 1/3"},     {"\u2154", " 2/3"},
-    {"\u00b2", "^2"},    {"\u00b3", "^3"},       {"\u00a0", " "},        {"\u202f", " "},
-    {"\u2009", " "},     {"\u2002", " "},        {"\u2003", " "},        {"\u3000", " "},
-    {"\u200b", ""},      {"\ufeff", ""},         {"\uff0c", ","},        {"\u3002", "."},
-    {"\uff0e", "."},     {"\uff08", "("},        {"\uff09", ")"},        {"\uff1d", "="},
-    {"\u2019", "'"},     {"\u2018", "'"},        {"\u201c", "\""},       {"\u201d", "\""},
-    {"\u20ac", ""},      {"\u00a3", ""},         {"\u00a5", ""},         {"\u2205", "\\emptyset "},
-    {"\u2208", "\\in "}, {"\u03b8", "\\theta "}, {"\u03b1", "\\alpha "}, {"\u03b2", "\\beta "},
+    {"\u2212", "-"},        {"\u2013", "-"},           {"\u2010", "-"},         {"\u2011", "-"},
+    {"\u00d7", "*"},        {"\u00b7", "*"},           {"\u22c5", "*"},         {"\u00f7", "/"},
+    {"\u2044", "/"},        {"\u03c0", "\\pi "},       {"\u221e", "\\infty "},  {"\u221a", "\\sqrt "},
+    {"\u00b0", ""},         {"\u222a", "\\cup "},      {"\u2229", "\\cap "},    {"\u2264", "\\le "},
+    {"\u2265", "\\ge "},    {"\u2260", "\\ne "},       {"\u00b1", "\\pm "},     {"\u00bd", " 1/2"},
+    {"\u00bc", " 1/4"},     {"\u00be", " 3/4"},        {"\u2153", " 1/3"},      {"\u2154", " 2/3"},
+    {"\u215b", " 1/8"},     {"\u215c", " 3/8"},        {"\u215d", " 5/8"},      {"\u215e", " 7/8"},
+    {"\u2155", " 1/5"},     {"\u2156", " 2/5"},        {"\u2157", " 3/5"},      {"\u2158", " 4/5"},
+    {"\u2159", " 1/6"},     {"\u215a", " 5/6"},        {"\u2248", "\\approx "}, {"\u211d", "\\mathbb{R}"},
+    {"\u00a0", " "},        {"\u202f", " "},           {"\u2009", " "},         {"\u2002", " "},
+    {"\u2003", " "},        {"\u3000", " "},           {"\u200b", ""},          {"\ufeff", ""},
+    {"\uff0c", ","},        {"\u3002", "."},           {"\uff0e", "."},         {"\uff08", "("},
+    {"\uff09", ")"},        {"\uff1d", "="},           {"\u2019", "'"},         {"\u2018", "'"},
+    {"\u201c", "\""},       {"\u201d", "\""},          {"\u20ac", ""},          {"\u00a3", ""},
+    {"\u00a5", ""},         {"\u2205", "\\emptyset "}, {"\u2208", "\\in "},     {"\u03b8", "\\theta "},
+    {"\u03b1", "\\alpha "}, {"\u03b2", "\\beta "},
 };
 
 // Commands and what they become. What is not here stays.
@@ -60,7 +64,6 @@ constexpr Pair commands[] = {
     {"neq", "\\ne "},
     {"lt", "<"},
     {"gt", ">"},
-    {"degree", ""},
     {"lvert", "|"},
     {"rvert", "|"},
     {"vert", "|"},
@@ -93,7 +96,18 @@ constexpr Pair commands[] = {
     {"lor", "\\vee "},
     {"varphi", "\\phi "},
     {"varepsilon", "\\epsilon "},
+    {"approx", "\\approx "},
+    {"simeq", "\\approx "},
+    {"reals", "\\mathbb{R}"},
+    {"R", "\\mathbb{R}"},
 };
+
+// Raised and lowered figures: 10\u207b\u00b3 is 10^{-3}.
+constexpr Pair superscripts[] = {{"\u2070", "0"}, {"\u00b9", "1"}, {"\u00b2", "2"}, {"\u00b3", "3"},
+                                 {"\u2074", "4"}, {"\u2075", "5"}, {"\u2076", "6"}, {"\u2077", "7"},
+                                 {"\u2078", "8"}, {"\u2079", "9"}, {"\u207b", "-"}, {"\u207f", "n"}};
+constexpr Pair subscripts[] = {{"\u2080", "0"}, {"\u2081", "1"}, {"\u2082", "2"}, {"\u2083", "3"}, {"\u2084", "4"},
+                               {"\u2085", "5"}, {"\u2086", "6"}, {"\u2087", "7"}, {"\u2088", "8"}, {"\u2089", "9"}};
 
 // Commands whose braces hold words.
 constexpr std::string_view wrappers[] = {
@@ -136,7 +150,7 @@ class Cleaner {
     if (static_cast<unsigned char>(c) >= 0x80) return sign();
     ++at_;
     if (c == '$') return;
-    if (c == '^' && skip_degree()) return;
+    if (c == '^' && skip_degree()) return degree();
     if (c == '*' && at_ < s_.size() && s_[at_] == '*') {
       ++at_;
       out_ += '^';
@@ -145,7 +159,25 @@ class Cleaner {
     }
   }
 
+  bool has_rows() {
+    if (!rows_) rows_ = s_.find("\\begin") != s_.npos;
+    return *rows_;
+  }
+
+  void degree() {
+    for (std::string_view function : {"\\sin", "\\cos", "\\tan", "\\cot"}) {
+      if (s_.find(function) == s_.npos) continue;
+      out_ += "\\degree ";  // 60 degrees are not 60
+      return;
+    }
+  }
+
   void sign() {
+    if (s_.substr(at_, 2) == "\u00b0") {
+      at_ += 2;
+      return degree();
+    }
+    if (run_of(superscripts, '^') || run_of(subscripts, '_')) return;
     for (const auto& [from, to] : signs) {
       if (s_.substr(at_, from.size()) == from) {
         out_ += to;
@@ -156,12 +188,46 @@ class Cleaner {
     out_ += s_[at_++];
   }
 
-  void open() {
-    if (s_.substr(at_, 3) == "{,}") {
-      out_ += ',';
-      at_ += 3;
-      return;
+  template <std::size_t n>
+  bool run_of(const Pair (&figures)[n], char command) {
+    std::string run;
+    for (bool again = true; again;) {
+      again = false;
+      for (const auto& [from, to] : figures) {
+        if (s_.substr(at_, from.size()) != from) continue;
+        run += to;
+        at_ += from.size();
+        again = true;
+        break;
+      }
     }
+    if (run.empty()) return false;
+    out_ += command;
+    out_ += run.size() == 1 ? run : "{" + run + "}";
+    return true;
+  }
+
+  void blanks() {
+    while (at_ < s_.size() && s_[at_] == ' ') ++at_;
+  }
+
+  // 14{,}916, also with spaces about the comma
+  bool separator() {
+    std::size_t i = at_ + 1;
+    while (i < s_.size() && i < at_ + 4 && s_[i] == ' ') ++i;
+    if (i >= s_.size() || s_[i] != ',') return false;
+    ++i;
+    while (i < s_.size() && i < at_ + 8 && s_[i] == ' ') ++i;
+    if (i >= s_.size() || s_[i] != '}') return false;
+    while (!out_.empty() && out_.back() == ' ') out_.pop_back();
+    out_ += ',';
+    at_ = i + 1;
+    blanks();
+    return true;
+  }
+
+  void open() {
+    if (separator()) return;
     braces_.push_back('{');
     out_ += '{';
     ++at_;
@@ -177,11 +243,14 @@ class Cleaner {
       ++at_;
       return;
     }
+    // Written through one program too many, \\\\frac; in a matrix it ends a row.
+    if (s_[at_ + 1] == '\\' && at_ + 2 < s_.size() && is_letter(s_[at_ + 2]) && !has_rows()) ++at_;
     const char next = s_[at_ + 1];
     if (!is_letter(next)) {
       at_ += 2;
       switch (next) {
-        case '!':
+        case '!':  // moves back over what follows, a space too
+          return blanks();
         case '(':
         case ')':
         case '[':
@@ -222,6 +291,7 @@ class Cleaner {
       }
       return;
     }
+    if (name == "degree") return degree();
     if (name == "left" || name == "right") {  // \left. is a delimiter that is not there
       while (at_ < s_.size() && s_[at_] == ' ') ++at_;
       if (at_ < s_.size() && s_[at_] == '.') ++at_;
@@ -267,6 +337,7 @@ class Cleaner {
   }
 
   std::string_view s_;
+  std::optional<bool> rows_;  // it holds a matrix or its like; looked up when it matters
   std::size_t at_ = 0;
   std::string out_;
   std::string braces_;  // 't' for a wrapper's, '{' for the others
@@ -302,7 +373,9 @@ std::string_view without_edges(std::string_view s) {
 
 // "5 percent" is "5%"; words that join answers are commas.
 std::string with_words_replaced(std::string s) {
-  constexpr Pair words[] = {{" percent", "%"}, {" per cent", "%"}, {" and ", ", "}, {" or ", ", "}};
+  if (s.find(' ') == s.npos) return s;
+  constexpr Pair words[] = {{" percentage", "%"}, {" percent", "%"}, {" pct", "%"},
+                            {" per cent", "%"},   {" and ", ", "},   {" or ", ", "}};
   for (const auto& [from, to] : words) {
     std::size_t at = s.find(from);
     if (at == std::string::npos) continue;
@@ -367,9 +440,14 @@ std::string without_unit(const std::string& s) {
     if (c == '}' || c == ']') --depth;
     if (is_digit(c)) after_number = true;
     if (depth > 0 || !after_number) continue;
-    const bool parenthesis = c == '(' && i + 1 < s.size() && is_letter(s[i + 1]) && s[i - 1] == ' ' && s.back() == ')';
+    std::size_t end = i;
+    if (c == '(') {
+      ++end;
+      while (end < s.size() && s[end] == ' ') ++end;
+    }
+    const bool parenthesis =
+        c == '(' && i > 0 && s[i - 1] == ' ' && end < s.size() && is_letter(s[end]) && s.back() == ')';
     if (!parenthesis && !is_letter(c)) continue;
-    std::size_t end = i + (parenthesis ? 1 : 0);
     const std::size_t start = end;
     while (end < s.size() && is_letter(s[end])) ++end;
     const std::string_view word = std::string_view(s).substr(start, end - start);
@@ -378,7 +456,9 @@ std::string without_unit(const std::string& s) {
                                               (spaced && is_letter_unit(word[0])));
     if (unit) {
       const bool only_unit_follows = std::all_of(s.begin() + static_cast<std::ptrdiff_t>(i), s.end(), is_unit_sign);
-      return only_unit_follows ? std::string(trimmed(std::string_view(s).substr(0, i))) : s;
+      const std::string_view front = trimmed(std::string_view(s).substr(0, i));
+      const bool in_list = !front.empty() && front.back() == ',';  // "(2, 3), east"
+      return only_unit_follows && !in_list ? std::string(front) : s;
     }
     i = end - 1;
   }

@@ -1,6 +1,7 @@
 #include "expression.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 
 #include "text.hpp"
@@ -11,17 +12,18 @@ namespace {
 constexpr std::size_t max_input = 2000 + 200;  // a number of max_digits and some
 constexpr int max_depth = 60;
 constexpr int max_operations = 500;
+constexpr double pi = 3.14159265358979323846;
 
-constexpr std::string_view functions[] = {"arcsin", "arccos", "arctan", "sin", "cos", "tan",
-                                          "cot",    "sec",    "csc",    "log", "ln",  "exp"};
+constexpr std::string_view functions[] = {"arcsin", "arccos", "arctan", "sin", "cos", "tan", "cot",
+                                          "sec",    "csc",    "log",    "lg",  "ln",  "exp"};
 
 // Recursive descent. Every function answers nothing at the first thing it does not know.
 class Parser {
  public:
-  explicit Parser(std::string_view s) : s_(s) {}
+  Parser(std::string_view s, Reading reading) : s_(s), reading_(reading) {}
 
   std::optional<Value> all() {
-    auto v = sum();
+    auto v = choice();
     blanks();
     return v && at_ == s_.size() ? v : std::nullopt;
   }
@@ -77,7 +79,11 @@ class Parser {
   }
   bool starts_factor(char c) const {
     if (c == '|') return bars_ == 0;
-    if (c == '\\') return s_.substr(at_, 2) != "\\}" && s_.substr(at_, 2) != "\\\\";
+    if (c == '\\') {
+      const auto ends = [&](std::string_view mark) { return s_.substr(at_, mark.size()) == mark; };
+      return !ends("\\}") && !ends("\\\\") && !ends("\\rfloor") && !ends("\\rceil") && !ends("\\choose") &&
+             !ends("\\degree");
+    }
     return is_letter(c) || is_digit(c) || c == '(' || c == '{' || c == '.' || c == '[';
   }
 
@@ -96,6 +102,7 @@ class Parser {
       if (!spend()) return std::nullopt;
       v = factorial(*v);
     }
+    if (v && take_command("degree")) v = spend() ? Result(times(*v, constant(pi / 180))) : std::nullopt;
     if (v && take('^')) {
       const Result exponent = superscript();
       v = exponent && spend() ? raised(*v, *exponent) : std::nullopt;
@@ -118,13 +125,30 @@ class Parser {
     return v;
   }
 
+  // n \choose k
+  Result choice() {
+    const Result top = sum();
+    if (!top || !take_command("choose")) return top;
+    const Result bottom = sum();
+    return bottom && spend() ? binomial(*top, *bottom) : std::nullopt;
+  }
+
   Result group(char open, char close) {
     if (!take(open)) return std::nullopt;
     const int bars = bars_;
     bars_ = 0;
-    Result v = sum();
+    Result v = choice();
     bars_ = bars;
     return v && take(close) ? v : std::nullopt;
+  }
+
+  bool take_command(std::string_view name) {
+    if (peek() != '\\') return false;
+    const std::string_view rest = s_.substr(at_);
+    if (rest.substr(1, name.size()) != name) return false;
+    if (rest.size() > name.size() + 1 && is_letter(rest[name.size() + 1])) return false;
+    at_ += name.size() + 1;
+    return true;
   }
 
   // What a LaTeX command or ^ takes: a group, or one digit, letter or command. In plain text a whole number: 2^10.
@@ -184,6 +208,7 @@ class Parser {
       fraction = digits();
     }
     if (whole.empty() && fraction.empty()) return std::nullopt;
+    if (at_ < s_.size() && s_[at_] == '\\' && take_command("overline")) return recurring(whole, fraction);
     const long exponent = scientific();
     const auto r = decimal(whole, fraction, exponent);
     if (!r || (at_ < s_.size() && s_[at_] == '_')) return std::nullopt;  // 1011_2 names a base: text
@@ -192,6 +217,19 @@ class Parser {
       if (const Result part = mixed_part()) return plus(v, *part);
     }
     return v;
+  }
+  // 0.1\overline{6}: the figures under the line over as many nines.
+  Result recurring(std::string_view whole, std::string_view fraction) {
+    if (!take('{')) return std::nullopt;
+    const std::string_view figures = digits();
+    if (figures.empty() || figures.size() > 18 || !take('}')) return std::nullopt;
+    const auto front = decimal(whole, fraction, 0);
+    const auto numerator = Natural::from_digits(figures), zeros = Natural::power_of_ten(fraction.size());
+    const auto nines = Natural::from_digits(std::string(figures.size(), '9'));
+    if (!front || !numerator || !zeros || !nines) return std::nullopt;
+    const auto tail = divide({false, *numerator, *nines}, {false, *zeros, Natural(1)});
+    const auto sum = tail ? add(*front, *tail) : tail;
+    return sum ? Result(from_rational(*sum)) : std::nullopt;
   }
   // e5, E-3 right after a number; 0 when there is none.
   long scientific() {
@@ -251,9 +289,41 @@ class Parser {
       return bottom && spend() ? binomial(*top, *bottom) : std::nullopt;
     }
     if (name == "sqrt") return square_root(true);
-    if (name == "pi") return constant(3.14159265358979323846);
+    if (name == "max" || name == "min" || name == "gcd" || name == "lcm") return of_list(name);
+    if (name == "lfloor" || name == "lceil") {
+      const bool down = name == "lfloor";
+      const Result x = sum();
+      if (!x || !take_command(down ? "rfloor" : "rceil") || !spend()) return std::nullopt;
+      return down ? rounded_down(*x) : rounded_up(*x);
+    }
+    if (name == "pi") return constant(pi);
     if (std::find(std::begin(functions), std::end(functions), name) != std::end(functions)) return call(name);
     return symbol(name);
+  }
+
+  // \max(1, 2), \gcd\{4, 6\}: of exact numbers.
+  Result of_list(std::string_view name) {
+    const bool braces = take_command("{");
+    if (!braces && !take('(')) return std::nullopt;
+    Result best;
+    do {
+      const Result next = sum();
+      if (!next || !next->exact || !spend()) return std::nullopt;
+      if (!best) {
+        best = next;
+      } else if (name == "max" || name == "min") {
+        const Value gap = minus(*next, *best);
+        if (!gap.exact) return std::nullopt;
+        if (!gap.exact->is_zero() && gap.exact->negative == (name == "min")) best = next;
+      } else {
+        long a = 0, b = 0;
+        if (!small_integer(best->exact, &a) || !small_integer(next->exact, &b)) return std::nullopt;
+        const long common = std::gcd(a, b);
+        if (name == "lcm" && common == 0) return std::nullopt;
+        best = name == "gcd" ? Result(from_integer(common)) : times(from_integer(a / common), from_integer(b));
+      }
+    } while (take(','));
+    return (braces ? take_command("}") : take(')')) ? best : std::nullopt;
   }
 
   Result square_root(bool latex) {
@@ -279,7 +349,13 @@ class Parser {
     Result x = peek() == '(' ? group('(', ')') : juxtaposed();
     --depth_;
     if (!x) return std::nullopt;
-    Result v = function(name, *x);
+    static constexpr std::string_view inverted[] = {"sin", "cos", "tan"};
+    long minus_one = 0;
+    if (exponent && small_integer(exponent->exact, &minus_one) && minus_one == -1 &&
+        std::find(std::begin(inverted), std::end(inverted), name) != std::end(inverted))
+      return function("arc" + std::string(name), *x);  // \tan^{-1}
+    if (!base && (name == "lg" || (name == "log" && reading_.decimal_log))) base = from_integer(10);
+    Result v = function(name == "lg" ? "log" : name, *x);
     if (v && base) {
       const Result unit = function("log", *base);
       v = unit ? over(*v, *unit) : unit;
@@ -322,7 +398,7 @@ class Parser {
     }
     if (is("pi")) {
       at_ += 2;
-      return constant(3.14159265358979323846);
+      return constant(pi);
     }
     if (run.size() > 2 && !spaced_product(run)) return std::nullopt;
     ++at_;
@@ -351,19 +427,20 @@ class Parser {
       for (char c : s_.substr(start, at_ - start))
         if (c != ' ' && c != '{' && c != '}') full += c;
     }
-    return variable(full);
+    return variable(full, reading_.negative_variables);
   }
 
   std::string_view s_;
+  Reading reading_;
   std::size_t at_ = 0;
   int depth_ = 0, bars_ = 0, operations_ = 0;
 };
 
 }  // namespace
 
-std::optional<Value> evaluate(std::string_view cleaned) {
+std::optional<Value> evaluate(std::string_view cleaned, Reading reading) {
   if (cleaned.empty() || cleaned.size() > max_input) return std::nullopt;
-  return Parser(cleaned).all();
+  return Parser(cleaned, reading).all();
 }
 
 std::optional<std::size_t> decimal_places(std::string_view s) {

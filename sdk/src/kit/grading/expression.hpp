@@ -9,8 +9,14 @@
 
 namespace grpo::kit::grading {
 
+// How to read what can be read in two ways.
+struct Reading {
+  bool negative_variables = false;  // variables are negative at one of the points, so that |x| is not x
+  bool decimal_log = false;         // \log is to the base 10
+};
+
 // Nothing: not an expression this understands, or longer or deeper than the limits.
-std::optional<Value> evaluate(std::string_view cleaned);
+std::optional<Value> evaluate(std::string_view cleaned, Reading reading = {});
 
 // How many places a plain decimal such as "-0.333333" shows; nothing when it is not one.
 std::optional<std::size_t> decimal_places(std::string_view cleaned);

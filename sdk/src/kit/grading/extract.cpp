@@ -36,20 +36,65 @@ Span unbraced(std::string_view s, std::size_t at) {
   return end > at ? Span{at, end} : Span{};
 }
 
-// The complete \boxed or \fbox that starts last. One walk with a stack of braces: linear whatever is left open.
-Span last_boxed(std::string_view s) {
+// Whether two boxes with this between them give one answer: "$ and $x = ", ", ".
+bool joins(std::string_view between) {
+  constexpr std::size_t longest = 24;
+  if (between.size() > longest) return false;
+  bool word = false, comma = false;
+  for (std::size_t i = 0; i < between.size();) {
+    const char c = between[i];
+    std::size_t end = i;
+    while (end < between.size() && is_letter(between[end])) ++end;
+    const std::string_view letters = between.substr(i, end - i);
+    if (letters == "and" || letters == "or") {
+      word = true;
+    } else if (letters.size() > 1) {
+      return false;
+    } else if (c == ',') {
+      comma = true;
+    } else if (letters.empty() && c != ' ' && c != '$' && c != '=' && c != '}') {
+      return false;
+    }
+    i = std::max(end, i + 1);
+  }
+  return word || comma;
+}
+
+// The complete \boxed or \fbox that starts last, and before it those that belong to the same answer. One walk with a
+// stack of braces: linear whatever is left open.
+struct Boxes {
+  Span last;
+  std::string text;  // of all of them, separated by commas
+  bool found() const { return last.found(); }
+};
+Boxes last_boxed(std::string_view s) {
   struct Open {
     bool box;
-    std::size_t start;
+    std::size_t start, command;  // of its inside, of its \boxed
   };
   std::vector<Open> open;
+  constexpr std::size_t most = 16;  // boxes of one answer
+  std::vector<Span> joined;         // the last box, and those before it that it continues
   Span last;
-  for (std::size_t i = 0; i < s.size(); ++i) {
-    if (s[i] == '{') open.push_back({false, 0});
+  std::size_t last_end = 0, box_start = 0;  // behind the last box; before the one that is being added
+  const auto add = [&](Span box) {
+    const bool continues = last.found() && box_start >= last_end && joined.size() < most &&
+                           joins(s.substr(last_end, box_start - last_end));
+    if (!continues) joined.clear();
+    joined.push_back(box);
+    last = box;
+    last_end = std::min(box.end + 1, s.size());
+  };
+  // Braces ahead of the first box close none.
+  for (std::size_t i = std::min(s.find("\\boxed"), s.find("\\fbox")); i < s.size(); ++i) {
+    if (s[i] == '{') open.push_back({false, 0, 0});
     if (s[i] == '}' && !open.empty()) {
       const Open o = open.back();
       open.pop_back();
-      if (o.box && (!last.found() || o.start > last.start)) last = {o.start, i};
+      if (o.box && (!last.found() || o.start > last.start)) {
+        box_start = o.command;
+        add({o.start, i});
+      }
     }
     if (s[i] != '\\') continue;
     const std::size_t size = s.substr(i, 6) == "\\boxed" ? 6 : s.substr(i, 5) == "\\fbox" ? 5 : 0;
@@ -60,16 +105,26 @@ Span last_boxed(std::string_view s) {
     std::size_t after = i + size;
     while (after < s.size() && is_space(s[after])) ++after;
     if (after < s.size() && s[after] == '{') {
-      open.push_back({true, after + 1});
+      open.push_back({true, after + 1, i});
       i = after;
     } else if (const Span word = unbraced(s, i + size); word.found()) {
-      last = word;
+      box_start = i;
+      add({word.start, word.end});
+      last_end = word.end;
       i = word.end - 1;
     } else {
       i += size - 1;
     }
   }
-  return last;
+  Boxes boxes{last, {}};
+  std::vector<std::string_view> texts;
+  for (const Span& box : joined) {
+    const auto text = trimmed(s.substr(box.start, box.end - box.start));
+    const auto same = [&](std::string_view other) { return other == text || answers_equal(other, text); };
+    if (texts.empty() || std::none_of(texts.begin(), texts.end(), same)) texts.push_back(text);  // 3/2, or 1.5
+  }
+  for (const auto text : texts) boxes.text.append(boxes.text.empty() ? "" : ", ").append(text);
+  return boxes;
 }
 
 std::size_t find_ignoring_case(std::string_view s, std::string_view lower_case, std::size_t from) {
@@ -131,18 +186,25 @@ Span last_phrase(std::string_view s) {
   constexpr std::string_view phrases[] = {
       "final answer is", "answer is", "final answer", "answer:", "answer**:", "answer :", "answer =", "answer equals"};
   std::size_t best = none, start = none;
+  bool has_verb = false;
   for (std::string_view phrase : phrases) {
     for (std::size_t at = 0; (at = find_ignoring_case(s, phrase, at)) != none; at += phrase.size()) {
       const bool later = best == none || at + phrase.size() > start;
       if (later) {
         best = at;
         start = at + phrase.size();
+        has_verb = phrase.ends_with("is") || phrase.ends_with("equals") || phrase.ends_with("=");
       }
     }
   }
   if (best == none) return {};
   while (start < s.size() && (std::string_view(":*= ").find(s[start]) != none || is_space(s[start]))) ++start;
   const std::size_t end = sentence_end(s, start);
+  // "Final answer: the volume of $ABC$ is 120": what stands behind the verb.
+  for (std::string_view verb : {" is ", " are ", " equals "}) {
+    const std::size_t at = s.substr(0, end).rfind(verb);
+    if (!has_verb && at != none && at >= start) start = std::max(start, at + verb.size());
+  }
   return trimmed(s.substr(start, end - start)).empty() ? Span{} : Span{start, end};
 }
 
@@ -180,15 +242,20 @@ std::string text_of(std::string_view s, Span span) {
 }
 
 std::optional<ExtractedAnswer> find_in(std::string_view s, const ExtractOptions& options) {
-  const Span box = last_boxed(s);
+  const Boxes boxes = last_boxed(s);
+  const Span box = boxes.last;
   const auto answer = [&](Span span, AnswerForm form) -> std::optional<ExtractedAnswer> {
     std::string text = text_of(s, span);
     if (text.empty()) return std::nullopt;
     return ExtractedAnswer{std::move(text), form};
   };
-  if (options.boxed_only) return box.found() ? answer(box, AnswerForm::boxed) : std::nullopt;
+  const auto boxed = [&]() -> std::optional<ExtractedAnswer> {
+    if (boxes.text.empty()) return std::nullopt;
+    return ExtractedAnswer{boxes.text, AnswerForm::boxed};
+  };
+  if (options.boxed_only) return boxed();
   const Span tag = last_tag(s);
-  if (box.found() && (!tag.found() || box.start >= tag.start)) return answer(box, AnswerForm::boxed);
+  if (box.found() && (!tag.found() || box.start >= tag.start)) return boxed();
   if (tag.found()) {
     // The tag may hold a sentence: "The answer is 5."
     const std::string_view inside = s.substr(tag.start, tag.end - tag.start);

@@ -51,7 +51,7 @@ Value constant(Complex c) {
   return v;
 }
 
-Value variable(std::string_view name) {
+Value variable(std::string_view name, bool negative) {
   std::uint64_t hash = 14695981039346656037u;  // FNV-1a
   for (char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
   Value v;
@@ -61,6 +61,7 @@ Value variable(std::string_view name) {
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     v.at[p] = 0.5 + static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1p-53;
   }
+  if (negative) v.at.back() = -v.at.back();
   return v;
 }
 
@@ -179,6 +180,32 @@ Value absolute(const Value& x) {
     v.exact->negative = false;
   }
   return v;
+}
+
+std::optional<Value> rounded_down(const Value& x) {
+  if (x.exact && x.too_long) return std::nullopt;
+  if (x.exact) {
+    long n = 0;
+    const long double value = x.exact->value();
+    if (small_integer(x.exact, &n)) return from_integer(n);
+    // Off an integer by at least one over the denominator: enough for a long double below these sizes.
+    if (!(std::abs(value) < 1e9L) || x.exact->denominator.digits() > 8) return std::nullopt;
+    return from_integer(static_cast<long>(std::floor(value)));
+  }
+  Value v;
+  v.too_long = x.too_long;
+  for (int p = 0; p < Value::points; ++p) {
+    const double real = x.at[p].real(), down = std::floor(real), margin = 8 * x.error[p] + 1e-12;
+    if (!std::isfinite(real) || std::abs(x.at[p].imag()) > margin || std::abs(real) > 1e12) return std::nullopt;
+    if (real - down < margin || down + 1 - real < margin) return std::nullopt;
+    v.at[p] = down;
+  }
+  return v;
+}
+
+std::optional<Value> rounded_up(const Value& x) {
+  const auto down = rounded_down(negative(x));
+  return down ? std::optional(negative(*down)) : down;
 }
 
 std::optional<Value> factorial(const Value& x) {

@@ -27,8 +27,9 @@ struct Value {
 Value from_rational(const Rational& r);
 Value from_integer(long n);
 Value constant(std::complex<double> c);
-// A name's value at each point: the same in every expression, between 0.5 and 1.5, with no pattern to it.
-Value variable(std::string_view name);
+// A name's value at each point: the same in every expression, between 0.5 and 1.5, with no pattern to it. negative:
+// below 0 at the last point.
+Value variable(std::string_view name, bool negative = false);
 
 Value plus(const Value& a, const Value& b);
 Value minus(const Value& a, const Value& b);
@@ -36,6 +37,9 @@ Value negative(Value a);
 Value times(const Value& a, const Value& b);
 Value hundredth(const Value& a);
 Value absolute(const Value& x);
+// Nothing where x is too near to an integer to tell, or has an imaginary part.
+std::optional<Value> rounded_down(const Value& x);
+std::optional<Value> rounded_up(const Value& x);
 Value root(const Value& x, int degree);
 
 // Nothing where there is no value, or none that this knows: 1/0, 0^0, (1/2)!, an unknown function.

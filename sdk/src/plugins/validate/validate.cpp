@@ -42,6 +42,7 @@ class Run {
 
   // share: all in one process, as long as it lives.
   void run(const Target& target, bool share) {
+    hung_ = false;
     std::vector<Check> left = target.checks;
     while (!left.empty()) {
       const std::size_t n = share ? left.size() : 1;
@@ -52,6 +53,7 @@ class Run {
 
   void add(const std::string& component, const Check& check, Verdict verdict, std::string why, std::string way_out,
            double seconds) {
+    if (verdict == Verdict::pass) slowest_ = std::max(slowest_, seconds);
     into_.results.push_back({component, check.id, check.what, verdict, std::move(why), std::move(way_out), seconds});
     if (settings_.on_result) settings_.on_result(into_.results.back());
   }
@@ -84,14 +86,38 @@ class Run {
       if (line.contains("ending")) last = line;
       return line.contains("begin") || line.contains("end");
     };
-    const Ending ending = run_child(helper_, job.dump(), settings_.timeout_seconds, on_line);
+    const double limit = patience();
+    const Ending ending = run_child(helper_, job.dump(), limit, on_line);
     if (done == checks.size()) return done;
     if (last.is_object() && !ending.late && !ending.signal && ending.code == 0) {
       add_line(target, checks[done], last, seconds());
       return done + 1;
     }
+    if (ending.late && limit < settings_.timeout_seconds) {
+      add(target.name, checks[done], Verdict::skipped, not_waited_for(limit, checks[done].id), "", seconds());
+      return done + 1;
+    }
+    if (ending.late && !hung_) {
+      hung_ = true;
+      first_hang_ = checks[done].id;
+    }
     add(target.name, checks[done], Verdict::fail, story(ending, at, fault), way_out(ending, fault), seconds());
     return done + 1;
+  }
+
+  // How long the next check may take. Of a component that hung once, the others most likely hang too: they get the time
+  // that sound checks took, several times over, and say so if it was not enough.
+  double patience() const {
+    if (!hung_) return settings_.timeout_seconds;
+    constexpr double least = 2, times = 5;
+    return std::min(settings_.timeout_seconds, std::max(least, times * slowest_));
+  }
+
+  std::string not_waited_for(double limit, const std::string& check) const {
+    char text[200];
+    std::snprintf(text, sizeof text, "not waited for longer than %.3g s, since %s hung; `--only %s` gives it %g s",
+                  limit, first_hang_.c_str(), check.c_str(), settings_.timeout_seconds);
+    return text;
   }
 
   void add_line(const Target& target, const Check& check, const json& line, double seconds) {
@@ -129,6 +155,9 @@ class Run {
   const ValidateSettings& settings_;
   std::string helper_;
   Validation& into_;
+  bool hung_ = false;       // a check of this component
+  std::string first_hang_;  // the check
+  double slowest_ = 0;      // seconds of the longest check that passed
 };
 
 bool wanted(const std::vector<std::string>& only, const std::string& id) {

@@ -41,7 +41,8 @@ enum {
   GRPO_MODEL_ENTROPY = 2,   /* entropy, and dentropy in backward if TRAIN */
   GRPO_MODEL_POSITIONS = 4, /* explicit positions */
   GRPO_MODEL_EXTRAS = 8,    /* named tensors beside the tokens */
-  GRPO_MODEL_IMPORT = 16    /* import_weights after open */
+  GRPO_MODEL_IMPORT = 16,   /* import_weights after open */
+  GRPO_MODEL_ADAPTED = 32   /* what is trained stands beside frozen weights: GRPO_FORWARD_BASE, GRPO_SINK_TRAINED */
 };
 
 /* [grows] The model's, [handle]. */
@@ -89,7 +90,10 @@ typedef struct grpo_forest {
   const grpo_named_tensor* const* extras; /* [n_extras] as the model documents: "pixel_values", "image_grid_thw", ... */
 } grpo_forest;
 
-enum { GRPO_FORWARD_TRAIN = 1 }; /* keep what backward needs, and give a ticket */
+enum {
+  GRPO_FORWARD_TRAIN = 1, /* keep what backward needs, and give a ticket */
+  GRPO_FORWARD_BASE = 2   /* of an ADAPTED model: by the frozen weights alone, as a reference */
+};
 
 /* [grows] The caller's, [call]; so are its arrays. */
 typedef struct grpo_forward {
@@ -146,7 +150,8 @@ typedef struct grpo_model {
    * model that spans ranks all of them call; each tensor is put on the group's rank 0, the other ranks put nothing. */
   grpo_status (*export_weights)(void* handle, const grpo_call* call, const grpo_tensor_sink* sink);
 
-  /* [same thread, open to close] The reverse; every rank reads the parts it holds. Counts as a commit of `version`. */
+  /* [same thread, open to close] The reverse; every rank reads the parts it holds. Of an ADAPTED model the parameters that
+   * are trained, alone, if the source has them. Counts as a commit of `version`. */
   grpo_status (*import_weights)(void* handle, const grpo_call* call, int64_t version, const grpo_tensor_source* source);
 } grpo_model;
 

@@ -48,7 +48,11 @@ typedef struct grpo_named_tensor {
 } grpo_named_tensor;
 
 /* What a sink takes beside tensors in host memory. */
-enum { GRPO_SINK_DEVICE = 1 }; /* tensors on the sender's device; without it, the sender makes copies in host memory */
+enum {
+  GRPO_SINK_DEVICE = 1, /* tensors on the sender's device; without it, the sender makes copies in host memory */
+  GRPO_SINK_TRAINED = 2 /* of an ADAPTED model: the parameters that are trained, alone and as they are; without it, all
+                         * weights with what was trained merged into them */
+};
 
 /* [grows] Takes tensors, whole ones, in any order. Made by the side that receives; it says how long it lives. */
 typedef struct grpo_tensor_sink grpo_tensor_sink;

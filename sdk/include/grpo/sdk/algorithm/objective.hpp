@@ -6,8 +6,10 @@
 //
 //   ratio        how far the policy has moved: per token, or per sequence (GSPO)
 //   policy term  per-token loss as a function of ratio and advantage: clip (PPO, GRPO), cispo, sapo, ...
-//   weight       factors on the policy term alone, computed outside (weights.hpp): rollout correction, entropy mask,
-//   ... KL           against a reference, added after the weights aggregation  how token losses become one number
+//   covariance   tokens whose log-probability and advantage go together most are held back (clip_cov, kl_cov)
+//   weight       factors on the policy term alone, computed outside (weights.hpp): rollout correction, entropy mask
+//   KL           against a reference, added after the weights
+//   aggregation  how token losses become one number
 //   entropy      bonus on the mean entropy
 //
 // objective_options("dapo") gives the parts that a paper or TRL means by a name; each part can be changed after that.
@@ -42,6 +44,18 @@ enum class PolicyTerm {
   cispo,  // -stopgrad(clip(r, cispo_min_ratio, cispo_max_ratio)) A logp; MiniMax-M1
   sapo,   // -A sigmoid(tau (r - 1)) 4 / tau, tau by the sign of A; SAPO
   vespo,  // -stopgrad(phi(w)) A logp, w the product of the sequence's ratios; VESPO
+  // -A exp(mean_t of log r_t), log r_t not above clip_high where A > 0, not below -clip_low where A < 0: GMPO. The mean
+  // is the ratio, so the ratio level must be `sequence`; its clips are bounds of log r.
+  gmpo,
+  importance,  // -r A, without a clip
+};
+
+// What is done about the few tokens with the largest covariance of log-probability and advantage, which bring the
+// entropy down (Cui et al. 2025, "The Entropy Mechanism of RL"; covariance.hpp says which tokens these are).
+enum class CovarianceControl {
+  none,
+  clip,  // some of them, drawn at random, are left out of the policy term: Clip-Cov
+  kl,    // kl_cov_coefficient |log r_t| is added for them: KL-Cov
 };
 
 enum class RatioLevel {
@@ -55,19 +69,26 @@ enum class Aggregation {
   token_mean,     // sum / tokens of the optimizer step: dapo, bnpo, cispo
   fixed_length,   // sum / (rows x max_completion_length): dr_grpo
   sequence_sum,   // mean over rows of the row's token sum: luspo
+  token_sum,      // the sum
 };
 
-// With d = reference - logp (clamped to +-20; k3 also to +-10, verl's guard):
+// With d = reference - logp (clamped to +-20; k3 also to +-10, verl's guard). The _plus forms have the value of the
+// estimator and the gradient of k2, whose expectation is that of the divergence (verl's "k3+": straight-through).
 enum class KlEstimator {
-  k1,  // -d
-  k2,  // d^2 / 2
-  k3,  // exp(d) - d - 1
+  k1,   // -d
+  k2,   // d^2 / 2
+  k3,   // exp(d) - d - 1
+  abs,  // |d|
+  k1_plus,
+  k3_plus,
+  abs_plus,
 };
 
 struct ObjectiveOptions {
   PolicyTerm term = PolicyTerm::clip;
   RatioLevel ratio = RatioLevel::token;
   Aggregation aggregation = Aggregation::token_mean;
+  CovarianceControl covariance = CovarianceControl::none;
 
   double clip_low = 0.2;   // epsilon
   double clip_high = 0.2;  // epsilon_high; "clip-higher" (DAPO) is 0.28
@@ -88,22 +109,31 @@ struct ObjectiveOptions {
   double vespo_k_positive = 2.0, vespo_lambda_positive = 3.0;  // for A >= 0
   double vespo_k_negative = 3.0, vespo_lambda_negative = 2.0;
 
+  // Shares of the tokens that CovarianceControl may take, and Clip-Cov's range of the covariance; verl's defaults.
+  double clip_cov_ratio = 2e-4, clip_cov_low = 1.0, clip_cov_high = 5.0;
+  double kl_cov_ratio = 2e-4, kl_cov_coefficient = 1.0;
+
   // Guards against overflow. A value beyond its limit is constant, so its gradient is zero.
   double log_ratio_limit = 20;
   double kl_limit = 10;  // of k3
 };
 
-// The parts that a name stands for: grpo, bnpo, dapo, dr_grpo, gspo, gspo_token, cispo, sapo, luspo, vespo (also with
-// "-" for "_", any case). Numbers keep their defaults, but gspo's clips are the paper's 3e-4 and 4e-4.
-// Throws grpo::Error that lists the names.
+// The parts that a name stands for: grpo, bnpo, dapo, dr_grpo, gspo, gspo_token, cispo, sapo, luspo, vespo, gmpo,
+// clip_cov, kl_cov (also with "-" for "_", any case), and verl's geo_mean (gmpo) and vanilla (dapo). Numbers keep their
+// defaults, but gspo's clips are the paper's 3e-4 and 4e-4, and gmpo's 0.4. Throws grpo::Error that lists the names.
 ObjectiveOptions objective_options(std::string_view name);
 std::vector<std::string_view> objective_names();
 
 // The parts by their own names, or verl's in parentheses. Each throws grpo::Error that lists the names.
-KlEstimator kl_estimator(std::string_view name);  // k1 (kl), k2 (mse), k3 (low_var_kl)
-RatioLevel ratio_level(std::string_view name);    // as the enumerators
-// As the enumerators; verl's are seq-mean-token-mean, token-mean and seq-mean-token-sum.
+KlEstimator kl_estimator(std::string_view name);  // k1 (kl), k2 (mse), k3 (low_var_kl), abs; with "+": the _plus form
+std::string_view name(KlEstimator estimator);
+RatioLevel ratio_level(std::string_view name);  // as the enumerators
+// As the enumerators; verl's are seq-mean-token-mean, token-mean, seq-mean-token-sum, seq-mean-token-sum-norm
+// (fixed_length) and token-sum.
 Aggregation aggregation(std::string_view name);
+
+// An estimator's value for one token, with the guards of a default ObjectiveOptions.
+double kl_of_token(KlEstimator estimator, double logprob, double reference_logprob);
 
 // Throws grpo::Error naming the option and its range when the numbers make no objective (clip_low outside [0, 1], ...).
 void check(const ObjectiveOptions& options);
@@ -126,6 +156,10 @@ struct BasicTokenBatch {
   // (the others have it in policy_weight); empty: ones.
   std::span<const double> importance_ratio;
   std::span<const uint8_t> entropy_mask;  // [tokens] tokens of the entropy bonus, within mask; empty: mask
+  // [tokens] 1: CovarianceControl acts on it (covariance.hpp). Empty: chosen among the tokens of this batch; a batch
+  // that is a part of an optimizer step needs them chosen from the whole.
+  std::span<const uint8_t> covariance_tokens;
+  uint64_t covariance_key = 0;  // of the draw where they are chosen here
 };
 using TokenBatch = BasicTokenBatch<float>;
 
@@ -159,11 +193,17 @@ struct ObjectiveMetrics {
   Mean approx_kl;        // -log(ratio): Schulman's k1 estimate of KL(old || new)
   Mean logp_difference;  // |old - sampled|, tokens with a known sampled log-probability
   double logp_difference_max = -std::numeric_limits<double>::infinity();
+  Mean covariance_share;  // tokens that CovarianceControl acts on
+  Mean rollout_ratio;     // weights of a rollout correction, after its bounds; evaluate leaves it to its caller
+  double rollout_ratio_min = std::numeric_limits<double>::infinity();
+  double rollout_ratio_max = -std::numeric_limits<double>::infinity();
   double tokens = 0;  // masked tokens seen
 
+  void add_rollout_ratio(double ratio);
   void merge(const ObjectiveMetrics& other);
   // Canonical names: loss, policy_loss, kl, entropy, clip_ratio/{low_mean,low_min,high_mean,high_max,region_mean},
-  // ratio/{mean,max}, approx_kl, sampling/logp_difference/{mean,max}. What was not measured is left out.
+  // ratio/{mean,max}, approx_kl, clip_ratio/covariance_mean, sampling/logp_difference/{mean,max},
+  // sampling/importance_ratio/{mean,min,max}. What was not measured is left out.
   std::vector<std::pair<std::string, double>> values() const;
 };
 

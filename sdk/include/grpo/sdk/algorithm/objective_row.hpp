@@ -14,12 +14,16 @@
 //   sampling_per_token_logps (sampling_logp, ...)        null or a null element: unknown
 //   entropies (entropy)                                  required by entropy_coef and top_entropy_quantile
 //   completion_mask (mask), tool_mask                    absent: all ones; multiplied
-//   advantages [rows] or [rows][tokens]                  or `rewards` [rows] with num_generations and scale_rewards
+//   advantages [rows] or [rows][tokens]                  or `rewards` [rows] with num_generations and scale_rewards,
+//                                                        or `rewards_per_func` [rows][rewards] with reward_weights
+//   importance_sampling_ratio (rollout_is_weights)       in place of the one that is_correction computes
 //
 // Options stand in "config" (or "options", "args") or beside the arrays, under TRL's names and with TRL 1.16's
 // defaults. `is_correction` is vllm_importance_sampling_mode, null for off. num_items_in_batch, the masked tokens of
-// the generation batch, is by default such that this row is its fair share. Beyond TRL: loss_type "gspo", kl_estimator
-// k1 | k2 | k3.
+// the generation batch, is by default such that this row is its fair share. Beyond TRL: every objective and every kind
+// of advantage (scale_rewards) that the configuration knows, kl_estimator, advantage_epsilon, cispo_min_ratio and
+// cispo_max_ratio; of verl's names clip_ratio_c, loss_agg_mode, clip_cov_ratio, clip_cov_lb, clip_cov_ub, kl_cov_ratio,
+// ppo_kl_coef.
 #ifndef GRPO_SDK_ALGORITHM_OBJECTIVE_ROW_HPP
 #define GRPO_SDK_ALGORITHM_OBJECTIVE_ROW_HPP
 

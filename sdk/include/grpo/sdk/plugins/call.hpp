@@ -82,6 +82,10 @@ class Call {
 
 std::int64_t monotonic_now_ns();  // the clock of deadlines
 
+// A time limit of a configuration or command line, whose 0 is none. At most a century, which set_timeout takes for
+// none; NaN and what is below 0: 0.
+std::chrono::nanoseconds duration_of(double seconds);
+
 }  // namespace grpo::plugins
 
 #endif

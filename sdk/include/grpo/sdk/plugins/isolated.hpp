@@ -36,8 +36,8 @@ struct IsolateSettings {
   std::string program = {};  // grpo-plugin-host; empty: beside this program, then where it was built or installed
 };
 
-// The component `name`, without loading its library into this process. A process is started at once: it tells what the
-// library's table says. Throws grpo::Error: no such component, a kind that cannot be isolated (and why), the library is
+// The component `name`, without loading its library into this process, behind the registry's layer if it has one. A
+// process is started at once: it tells what the library's table says. Throws grpo::Error: no such component, a kind that cannot be isolated (and why), the library is
 // refused, or it crashes while it is loaded.
 std::shared_ptr<const Component> isolated(const Registry& registry, const std::string& interface_id,
                                           const std::string& name, const IsolateSettings& settings = {});

@@ -72,13 +72,16 @@ class Model final : public Handle {
   // model's positions, or the model leaves a value NaN.
   Ticket forward(const Forest& forest, double temperature, std::span<float> logprob, std::span<float> entropy,
                  bool train);
+  // By the frozen weights alone, of a model that can GRPO_MODEL_ADAPTED: its own reference.
+  void forward_base(const Forest& forest, double temperature, std::span<float> logprob);
 
   // Adds to the gradients. dentropy empty: zero. Ends the ticket, also on failure.
   void backward(Ticket ticket, std::span<const float> dlogprob, std::span<const float> dentropy = {});
 
   void zero_grad();
   void commit(std::int64_t version);  // values were written; no ticket may be open
-  void export_weights(const TensorVisitor& take);
+  // trained: of a model that is GRPO_MODEL_ADAPTED, its adapters alone; else everything, adapters merged.
+  void export_weights(const TensorVisitor& take, bool trained = false);
   void import_weights(std::int64_t version, TensorSource& source);
   // Straight into another side's sink (a sampler's).
   void export_weights(const grpo_tensor_sink* sink, Call& call);
@@ -89,6 +92,8 @@ class Model final : public Handle {
  private:
   friend class Ticket;
   void start();
+  Ticket forward(const Forest& forest, double temperature, std::span<float> logprob, std::span<float> entropy,
+                 std::uint32_t flags);
   void drop(std::uint64_t ticket) noexcept;
   const grpo_model* table_ = nullptr;
   const grpo_decode* decode_ = nullptr;

@@ -90,6 +90,7 @@ class Registry {
   bool has(const std::string& interface_id, const std::string& name) const;
   // The names for an interface, sorted.
   std::vector<std::string> names(const std::string& interface_id) const;
+  const RegistrySettings& settings() const;
   // The manifest of a component. Throws as load does when there is none.
   const ComponentManifest& find(const std::string& interface_id, const std::string& name) const;
 

@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 
+#include "grpo/kit/adapter.hpp"
 #include "grpo/sdk/plugins/model.hpp"
 #include "grpo/sdk/plugins/optimizer.hpp"
 
@@ -29,17 +30,19 @@ struct TrainerState {
   std::int64_t optimizer_steps = 0;  // of which a step may have several
   std::int64_t position = 0;         // in the data's order: prompts used
   std::int64_t num_tokens = 0;
-  double completion_length = 0;              // mean of the last step: what the next is planned with; 0: not known
-  std::map<std::string, std::string> fixed;  // key -> value as text: must be the same on resume
+  double completion_length = 0;               // mean of the last step: what the next is planned with; 0: not known
+  std::optional<double> kl_coefficient = {};  // where an adaptive one is
+  std::map<std::string, std::string> fixed;   // key -> value as text: must be the same on resume
 };
 
 struct CheckpointOptions {
   std::filesystem::path output_dir;
-  std::filesystem::path model_directory;  // where the files beside the weights come from
-  std::string dtype = "float32";          // of the saved weights
+  std::filesystem::path model_directory;     // where the files beside the weights come from
+  std::string dtype = "float32";             // of the saved weights
+  std::optional<kit::Adapter> adapter = {};  // of a model with adapters: they are saved, and the weights are not
   bool optimizer_state = true;
   std::int64_t keep = 2;  // newest ones; 0: all
-  std::string run_yaml;
+  std::string run_yaml = {};
 };
 
 // Throws grpo::Error if save_checkpoint could not save this model and optimizer (state on a device, a type that a file

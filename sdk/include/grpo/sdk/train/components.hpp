@@ -20,6 +20,10 @@ std::shared_ptr<const plugins::Component> load_component(plugins::Registry& regi
                                                          const std::string& name, bool check,
                                                          const plugins::IsolateSettings* isolate = nullptr);
 
+// The same plugin as that of a component that is there, in a process of its own.
+std::shared_ptr<const plugins::Component> isolated_component(const std::shared_ptr<const plugins::Component>& component,
+                                                             bool check, const plugins::IsolateSettings& isolate);
+
 }  // namespace grpo::train
 
 #endif

@@ -37,6 +37,7 @@ struct Sample {
   std::vector<double> scores;  // [reward] NaN: none
   double reward = no_value;    // weighted sum; NaN: no reward applies, the sample teaches nothing
   double advantage = 0;
+  std::vector<double> token_advantage;  // [ids] in its place where it differs from token to token; else empty
 
   std::vector<float>
       old_logprob;  // [ids] by the training engine before this step's first update; empty: the same as now

@@ -8,8 +8,9 @@
 //     scorer.settle();                           // of a step in pieces: those added so far have scores and reward
 //     ScoreReport report = scorer.finish();      // samples now have scores and reward
 //
-// A call in this process that runs past its time limit cannot be ended, only named: a line in the log while the step
-// waits for it, and one when it comes back.
+// A call in this process that runs past its time limit cannot be ended. It is named in the log while the step waits for
+// it, and left behind when it still has not come back after its grace (left_behind.hpp): its samples count as timed
+// out, and the reward goes on in a process of its own. Without `reopen`, or when that fails, finish throws.
 //
 // A sample without a score is never a zero: it is counted, and its reward is NaN when no reward with a weight applies
 // to it, or when one of those fails on it (the others alone would be another reward than its group's).
@@ -17,10 +18,12 @@
 #define GRPO_SDK_TRAIN_SCORING_HPP
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "grpo/sdk/error.hpp"
 #include "grpo/sdk/plugins/reward.hpp"
 #include "grpo/sdk/report/metrics.hpp"
 #include "grpo/sdk/train/rollout.hpp"
@@ -32,8 +35,11 @@ struct WeightedReward {
   std::string name;            // for metrics: "math"
   double weight = 1;           // 0: measured, never part of the sum
   double timeout_seconds = 0;  // of a call; 0: none
-  std::unique_ptr<plugins::Reward> reward;
-  bool isolated = false;  // in a process of its own, which ends when it does not come back
+  std::shared_ptr<plugins::Reward> reward;
+  bool isolated = false;     // in a process of its own, which ends when it does not come back
+  double grace_seconds = 0;  // after the limit, until a call is left behind; 0: plugins::usual_grace
+  // Another handle of it, isolated, in place of one with a call that was left behind; may throw. Null: there is none.
+  std::function<std::shared_ptr<plugins::Reward>()> reopen = {};
 };
 
 // What to do when a reward fails on a sample (an error or a timeout, not "not applicable").
@@ -50,6 +56,12 @@ struct ScoreReport {
   std::vector<std::string> errors;  // the first messages, each once, with the dataset's row
 };
 
+// A reward cannot be called any more; what was trained until now is as it was.
+class RewardLost : public Error {
+ public:
+  using Error::Error;
+};
+
 class Scorer {
  public:
   // threads: at least 1. types: of the dataset's columns, see RewardBatch.
@@ -61,10 +73,11 @@ class Scorer {
   // groups when they come from another dataset; null: as in the constructor.
   void begin(std::int64_t step, const plugins::ColumnTypes* types = nullptr);
   void add(Group& group);  // [any thread]
-  // Waits for the groups added so far. Not with a reward that wants the whole batch.
+  // Waits for the groups added so far. Throws RewardLost. Not with a reward that wants the whole batch.
   void settle();
   bool wants_whole_batch() const;
-  // Waits for all. Throws grpo::Error with the reward's message under OnRewardError::stop.
+  // Waits for all. Throws grpo::Error with the reward's message under OnRewardError::stop, RewardLost
+  // when one hangs and cannot be opened again.
   ScoreReport finish();
 
  private:

@@ -42,7 +42,8 @@ class Session {
   plugins::Sampler& sampler() { return *sampler_; }
   plugins::Optimizer& optimizer() { return *optimizer_; }
 
-  // The frozen model that the KL term compares with. Opened on the first call.
+  // The frozen model that the KL term compares with. Opened on the first call. model() itself where that has adapters
+  // and no other is named: then its base weights are meant (Model::forward_base).
   plugins::Model& reference();
   // Opens the rewards of the configuration. Once.
   std::unique_ptr<Scorer> make_scorer(plugins::ColumnTypes types);

@@ -7,19 +7,26 @@
 //         model.backward(ticket, dlogprob, dentropy)
 //       optimizer.step(learning rate, clip); model.commit(version)
 //
-// Old log-probabilities are computed apart only when they can differ from the current ones: with one optimizer step
-// they are the current ones, detached. The reference pass runs only when the KL coefficient is not 0. A group whose
-// advantages are all 0 has no backward pass, as long as neither KL nor entropy is in the loss.
+// Old log-probabilities are computed apart only when they can differ from the current ones, or are wanted earlier: with
+// several minibatches, and for a KL in the reward (prepare). With one optimizer step they are the current ones,
+// detached, also for the rollout correction; with one minibatch and several iterations the first pass gives them; from
+// the sampler they cost nothing. The reference pass runs only when the KL coefficient is not 0. A group whose
+// advantages are all 0 has no backward pass, as long as neither KL nor entropy is in the loss. What must be known of
+// all tokens of an optimizer step (the entropy that top_entropy_quantile means, Clip-Cov, KL-Cov) costs another forward
+// pass where the step has more than one micro batch: the gradient does not depend on how it is cut.
 #ifndef GRPO_SDK_TRAIN_UPDATE_HPP
 #define GRPO_SDK_TRAIN_UPDATE_HPP
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "grpo/sdk/algorithm/objective.hpp"
 #include "grpo/sdk/algorithm/schedule.hpp"
+#include "grpo/sdk/algorithm/weights.hpp"
 #include "grpo/sdk/plugins/model.hpp"
 #include "grpo/sdk/plugins/optimizer.hpp"
 #include "grpo/sdk/train/microbatch.hpp"
@@ -31,11 +38,26 @@ struct Config;
 
 namespace grpo::train {
 
+struct Survey;
+
 // The objective that the section `algorithm` describes.
 algorithm::ObjectiveOptions objective_of(const config::Config& config);
 
+// Factors on the policy term, which come from rollout and entropy (weights.hpp).
+struct WeightOptions {
+  std::optional<algorithm::RolloutCorrection> correction = {};
+  std::optional<double> correction_min = {}, correction_max = {};
+  bool old_from_sampler = false;    // the ratio compares with what the sampler reported
+  double off_policy_threshold = 0;  // 0: off
+  double top_entropy_quantile = 1;  // share of the tokens that train
+};
+
+WeightOptions weights_of(const config::Config& config);
+
 struct UpdateOptions {
   algorithm::ObjectiveOptions objective = {};
+  WeightOptions weights = {};
+  std::uint64_t seed = 0;  // of the draw of clip_cov
   double temperature = 1;  // of the rollout; the trained distribution has the same
   std::int64_t max_completion_length = 0;
   std::int64_t max_tokens_per_microbatch = 0;  // 0: all in one
@@ -61,8 +83,16 @@ struct StepClock {
 
 class Updater {
  public:
-  // reference: null unless the KL coefficient is not 0. All outlive this object and belong to the caller's thread.
+  // reference: null unless the KL coefficient is not 0; `model` itself: its base weights. All outlive this object and
+  // belong to the caller's thread.
   Updater(plugins::Model& model, plugins::Model* reference, plugins::Optimizer& optimizer, UpdateOptions options);
+
+  // Fills old_logprob and reference_logprob of all samples with the weights of now, for who needs them before update,
+  // which then takes them as they are. Needs a reference.
+  void prepare(std::span<Group> groups);
+
+  // The weight of the KL in the loss from now on. Not from 0: whether there is a reference was settled at the start.
+  void set_kl_coefficient(double coefficient);
 
   // Trains on the groups, whose samples carry advantages; clock.done goes up by iterations x minibatches, also where a
   // minibatch has no token to learn from or a gradient is not finite. progress(done, total) counts optimizer steps in
@@ -79,13 +109,16 @@ class Updater {
   UpdateReport finish(StepClock& clock);
 
  private:
+  algorithm::Normalizer normalizer_of(std::span<Group* const> groups) const;
+  bool take_prepared(UpdateReport& report);
+  void survey(std::span<const MicroBatch> batches, UpdateReport& report);
   void fill_old_logprobs(std::span<Group* const> groups, UpdateReport& report);
   void fill_reference_logprobs(std::span<Group* const> groups, UpdateReport& report);
   std::pair<std::vector<Group*>, std::vector<Group*>> split(const std::vector<Group*>& groups) const;
   void zero_grad(UpdateReport& report);
   bool pass_all(const std::vector<Group*>& groups, const algorithm::Normalizer& normalizer, bool keep_logprob,
                 UpdateReport& report, const std::function<void(double share)>& progress);
-  void pass(const MicroBatch& batch, const algorithm::Normalizer& normalizer, bool train, bool keep_logprob,
+  void pass(const MicroBatch& batch, algorithm::Normalizer normalizer, bool train, bool keep_logprob,
             UpdateReport& report);
   void optimizer_step(StepClock& clock, double factor, UpdateReport& report);
 
@@ -99,6 +132,11 @@ class Updater {
   double tokens_ = 0;  // that the normalizer should have had
   bool learned_ = false;
   UpdateReport report_;
+
+  bool prepared_ = false;                                           // by prepare, for the next update
+  double prepare_old_seconds_ = 0, prepare_reference_seconds_ = 0;  // told with the next update
+  std::shared_ptr<const Survey> survey_;                            // of the optimizer step that is under way
+  std::uint64_t draw_key_ = 0;                                      // and its random numbers
 };
 
 // One optimizer step from the gradients that the model holds, times factor: norm, clipping, step, commit. Returns the

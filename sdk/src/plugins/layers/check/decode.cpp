@@ -22,7 +22,7 @@ std::string Session::list_problem(const std::int64_t* list, std::int64_t n) cons
 }
 
 std::string sampling_problem(const grpo_sampling* s, std::uint32_t honoured, std::int64_t vocabulary) {
-  if (!s || s->struct_size < sizeof *s) return "the sampling options are NULL, or too short";
+  if (!s || too_short(s)) return "the sampling options are NULL, or too short";
   if (!(s->temperature >= 0) || !std::isfinite(s->temperature)) return "temperature " + std::to_string(s->temperature);
   if (s->n_stop < 0 || s->n_stop_text < 0 || (s->n_stop > 0 && !s->stop) || (s->n_stop_text > 0 && !s->stop_text))
     return "a list of stops is NULL";
@@ -70,7 +70,7 @@ std::int64_t look_at_free(Session& s, Run& run) {
 grpo_status session_open(void* model, const grpo_call* call, const grpo_decode_session* wanted, void** out) noexcept {
   return perform<ModelHandle>(
       model, "decode.session_open", Threads::same, call, [&](ModelHandle& h, Run& run) -> grpo_status {
-        if (!wanted || wanted->struct_size < sizeof *wanted || !out || wanted->slots < 1 || wanted->tokens < 1)
+        if (!wanted || too_short(wanted) || !out || wanted->slots < 1 || wanted->tokens < 1)
           return run.wrong(rule::decode_arguments, "a session without slots, tokens, or a place for it"),
                  GRPO_STATUS_INVALID;
         if (!look_at_info(h, run)) return GRPO_STATUS_FAILED;
@@ -100,7 +100,7 @@ std::int64_t free_tokens(void* session) noexcept {
 }
 
 std::string prefill_problem(const Session& s, const grpo_decode_prefill* p) {
-  if (!p || p->struct_size < sizeof *p) return "the arguments are NULL, or too short";
+  if (!p || too_short(p)) return "the arguments are NULL, or too short";
   if (auto problem = s.list_problem(p->slot, p->n); !problem.empty()) return problem;
   if (p->n > 0 && (!p->start || !p->token || p->start[0] != 0)) return "start or token is NULL, or start[0] is not 0";
   const grpo_model_info& info = s.model.said;
@@ -147,7 +147,7 @@ grpo_status prefill(void* session, const grpo_call* call, const grpo_decode_pref
 
 grpo_status fork(void* session, const grpo_call* call, const grpo_decode_fork* fork) noexcept {
   return perform<Session>(session, "decode.fork", Threads::same, call, [&](Session& s, Run& run) -> grpo_status {
-    if (!fork || fork->struct_size < sizeof *fork || fork->n < 0 || (fork->n > 0 && !fork->from))
+    if (!fork || too_short(fork) || fork->n < 0 || (fork->n > 0 && !fork->from))
       return run.wrong(rule::decode_arguments, "the arguments are NULL, or too short"), GRPO_STATUS_INVALID;
     if (const auto problem = s.list_problem(fork->to, fork->n); !problem.empty())
       return run.wrong(rule::decode_arguments, problem), GRPO_STATUS_INVALID;
@@ -179,7 +179,7 @@ grpo_status fork(void* session, const grpo_call* call, const grpo_decode_fork* f
 grpo_status assign(void* session, const grpo_call* call, const grpo_decode_assign* assign) noexcept {
   return perform<Session>(session, "decode.assign", Threads::same, call, [&](Session& s, Run& run) -> grpo_status {
     std::string problem;
-    if (!assign || assign->struct_size < sizeof *assign || (assign->n > 0 && (!assign->key || !assign->sampling)))
+    if (!assign || too_short(assign) || (assign->n > 0 && (!assign->key || !assign->sampling)))
       problem = "the arguments are NULL, or too short";
     else
       problem = s.list_problem(assign->slot, assign->n);

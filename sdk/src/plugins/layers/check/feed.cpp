@@ -13,7 +13,7 @@ constexpr float tolerance = 1e-4f;  // of rounding, above 0
 constexpr std::size_t most_resting = 64;
 
 std::string request_problem(const grpo_request* r, std::uint32_t honoured, std::int64_t vocabulary) {
-  if (!r || r->struct_size < sizeof *r) return "the request is NULL, or too short";
+  if (!r || too_short(r)) return "the request is NULL, or too short";
   if (r->n_prompt < 1 || !r->prompt) return "a prompt of " + std::to_string(r->n_prompt) + " tokens";
   if (r->n_samples < 1) return std::to_string(r->n_samples) + " samples";
   for (std::int64_t i = 0; i < r->n_prompt; ++i)
@@ -167,7 +167,7 @@ void CheckedFeed::retire(Open& open) {
 
 grpo_status CheckedFeed::deliver(const grpo_call* call, const grpo_completion* completion) {
   if (!usable("feed.deliver")) return GRPO_STATUS_INVALID;
-  if (!call || !completion || completion->struct_size < sizeof *completion) {
+  if (!call || !completion || too_short(completion)) {
     broken(!completion || call ? rule::struct_size : rule::feed_arguments, "feed.deliver",
            "the call is NULL, or the completion is NULL or too short");
     return told = GRPO_STATUS_INVALID;

@@ -10,7 +10,7 @@ namespace {
 std::string number(std::int64_t n) { return std::to_string(n); }
 
 std::string shape_problem(const grpo_forest& f, const grpo_model_info& info) {
-  if (f.struct_size < sizeof f) return "the forest has a struct_size of " + number(f.struct_size);
+  if (too_short(&f)) return "the forest has a struct_size of " + number(f.struct_size);
   if (f.n_tokens < 1 || f.n_nodes < 1 || !f.token || !f.node_start || !f.parent) return "the forest is empty";
   if (info.max_tokens > 0 && f.n_tokens > info.max_tokens)
     return number(f.n_tokens) + " tokens; the model takes " + number(info.max_tokens);
@@ -38,8 +38,7 @@ std::string shape_problem(const grpo_forest& f, const grpo_model_info& info) {
 }  // namespace
 
 std::string forward_problem(const grpo_forward* f, const grpo_model_info& info) {
-  if (!f || f->struct_size < sizeof *f || !f->forest)
-    return "the arguments are NULL, or their struct_size is too small";
+  if (!f || too_short(f) || !f->forest) return "the arguments are NULL, or their struct_size is too small";
   if (auto problem = shape_problem(*f->forest, info); !problem.empty()) return problem;
   if (!(f->temperature > 0)) return "the temperature is " + std::to_string(f->temperature);
   if (f->n_targets < 0 || (f->n_targets > 0 && (!f->target_at || !f->target_token || !f->logprob)))
@@ -49,6 +48,8 @@ std::string forward_problem(const grpo_forward* f, const grpo_model_info& info) 
   if (train != (f->ticket != nullptr))
     return train ? "training without a place for the ticket" : "a ticket without training";
   if (train && !(info.flags & GRPO_MODEL_TRAIN)) return "training, which the model cannot";
+  if ((f->flags & GRPO_FORWARD_BASE) && (train || !(info.flags & GRPO_MODEL_ADAPTED)))
+    return train ? "training by the base weights" : "base weights, which stand beside no adapters";
   for (std::int64_t i = 0; i < f->forest->n_tokens; ++i)
     if (f->forest->token[i] < 0 || f->forest->token[i] >= info.vocabulary)
       return "token " + number(i) + " is the id " + number(f->forest->token[i]) + " of a vocabulary of " +

@@ -17,8 +17,7 @@ namespace grpo::plugins::check {
 const grpo_model_info* ModelHandle::look_at_info(Run& run) {
   const grpo_model_info* now = table->describe(inner);
   if (!run.check_struct(now, "grpo_model_info")) return nullptr;
-  grpo_model_info copy;
-  std::memcpy(&copy, now, sizeof copy);
+  grpo_model_info copy = copy_of(*now);
   copy.stream = 0;  // these two may change
   copy.device_peak_bytes = 0;
   if (!info) {
@@ -51,7 +50,7 @@ grpo_status ModelHandle::look_at_parameters(Run& run, std::int64_t* n, const grp
     const std::string which = "parameter " + std::to_string(i);
     const grpo_parameter* p = now[i];
     if (!run.check_struct(p, which.c_str()) || !run.check_name(p->name, "the name of " + which)) continue;
-    copy.push_back(*p);
+    copy.push_back(copy_of(*p));
     if (!names.insert(p->name).second)
       run.broken(rule::name_repeated, "two parameters are called " + std::string(p->name));
     const std::string named = "parameter '" + std::string(p->name) + "'";
@@ -213,7 +212,7 @@ grpo_status forward(void* handle, const grpo_call* call, const grpo_forward* for
 
 grpo_status backward(void* handle, const grpo_call* call, const grpo_backward* backward) noexcept {
   return perform<ModelHandle>(handle, "backward", Threads::same, call, [&](ModelHandle& h, Run& run) -> grpo_status {
-    if (!backward || backward->struct_size < sizeof *backward)
+    if (!backward || too_short(backward))
       return run.wrong(rule::model_backward_arguments, "the arguments are NULL, or too short"), GRPO_STATUS_INVALID;
     const auto at = h.tickets.find(backward->ticket);
     if (at == h.tickets.end())
@@ -284,7 +283,7 @@ grpo_status commit(void* handle, const grpo_call* call, std::int64_t version) no
 grpo_status export_weights(void* handle, const grpo_call* call, const grpo_tensor_sink* sink) noexcept {
   return perform<ModelHandle>(
       handle, "export_weights", Threads::same, call, [sink](ModelHandle& h, Run& run) -> grpo_status {
-        if (!sink || sink->struct_size < sizeof *sink || !sink->put)
+        if (!sink || too_short(sink) || !sink->put)
           return run.wrong(rule::sampler_sink, "the sink is NULL, too short, or lacks put"), GRPO_STATUS_INVALID;
         CheckedSink& checked = h.sink("export_weights", *sink, false);
         const grpo_status status = without_writing_values(
@@ -298,7 +297,7 @@ grpo_status import_weights(void* handle, const grpo_call* call, std::int64_t ver
                            const grpo_tensor_source* source) noexcept {
   return perform<ModelHandle>(
       handle, "import_weights", Threads::same, call, [&](ModelHandle& h, Run& run) -> grpo_status {
-        if (!source || source->struct_size < sizeof *source || !source->get || source->n < 0)
+        if (!source || too_short(source) || !source->get || source->n < 0)
           return run.wrong(rule::model_arguments, "the source is NULL, too short, or lacks get"), GRPO_STATUS_INVALID;
         if (!h.tickets.empty())
           return run.wrong(rule::model_ticket_leaked, std::to_string(h.tickets.size()) + " tickets are open"),

@@ -59,7 +59,7 @@ std::string slices_problem(std::int64_t n, const grpo_slice* const* slices) {
   for (std::int64_t i = 0; i < n; ++i) {
     const grpo_slice* s = slices[i];
     const std::string which = "slice " + std::to_string(i);
-    if (!s || s->struct_size < sizeof *s) return which + " is NULL, or too short";
+    if (!s || too_short(s)) return which + " is NULL, or too short";
     if (!s->name) return which + " has no name";
     if (auto problem = tensor_problem(s->value); !problem.empty()) return "the value of " + which + " " + problem;
     if (auto problem = tensor_problem(s->gradient); !problem.empty()) return "the gradient of " + which + " " + problem;
@@ -132,7 +132,7 @@ grpo_status step(void* handle, const grpo_call* call, const grpo_optimizer_step*
   return perform<OptimizerHandle>(
       handle, "step", Threads::same, call, [step](OptimizerHandle& h, Run& run) -> grpo_status {
         if (!is_bound(h, run)) return GRPO_STATUS_INVALID;
-        if (!step || step->struct_size < sizeof *step || step->step < 1 || !std::isfinite(step->learning_rate) ||
+        if (!step || too_short(step) || step->step < 1 || !std::isfinite(step->learning_rate) ||
             !std::isfinite(step->gradient_scale))
           return run.wrong(rule::optimizer_arguments,
                            "the step is NULL, too short, under 1, or has a number that is not finite"),

@@ -46,8 +46,7 @@ std::string columns_problem(const grpo_column* const* columns, std::int64_t n) {
 
 std::string batch_problem(const grpo_reward_batch* b, const grpo_reward_result* r) {
   if (!b || !r) return "the batch or the result is NULL";
-  if (b->struct_size < sizeof *b || r->struct_size < sizeof *r)
-    return "struct_size of the batch or the result is too small";
+  if (too_short(b) || too_short(r)) return "struct_size of the batch or the result is too small";
   if (b->n_rows < 0 || b->n_samples < 0) return "a negative number of rows or samples";
   if (!b->prompt || !b->messages || !b->ground_truth || !b->prompt_start || !b->prompt_ids || !b->row || !b->index ||
       !b->completion || !b->finish || !b->completion_start || !b->completion_ids || !r->score || !r->status ||

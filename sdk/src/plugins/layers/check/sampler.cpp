@@ -15,8 +15,7 @@ const grpo_sampler_info* SamplerHandle::look_at_info(Run& run) {
   const grpo_sampler_info* now = table->describe(inner);
   if (!run.check_struct(now, "grpo_sampler_info")) return nullptr;
   std::lock_guard lock(info_mutex);
-  grpo_sampler_info copy;
-  std::memcpy(&copy, now, sizeof copy);
+  const grpo_sampler_info copy = copy_of(*now);
   const bool may_change = !info || (binds() && !bound);  // "complete after bind"
   if (info && now != info) run.broken(rule::struct_changed, "describe gave another pointer than before");
   if (!may_change && std::memcmp(&copy, &said, sizeof copy) != 0)
@@ -46,11 +45,11 @@ const void* query(void* handle, const char* id) noexcept {
 
 grpo_status bind(void* handle, const grpo_call* call, const grpo_sampler_binding* binding) noexcept {
   return perform<SamplerHandle>(handle, "bind", Threads::same, call, [&](SamplerHandle& h, Run& run) -> grpo_status {
-    if (!binding || binding->struct_size < sizeof *binding || !binding->model_table)
+    if (!binding || too_short(binding) || !binding->model_table)
       return run.wrong(rule::sampler_arguments, "the binding is NULL, too short, or lacks the model"),
              GRPO_STATUS_INVALID;
     if (h.bound) return run.wrong(rule::sampler_unbound, "it is bound already"), GRPO_STATUS_INVALID;
-    std::memcpy(&h.binding, binding, sizeof h.binding);  // [handle]: it lasts
+    h.binding = copy_of(*binding);  // [handle]: it lasts
     h.binding.struct_size = sizeof h.binding;
     if (const grpo_model_info* model = binding->model_table->describe(binding->model)) h.vocabulary = model->vocabulary;
     const grpo_status status = h.table->bind(h.inner, run.call(), &h.binding);
@@ -63,7 +62,7 @@ grpo_status bind(void* handle, const grpo_call* call, const grpo_sampler_binding
 grpo_status generate(void* handle, const grpo_call* call, const grpo_feed* feed) noexcept {
   return perform<SamplerHandle>(
       handle, "generate", Threads::same, call, [&](SamplerHandle& h, Run& run) -> grpo_status {
-        if (!feed || feed->struct_size < sizeof *feed || !feed->next || !feed->deliver)
+        if (!feed || too_short(feed) || !feed->next || !feed->deliver)
           return run.wrong(rule::sampler_arguments, "the feed is NULL, too short, or lacks a function"),
                  GRPO_STATUS_INVALID;
         if (h.binds() && !h.bound) return run.wrong(rule::sampler_unbound, "it is not bound yet"), GRPO_STATUS_INVALID;
@@ -136,7 +135,7 @@ grpo_status update_begin(void* handle, const grpo_call* call, std::int64_t versi
         if (status != GRPO_STATUS_OK) return status;
         h.updating = true;
         h.begun = version;
-        if (!given || given->struct_size < sizeof *given || !given->put) {
+        if (!given || too_short(given) || !given->put) {
           run.broken(rule::sampler_sink, !given ? "the sink is NULL" : "the sink is too short, or lacks put");
           h.updating = false;
           h.table->update_end(h.inner, run.call(), 0);

@@ -167,8 +167,8 @@ Damage Scratch::damage() const {
       return {Damage::Kind::input, std::string(t.what) + " of " + t.whose + " " + std::to_string(at)};
   const auto beside = [](const Result& r) -> const char* {
     const auto* mine = static_cast<const unsigned char*>(r.mine);
-    if (!intact(mine - guard, guard)) return "before ";
-    return intact(mine + r.bytes, guard_behind(r.bytes)) ? nullptr : "behind ";
+    if (!intact(mine - guard, guard)) return "before the beginning of ";
+    return intact(mine + r.bytes, guard_behind(r.bytes)) ? nullptr : "past the end of ";
   };
   for (const Result& r : results_)
     if (const char* where = beside(r)) return {Damage::Kind::result, where + std::string(r.what)};

@@ -12,7 +12,7 @@ constexpr float tolerance = 1e-4f;  // of rounding, above 0
 constexpr std::int32_t unwritten = std::numeric_limits<std::int32_t>::min();
 
 std::string step_problem(const Session& s, const grpo_decode_step* d) {
-  if (!d || d->struct_size < sizeof *d) return "the arguments are NULL, or too short";
+  if (!d || too_short(d)) return "the arguments are NULL, or too short";
   if (auto problem = s.list_problem(d->slot, d->n); !problem.empty()) return problem;
   const std::int32_t most = s.model.decode_said.max_room;
   if (d->room < 1 || (most > 0 && d->room > most))

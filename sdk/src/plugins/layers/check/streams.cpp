@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "released.hpp"
 #include "tensors.hpp"
 #include "text.hpp"
 
@@ -38,8 +39,7 @@ grpo_status CheckedSink::put(const grpo_call* call, std::int64_t n, const grpo_n
   }
   for (std::int64_t i = 0; i < n; ++i) {
     const grpo_named_tensor* t = tensors[i];
-    if (!t || t->struct_size < sizeof *t || !t->name ||
-        !is_utf8(t->name, static_cast<std::int64_t>(std::strlen(t->name)))) {
+    if (!t || too_short(t) || !t->name || !is_utf8(t->name, static_cast<std::int64_t>(std::strlen(t->name)))) {
       broken(rule::tensor_invalid, "tensor " + std::to_string(i) + " of a put has no name, or none in UTF-8");
       return GRPO_STATUS_INVALID;
     }

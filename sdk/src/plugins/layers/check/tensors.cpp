@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "grpo/sdk/plugins/model.hpp"
+#include "released.hpp"
 
 namespace grpo::plugins::check {
 namespace {
@@ -43,7 +44,7 @@ bool every(const grpo_tensor& t, std::int64_t stride, F&& f) {
 
 std::string tensor_problem(const grpo_tensor* t) {
   if (!t) return "is NULL";
-  if (t->struct_size < sizeof *t) return "has a struct_size of " + std::to_string(t->struct_size);
+  if (too_short(t)) return "has a struct_size of " + std::to_string(t->struct_size);
   const grpo_dltensor& d = t->dl;
   if (d.ndim < 0 || d.ndim > 64 || (d.ndim > 0 && !d.shape))
     return "has " + std::to_string(d.ndim) + " dimensions without a shape";

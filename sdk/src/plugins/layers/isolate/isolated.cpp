@@ -178,7 +178,9 @@ std::shared_ptr<const Component> isolated(const Registry& registry, const std::s
       what->version = manifest.version;
       what->path = manifest.path;
       what->manifest = component;
-      return isolated(std::move(what), settings);
+      auto apart = isolated(std::move(what), settings);
+      const auto& layer = registry.settings().layer;
+      return layer ? layer(std::move(apart)) : apart;
     }
   }
   throw Error("no " + kind_of(interface_id) + " plugin '" + name + "'");

@@ -188,7 +188,7 @@ Replayer::Opened& Replayer::opened(const wire::Envelope& message) {
 void Replayer::begin(const wire::Envelope& message, Call& call) {
   if (settings_.before) settings_.before(message.id(), message.function());
   if (settings_.timeout_seconds > 0)
-    call.set_timeout(std::chrono::nanoseconds(static_cast<std::int64_t>(settings_.timeout_seconds * 1e9)));
+    call.set_timeout(duration_of(settings_.timeout_seconds));
   ++report_.calls;
 }
 

@@ -8,8 +8,10 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <sstream>
 #include <thread>
 
 #include "../recording.hpp"
@@ -43,16 +45,28 @@ pid_t start(const std::vector<std::string>& arguments, const fs::path& output) {
   return pid;
 }
 
-std::string end_of(const fs::path& file) {
-  constexpr std::size_t most = 2000;
+// What the child said: rules that were broken, which it tells line by line, and what the plugin printed.
+void read_output(const fs::path& file, Outcome& out) {
+  constexpr std::size_t most = 256 * 1024, shown = 2000;
   std::ifstream in(file, std::ios::binary | std::ios::ate);
   const auto size = in ? static_cast<std::streamoff>(in.tellg()) : 0;
   const auto n = static_cast<std::streamoff>(std::min<std::streamoff>(size, most));
   in.seekg(size - n);
   std::string text(static_cast<std::size_t>(n), '\0');
   in.read(text.data(), n);
-  text.erase(text.find_last_not_of(" \n") + 1);
-  return text;
+  std::istringstream lines(text);
+  const std::string host = "grpo-host: ", call = host + "call ";
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(host)) {
+      out.output += line + '\n';
+    } else if (line.starts_with(call)) {
+      const std::size_t colon = line.find(": ", call.size());
+      const std::uint64_t number = std::strtoull(line.c_str() + call.size(), nullptr, 10);
+      if (colon != line.npos) out.broken.try_emplace(number, line.substr(colon + 2));
+    }  // else: that the plugin crashed or left, which its end tells
+  }
+  out.output.erase(out.output.find_last_not_of(" \n") + 1);
+  if (out.output.size() > shown) out.output.erase(0, out.output.size() - shown);
 }
 
 void read_answers(const fs::path& file, Outcome& out) {
@@ -133,10 +147,10 @@ Outcome Child::run(const Script& script, double timeout_seconds) const {
   std::error_code ignored;
   fs::remove(answers, ignored);
   script.write(calls);
-  const pid_t pid = start(
-      {settings_.host, "plugins", "replay", calls.string(), "--plugin", settings_.library, "--record", answers.string(),
-       "--kill-after", std::to_string(timeout_seconds), "--memory-mb", std::to_string(settings_.memory_mb)},
-      output);
+  const pid_t pid = start({settings_.host, "plugins", "replay", calls.string(), "--plugin", settings_.library,
+                           "--record", answers.string(), "--kill-after", std::to_string(timeout_seconds), "--memory-mb",
+                           std::to_string(settings_.memory_mb), "--check-plugins"},
+                          output);
   // The child ends itself by an alarm when a call takes too long; a plugin that takes the alarm away is ended from
   // here.
   const auto last = std::chrono::steady_clock::now() +
@@ -156,7 +170,7 @@ Outcome Child::run(const Script& script, double timeout_seconds) const {
   out.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   out.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   out.timed_out = out.timed_out || out.signal == SIGALRM;
-  out.output = end_of(output);
+  read_output(output, out);
   read_answers(answers, out);
   return out;
 }

@@ -34,8 +34,9 @@ struct Outcome {
   int exit_status = 0;                              // of the child; -1: a signal ended it
   int signal = 0;
   bool timed_out = false;
-  std::uint32_t flags = 0;  // of the component's table
-  std::string output;       // the end of what it printed
+  std::uint32_t flags = 0;                      // of the component's table
+  std::string output;                           // the end of what the plugin printed
+  std::map<std::uint64_t, std::string> broken;  // rules of the contract, by call: the first of each
 };
 
 // Runs scripts, one at a time. Its files are in a folder that goes with it.

@@ -134,6 +134,8 @@ class RewardFuzzer {
       found_in_open(problem, options);
       return false;
     }
+    if (const auto broken = outcome.broken.find(1); broken != outcome.broken.end())
+      found_in_open({"contract", broken->second, ""}, options);
     if (at->second.status() == GRPO_STATUS_OK) return true;
     ++report_.refused;
     if (at->second.error().empty()) found_in_open({"open", "it refuses options without a text", ""}, options);

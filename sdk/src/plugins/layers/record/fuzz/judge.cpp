@@ -133,6 +133,8 @@ Problem judge(const Outcome& outcome, const Calls& calls, const wire::RewardBatc
                                              variant(batch, way, flags)->from, way == Way::repeated ? 0 : tolerance);
     if (!differs.empty()) return {kind, std::string(words) + ": " + differs, ""};
   }
+  for (const auto call : {calls.as_is, calls.repeated, calls.reversed, calls.part})
+    if (const auto at = outcome.broken.find(call); at != outcome.broken.end()) return {"contract", at->second, ""};
   return {};
 }
 

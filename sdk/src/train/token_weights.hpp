@@ -1,0 +1,76 @@
+// token_weights.hpp: what a micro batch's tokens count for in the objective, before the objective sees them: rollout
+// correction, off-policy mask, the tokens with the highest entropy, those that Clip-Cov and KL-Cov choose.
+#ifndef GRPO_SRC_TRAIN_TOKEN_WEIGHTS_HPP
+#define GRPO_SRC_TRAIN_TOKEN_WEIGHTS_HPP
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "grpo/sdk/algorithm/objective.hpp"
+#include "grpo/sdk/train/microbatch.hpp"
+#include "grpo/sdk/train/update.hpp"
+
+namespace grpo::train {
+
+// A micro batch's samples as flat arrays, one element a completion token. Arrays that say nothing are empty.
+struct Columns {
+  std::vector<std::int64_t> start;
+  std::vector<float> old_logprob, reference_logprob, sampled_logprob;
+  std::vector<std::uint8_t> mask;
+  std::vector<double> advantage, token_advantage;
+
+  Columns(const MicroBatch& batch, const UpdateOptions& options);
+  std::size_t tokens() const { return static_cast<std::size_t>(start.back()); }
+};
+
+// What must be known of all tokens of an optimizer step before the first of them can be trained on.
+struct Survey {
+  double entropy_threshold = 0;
+  double entropy_tokens = 0;  // tokens at or above it
+  std::map<const Sample*, std::vector<std::uint8_t>> covariance_tokens;
+};
+
+// Whether these options need one.
+bool needs_survey(const UpdateOptions& options);
+
+// Gathers the micro batches of one optimizer step, then draws the conclusion.
+class Surveyor {
+ public:
+  explicit Surveyor(const UpdateOptions& options) : options_(options) {}
+  // logprob, entropy (may be empty): of the batch's tokens under the weights of now.
+  void add(const MicroBatch& batch, std::span<const float> logprob, std::span<const float> entropy);
+  // key: of the draw.
+  Survey finish(std::uint64_t key) const;
+
+ private:
+  const UpdateOptions& options_;
+  std::vector<const Sample*> samples_;
+  std::vector<double> logprob_, old_logprob_, entropy_, advantage_;
+  std::vector<std::uint8_t> mask_;
+};
+
+// The factors of one micro batch, for BasicTokenBatch. Adds the rollout correction's to `metrics`.
+struct TokenWeights {
+  std::vector<double> policy_weight, importance_ratio;
+  std::vector<std::uint8_t> entropy_mask, covariance_tokens;
+
+  TokenWeights(const UpdateOptions& options, const MicroBatch& batch, const Columns& columns,
+               std::span<const float> logprob, std::span<const float> entropy, const Survey* survey,
+               algorithm::ObjectiveMetrics& metrics);
+
+ private:
+  void correct(const UpdateOptions& options, const Columns& columns, std::span<const float> logprob,
+               algorithm::ObjectiveMetrics& metrics);
+  template <class Factors>
+  void multiply(const Factors& factors);
+};
+
+// Throws grpo::Error where the options need the sampler's log-probabilities and a sample has none.
+void check_sampled(const UpdateOptions& options, std::span<const Group> groups);
+
+}  // namespace grpo::train
+
+#endif

@@ -1,0 +1,163 @@
+// verl's and AReaL's own functions: policy losses with autograd's gradient, KL estimators and their controller,
+// advantages, rollout weights. Made by tests/golden/make/objectives_verl.py.
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "golden.hpp"
+#include "grpo/sdk/algorithm/advantages.hpp"
+#include "grpo/sdk/algorithm/kl_control.hpp"
+#include "grpo/sdk/algorithm/objective.hpp"
+#include "grpo/sdk/algorithm/objective_row.hpp"
+#include "grpo/sdk/algorithm/weights.hpp"
+
+namespace grpo::algorithm {
+namespace {
+
+using nlohmann::json;
+using testing::DoubleNear;
+using testing::Pointwise;
+
+std::vector<double> flat(const json& rows) {
+  std::vector<double> out;
+  for (const json& row : rows)
+    for (const json& value : row) out.push_back(value.get<double>());
+  return out;
+}
+
+// verl adds 1e-8 to counts that it divides by, AReaL's behaviour weight is float32.
+TEST(Verl, LossAndGradient) {
+  int rows = 0;
+  for (const json& row : golden("objectives_verl")) {
+    const json ours = objective_row(row);
+    const double tolerance = row.at("id").get<std::string>().starts_with("areal") ? 1e-6 : 1e-7;
+    EXPECT_NEAR(ours.at("loss").get<double>(), row.at("expected").at("loss").get<double>(), tolerance) << row;
+    EXPECT_THAT(flat(ours.at("dlogp")), Pointwise(DoubleNear(tolerance), flat(row.at("expected").at("dlogp")))) << row;
+    ++rows;
+  }
+  EXPECT_EQ(rows, 7 * 8 + 10);
+}
+
+TEST(Verl, CovarianceControlChoosesSomeTokensAndNotAll) {
+  for (const char* name : {"clip_cov", "kl_cov"}) {
+    int some = 0;
+    for (const json& row : golden("objectives_verl")) {
+      if (row.at("config").at("loss_type") != name) continue;
+      const double share = objective_row(row).at("metrics").at("clip_ratio/covariance_mean").get<double>();
+      some += share > 0 && share < 1;
+    }
+    EXPECT_GE(some, 3) << name;
+  }
+}
+
+// One token without an advantage: what is left of the objective is the KL.
+ObjectiveResult kl_of_token(const std::string& estimator, double logprob, double reference, double& gradient) {
+  ObjectiveOptions options = objective_options("dapo");
+  options.kl_coefficient = 1;
+  options.kl_bias_correction = false;
+  options.kl_estimator = kl_estimator(estimator);
+  const std::vector<int64_t> start = {0, 1};
+  const std::vector<double> advantage = {0};
+  BasicTokenBatch<double> batch;
+  batch.start = start;
+  batch.logprob = {&logprob, 1};
+  batch.reference_logprob = {&reference, 1};
+  batch.advantage = advantage;
+  return evaluate<double>(options, batch, {.rows = 1, .tokens = 1}, {&gradient, 1}, {});
+}
+
+TEST(Verl, KlEstimatorsAndTheirGradients) {
+  int estimators = 0;
+  for (const json& row : golden("kl_verl")) {
+    if (!row.contains("estimator")) continue;
+    ++estimators;
+    for (size_t i = 0; i < row.at("logps").size(); ++i) {
+      double gradient = 0;
+      const auto result = kl_of_token(row.at("estimator"), row.at("logps")[i], row.at("reference")[i], gradient);
+      EXPECT_NEAR(result.metrics.kl.value(), row.at("value")[i].get<double>(), 1e-14) << row;
+      EXPECT_NEAR(gradient, row.at("gradient")[i].get<double>(), 1e-14) << row;
+    }
+  }
+  EXPECT_EQ(estimators, 12);
+}
+
+TEST(Verl, AdaptiveKlFollowsTheTarget) {
+  int compared = 0;
+  for (const json& row : golden("kl_verl")) {
+    if (!row.contains("adaptive")) continue;
+    const json& made = row.at("adaptive");
+    const AdaptiveKl control{made.at("target"), made.at("horizon")};
+    double coefficient = made.at("coefficient");
+    for (size_t i = 0; i < row.at("measured").size(); ++i, ++compared) {
+      coefficient = control.next(coefficient, row.at("measured")[i], made.at("samples"));
+      EXPECT_NEAR(coefficient, row.at("coefficients")[i].get<double>(), 1e-16);
+    }
+    EXPECT_EQ(control.next(0.3, std::nan(""), 8), 0.3);
+  }
+  EXPECT_EQ(compared, 7);
+}
+
+struct AdvantageRow {
+  AdvantageKind kind;
+  std::vector<double> rewards, tokens, penalty;
+  std::vector<int64_t> groups = {0}, start = {0};
+
+  explicit AdvantageRow(const json& row)
+      : kind(advantage_kind(row.at("kind").get<std::string>())), rewards(row.at("rewards")), tokens(row.at("tokens")) {
+    for (const json& size : row.at("sizes")) groups.push_back(groups.back() + size.get<int64_t>());
+    for (const double count : tokens) start.push_back(start.back() + static_cast<int64_t>(count));
+    if (row.contains("penalty")) penalty = flat(row.at("penalty"));
+  }
+  // A penalty on tokens is one on the reward where advantages are those of whole completions.
+  std::vector<double> penalised() const {
+    auto out = rewards;
+    for (size_t i = 0; i < out.size() && !penalty.empty(); ++i)
+      for (auto t = start[i]; t < start[i + 1]; ++t) out[i] -= penalty[static_cast<size_t>(t)];
+    return out;
+  }
+};
+
+TEST(Verl, Advantages) {
+  std::map<AdvantageKind, int> compared;
+  for (const json& given : golden("advantages_verl")) {
+    const AdvantageRow row(given);
+    ++compared[row.kind];
+    std::vector<double> expected;
+    if (row.kind == AdvantageKind::reinforce_pp) {
+      EXPECT_THAT(reinforce_pp_advantages(row.rewards, row.start, row.penalty, given.at("gamma")),
+                  Pointwise(DoubleNear(1e-7), flat(given.at("advantages"))))
+          << given;
+      if (!row.penalty.empty()) continue;  // without one, every token of a row has the same
+      for (const json& of_row : given.at("advantages")) expected.push_back(of_row[0]);
+    } else {
+      expected = given.at("advantages").get<std::vector<double>>();
+    }
+    const auto rewards = row.penalised();
+    const AdvantageInput input = {.rewards = rewards,
+                                  .group_start = row.groups,
+                                  .epsilon = 1e-6,
+                                  .tokens = row.tokens,
+                                  .scores = {},
+                                  .weights = {}};
+    EXPECT_THAT(advantages(row.kind, input), Pointwise(DoubleNear(1e-7), expected)) << given;
+  }
+  EXPECT_EQ(compared.size(), 7u);
+  for (const auto& [kind, rows] : compared) EXPECT_EQ(rows, 12) << name(kind);
+}
+
+TEST(Verl, RolloutWeights) {
+  for (const json& row : golden("rollout_ratio_verl")) {
+    std::vector<int64_t> start = {0};
+    for (const json& of_row : row.at("old")) start.push_back(start.back() + static_cast<int64_t>(of_row.size()));
+    const auto min = row.at("min").is_null() ? std::nullopt : std::optional<double>(row.at("min").get<double>());
+    EXPECT_THAT(rollout_ratio(rollout_correction(row.at("kind").get<std::string>()), min, row.at("max").get<double>(),
+                              start, flat(row.at("old")), flat(row.at("sampled")), {}),
+                Pointwise(DoubleNear(1e-14), flat(row.at("ratio"))))
+        << row;
+  }
+}
+
+}  // namespace
+}  // namespace grpo::algorithm
