@@ -58,6 +58,7 @@ int main(int argc, char** argv) {
   add_demo(program);
   add_training(program);
   add_eval(program);
+  add_report(program);
   add_generate(program);
   add_logprobs(program);
   add_text(program);

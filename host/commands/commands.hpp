@@ -45,6 +45,7 @@ struct ModelArguments {
 void add_demo(Command program);       // demo
 void add_training(Command program);   // train, sft
 void add_eval(Command program);       // eval
+void add_report(Command program);     // report
 void add_generate(Command program);   // generate
 void add_logprobs(Command program);   // logprobs
 void add_text(Command program);       // tokenize, render

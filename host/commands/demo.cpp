@@ -111,6 +111,7 @@ int run_demo(const RunArguments& arguments) {
                   100 * accuracy.front().second, 100 * accuracy.back().second,
                   report::duration(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()),
                   directory.string()));
+  console.line(fmt::format("Look at it: {}", (directory / "grpo" / "report.html").string()));
   std::error_code error;  // by its path, since a program that was just built is not on the PATH
   const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
   console.line(fmt::format("Try it: echo '{{\"text\": \"58+67=\"}}' | {} generate --greedy --model {}",

@@ -32,7 +32,8 @@ The keys most used (names that TRL, verl and Hugging Face have for them work too
   checkpoint.every_steps                                               (save_steps)
 All of them: `grpo-host config --keys`. What a run would do: `grpo-host config --config run.yaml`.
 
-A run writes metrics.jsonl, run.log, run.yaml and checkpoint-N/ (which transformers loads) into run.output_dir.
+A run writes report.html (curves and samples, while it goes on), metrics.jsonl, samples.jsonl, run.log, run.yaml and
+checkpoint-N/ (which transformers loads) into run.output_dir. `report.tensorboard=true` adds TensorBoard files.
 Ctrl-C ends it after the running step, with a checkpoint that run.resume=auto goes on from.)";
 
 constexpr const char* sft_footer = R"(Examples:

@@ -159,7 +159,7 @@ TEST(Console, TheTableFitsTheTerminalAndKeepsWhatMattersMost) {
   const auto full = table_of(0, m);
   EXPECT_EQ(full[0],
             "     step   epoch  reward  +-std   length  clip%        kl  entropy  |grad|        lr  rollout   score  "
-            "update    step  tok/s     eta");
+            "update    step  tok/s  elapsed     eta");
   for (const std::size_t width : {40, 60, 80, 100, 160}) {
     const auto lines = table_of(width, m, 100000);
     for (const auto& line : lines) EXPECT_LE(line.size(), width) << line;

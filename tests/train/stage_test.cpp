@@ -130,6 +130,72 @@ TEST_F(Stage, MfuIsReportedWhereAPeakIsGiven) {
   EXPECT_TRUE(metrics().front().contains("mfu"));
 }
 
+TEST_F(Stage, WritesItsReportSamplesAndEventFilesAndGoesOnWithThem) {
+  const std::vector<std::string> wanted = {"report.tensorboard=true", "report.metric_names=[verl, mindspeed]",
+                                           "report.samples_every=2", "report.samples=1", "report.html_every_seconds=0"};
+  auto first = wanted;
+  first.push_back("run.max_steps=3");
+  auto s = settings(first);
+  int pages = 0;
+  s.on_step = [&](std::int64_t, const report::Metrics&) {
+    pages += read(dir / "out/report.html").find("\"status\":\"running\"") != std::string::npos;
+  };
+  train(s);
+  EXPECT_EQ(pages, 3) << "the page is there while the run goes on";
+  auto second = wanted;
+  second.push_back("run.resume=must");
+  train(settings(second));
+
+  const auto rows = metrics();
+  ASSERT_EQ(rows.size(), 4u);
+  for (const auto& row : rows) {
+    EXPECT_EQ(row["critic/score/mean"], row["reward"]);
+    EXPECT_LE(row["reward_min"], row["reward"]);
+    EXPECT_GE(row["reward_max"], row["reward"]);
+    EXPECT_EQ(row["num_completions"], 6);
+    double parts = 0;
+    for (const char* part : {"rollout", "old_log_p", "update", "reference_model", "resharding_to_train",
+                             "resharding_to_infer", "non_overlap_reference_model", "non_overlap_rule_reward"})
+      parts += row[std::string("timing/") + part].get<double>();
+    EXPECT_GE(row["timing/all"].get<double>(), parts);
+    EXPECT_GT(row["e2e_tps"].get<double>(), 0);
+  }
+  std::ifstream in(dir / "out/samples.jsonl");
+  std::vector<nlohmann::json> samples;
+  for (std::string line; std::getline(in, line);) samples.push_back(nlohmann::json::parse(line));
+  ASSERT_EQ(samples.size(), 6u) << "two steps, one whole group each";
+  EXPECT_EQ(samples.back()["step"], 4);
+  EXPECT_EQ(samples.back()["index"], 2);
+  EXPECT_TRUE(samples.back()["rewards"].contains("length"));
+  double sum = 0;
+  for (std::size_t i = 0; i < 3; ++i) sum += samples[i]["advantage"].get<double>();
+  EXPECT_NEAR(sum, 0, 1e-9);
+
+  const auto facts = nlohmann::json::parse(read(dir / "out/run.json"));
+  EXPECT_EQ(facts["status"], "finished");
+  EXPECT_EQ(facts["resumed"], "checkpoint-3");
+  EXPECT_EQ(facts["steps_total"], 4);
+  EXPECT_EQ(facts["components"].size(), 4u) << facts.dump(2);
+  const auto page = read(dir / "out/report.html");
+  EXPECT_NE(page.find("\"last\":4"), std::string::npos);
+  EXPECT_NE(page.find("\"status\":\"finished\""), std::string::npos);
+  const auto event_files = [](const fs::path& folder) {
+    return std::count_if(fs::directory_iterator(folder), {}, [](const fs::directory_entry& e) {
+      return e.path().filename().string().starts_with("events.out.tfevents.");
+    });
+  };
+  EXPECT_EQ(event_files(dir / "out"), 2);
+  EXPECT_NE(read(dir / "out/run.log").find("Epoch 1/1 step 4/4 (global step 4): "), std::string::npos)
+      << read(dir / "out/run.log");
+
+  train(settings({"run.max_steps=1", "report.html=false"}));
+  EXPECT_EQ(event_files(dir / "out"), 0) << "an earlier run's curves are not this one's";
+  EXPECT_EQ(event_files(dir / "out/earlier-1"), 2);
+  for (const char* name : {"samples.jsonl", "report.html", "run.json", "run.yaml"})
+    EXPECT_TRUE(fs::exists(dir / "out/earlier-1" / name)) << name;
+  EXPECT_FALSE(fs::exists(dir / "out/report.html"));
+}
+
 TEST_F(Stage, ANewRunInTheSamePlaceSetsTheOldOneAside) {
   train(settings());
   train(settings({"run.max_steps=1"}));
@@ -180,6 +246,8 @@ TEST_F(Stage, ARewardThatNeverAppliesEndsTheRun) {
   const auto text = error_of([&] { train(s); });
   EXPECT_NE(text.find("no completion got a reward"), std::string::npos) << text;
   EXPECT_NE(read(dir / "out/run.log").find("error " + text), std::string::npos) << "its end is not in its log";
+  EXPECT_EQ(nlohmann::json::parse(read(dir / "out/run.json"))["status"], "failed");
+  EXPECT_NE(read(dir / "out/report.html").find("\"status\":\"failed\""), std::string::npos);
 }
 
 TEST_F(Stage, SftLearnsTheColumnAndIfAskedThePrompt) {

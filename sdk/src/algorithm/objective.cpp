@@ -156,6 +156,7 @@ class Evaluation {
   void measure_ratio(double r) {
     metrics_.ratio.add(r);
     metrics_.ratio_max = std::max(metrics_.ratio_max, r);
+    if (r > 0) metrics_.approx_kl.add(-std::log(r));
   }
 
   // At sequence level the whole row is clipped or not, and counts once.

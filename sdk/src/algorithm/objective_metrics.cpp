@@ -24,6 +24,7 @@ void ObjectiveMetrics::merge(const ObjectiveMetrics& other) {
   clip_high_max = std::max(clip_high_max, other.clip_high_max);
   ratio.merge(other.ratio);
   ratio_max = std::max(ratio_max, other.ratio_max);
+  approx_kl.merge(other.approx_kl);
   logp_difference.merge(other.logp_difference);
   logp_difference_max = std::max(logp_difference_max, other.logp_difference_max);
   covariance_share.merge(other.covariance_share);
@@ -48,6 +49,7 @@ std::vector<std::pair<std::string, double>> ObjectiveMetrics::values() const {
   add("clip_ratio/covariance_mean", covariance_share.value(), covariance_share);
   add("ratio/mean", ratio.value(), ratio);
   add("ratio/max", ratio_max, ratio);
+  add("approx_kl", approx_kl.value(), approx_kl);
   add("sampling/logp_difference/mean", logp_difference.value(), logp_difference);
   add("sampling/logp_difference/max", logp_difference_max, logp_difference);
   add("sampling/importance_ratio/mean", rollout_ratio.value(), rollout_ratio);

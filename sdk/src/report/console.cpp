@@ -79,31 +79,35 @@ void Console::row(std::span<const Column> columns) {
   terminal::print(out + cells(columns, kept_) + "\n");
 }
 
-std::string Console::eta(std::int64_t step) const {
-  const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - stage_start_).count();
+double Console::elapsed() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - stage_start_).count();
+}
+
+double Console::remaining(std::int64_t step) const {
   const auto done = step - first_;
-  return done > 0 ? duration(elapsed / static_cast<double>(done) * static_cast<double>(steps_ - step)) : "-";
+  return done > 0 ? elapsed() / static_cast<double>(done) * static_cast<double>(steps_ - step) : std::nan("");
 }
 
 void Console::step(std::int64_t step, const Metrics& m) {
   const auto kl = m.find("kl");
   const Column columns[] = {
       {"step", width_, 1, fmt::format("{}/{}", step, steps_)},
-      {"epoch", 6, 15, number(m.get("epoch"), 6, 3)},
+      {"epoch", 6, 16, number(m.get("epoch"), 6, 3)},
       {"reward", 6, 1, number(m.get("reward"), 6, 3)},
       {"+-std", 5, 6, number(m.get("reward_std"), 5, 3)},
       {"length", 7, 3, number(m.get("completions/mean_length"), 7, 1)},
       {"clip%", 5, 8, number(100 * m.get("completions/clipped_ratio"), 5, 1)},
-      {"kl", 8, kl ? 7 : 16, kl ? significant(*kl) : "-"},
+      {"kl", 8, kl ? 7 : 17, kl ? significant(*kl) : "-"},
       {"entropy", 7, 5, number(m.get("entropy"), 7, 3)},
       {"|grad|", 6, 9, number(m.get("grad_norm"), 6, 3)},
-      {"lr", 8, 13, fmt::format("{:.2g}", m.get("learning_rate"))},
-      {"rollout", 7, 12, seconds(m.get("timing/rollout"), 7)},
-      {"score", 6, 14, seconds(m.get("timing/reward"), 6)},
-      {"update", 6, 11, seconds(m.get("timing/update") + m.get("timing/old_logp") + m.get("timing/reference"), 6)},
+      {"lr", 8, 14, fmt::format("{:.2g}", m.get("learning_rate"))},
+      {"rollout", 7, 13, seconds(m.get("timing/rollout"), 7)},
+      {"score", 6, 15, seconds(m.get("timing/reward"), 6)},
+      {"update", 6, 12, seconds(m.get("timing/update") + m.get("timing/old_logp") + m.get("timing/reference"), 6)},
       {"step", 6, 2, seconds(m.get("step_time"), 6)},
       {"tok/s", 5, 10, number(m.get("throughput/end_to_end_tokens_per_second"), 5, 0)},
-      {"eta", 6, 4, eta(step)}};
+      {"elapsed", 7, 11, duration(elapsed())},
+      {"eta", 6, 4, duration(remaining(step))}};
   row(columns);
 }
 
@@ -116,7 +120,8 @@ void Console::sft_step(std::int64_t step, const Metrics& m) {
                             {"lr", 8, 7, fmt::format("{:.2g}", m.get("learning_rate"))},
                             {"step", 6, 3, seconds(m.get("step_time"), 6)},
                             {"tok/s", 5, 6, number(m.get("throughput/end_to_end_tokens_per_second"), 5, 0)},
-                            {"eta", 6, 2, eta(step)}};
+                            {"elapsed", 7, 9, duration(elapsed())},
+                            {"eta", 6, 2, duration(remaining(step))}};
   row(columns);
 }
 

@@ -1,13 +1,8 @@
 #include "grpo/sdk/report/metrics.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
-
-#include "grpo/sdk/error.hpp"
 
 namespace grpo::report {
 
@@ -45,53 +40,13 @@ Summary summarize(std::span<const double> values) {
   return s;
 }
 
-namespace {
-
-// Keeps the lines whose step is at most last_step. A torn last line, from a process that was killed, goes too.
-void drop_lines_after(const std::filesystem::path& path, std::int64_t last_step) {
-  std::ifstream in(path);
-  if (!in) return;
-  std::string kept, line;
-  bool dropped = false;
-  while (std::getline(in, line)) {
-    const auto row = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    const auto step = row.is_object() ? row.find("step") : row.end();
-    const bool whole = !in.eof();  // a line without its newline would swallow the next one
-    const bool keep = step != row.end() && step->is_number_integer() && *step <= last_step;
-    if (keep) kept += line + "\n";
-    dropped = dropped || !keep || !whole;
-  }
-  in.close();
-  if (!dropped) return;
-  const auto fresh = path.string() + ".tmp";
-  std::ofstream out(fresh, std::ios::trunc);
-  out << kept;
-  out.close();
-  if (!out) throw Error(fresh + ": cannot be written: " + std::strerror(errno));
-  std::filesystem::rename(fresh, path);
-}
-
-}  // namespace
-
-MetricsFile::MetricsFile(std::filesystem::path path, std::int64_t last_step) : path_(std::move(path)) {
-  drop_lines_after(path_, last_step);
-  file_ = std::fopen(path_.c_str(), "ae");
-  if (!file_) throw Error(path_.string() + ": cannot be opened for writing: " + std::strerror(errno));
-}
-
-MetricsFile::~MetricsFile() {
-  if (file_) std::fclose(file_);
-}
-
 void MetricsFile::write(std::int64_t step, const Metrics& metrics) {
   nlohmann::ordered_json row;
   row["step"] = step;
   for (const auto& [name, value] : metrics)
     row[name] = std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
-  const std::string line = row.dump() + "\n";
-  if (std::fwrite(line.data(), 1, line.size(), file_) != line.size() || std::fflush(file_) != 0)
-    throw Error(path_.string() + ": writing failed: " + std::strerror(errno) +
-                " (is the disk full?). Earlier lines are complete; free space and resume the run");
+  // A plugin chooses names, so they may be no UTF-8.
+  file_.append(row.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace grpo::report

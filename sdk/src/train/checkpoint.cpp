@@ -226,12 +226,20 @@ void remove_unfinished_checkpoints(const fs::path& output_dir) {
   for (const fs::path& path : stale) fs::remove_all(path, error);
 }
 
+static void add_files_about_the_run(const fs::path& output_dir, std::vector<fs::path>& files) {
+  for (const char* name : {"run.json", "run.yaml", "samples.jsonl", "report.html"})
+    if (fs::exists(output_dir / name)) files.push_back(output_dir / name);
+  for (const auto& entry : fs::directory_iterator(output_dir))
+    if (entry.path().filename().string().starts_with("events.out.tfevents.")) files.push_back(entry.path());
+}
+
 std::optional<fs::path> set_earlier_run_aside(const fs::path& output_dir) {
   std::vector<fs::path> files;
   for (const auto kind : {prefix, recover_prefix})
     for (const auto& [step, path] : checkpoints_in(output_dir, kind)) files.push_back(path);
   if (fs::exists(output_dir / "metrics.jsonl")) files.push_back(output_dir / "metrics.jsonl");
   if (fs::exists(output_dir / "eval")) files.push_back(output_dir / "eval");
+  if (!files.empty()) add_files_about_the_run(output_dir, files);
   if (files.empty()) return std::nullopt;
   fs::path aside;
   for (int n = 1; fs::exists(aside = output_dir / ("earlier-" + std::to_string(n))); ++n) {

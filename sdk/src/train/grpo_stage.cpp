@@ -15,6 +15,7 @@
 #include "grpo/sdk/train/overlong.hpp"
 #include "grpo/sdk/train/preflight.hpp"
 #include "grpo/sdk/train/reference.hpp"
+#include "grpo/sdk/train/statistics.hpp"
 #include "grpo/sdk/train/update.hpp"
 #include "pieces.hpp"
 #include "run.hpp"
@@ -121,7 +122,7 @@ class GrpoStage {
   }
 
   StageResult run() {
-    run_.start(session_, prompts_.size());
+    run_.start(session_, prompts_.size(), total_steps_);
     run_.plan(total_steps_, data::steps_of(prompts_.size(), 1, config_.algorithm.prompts_per_step));
     take_up_reference();
     session_.sampler().update_weights(session_.model(), run_.state().optimizer_steps);
@@ -143,6 +144,7 @@ class GrpoStage {
       const bool due = evaluation_due_.due(state.step, run_.epoch_before(), run_.epoch());
       if (evaluator_ && (last || due)) saved_if_lost([&] { evaluate(metrics); });
       stopped = run_.stopped();
+      if (samples_due()) run_.save_samples(saved_samples(rollout, scorer_->rewards(), config_.report.samples));
       run_.report(metrics);
       show(metrics, rollout, last);
       if (config_.run.preflight != "off") tell(signs_.after(state.step, metrics));
@@ -163,7 +165,9 @@ class GrpoStage {
     Rollout& rollout = drawn.rollout;
     if (number == 1) preflight([&] { return check_rollout(config_, rollout, reward_names_); });
     if (advantage_.kl && !drawn.in_pieces) updater_.prepare(rollout.groups);
+    const Timer advantage_time;
     const AdvantageReport advantages = advantages_of(rollout);
+    const double advantage_seconds = advantage_time.seconds();
     const auto& statistics = advantages.statistics;
     UpdateReport update;
     if (!some_reward(rollout, statistics) || !enough_groups(rollout))
@@ -184,6 +188,7 @@ class GrpoStage {
     state.completion_length = mean_completion_length(rollout);
     add_metrics(metrics, rollout, statistics, update);
     control_kl(metrics, advantages, rollout);
+    metrics.set("timing/advantage", advantage_seconds);
     metrics.set("timing/weights", weights.seconds());
     return std::move(rollout);
   }
@@ -415,6 +420,7 @@ class GrpoStage {
     m.set("learning_rate", update.learning_rate);
     m.set("advantage/mean", s.advantage_mean);
     m.set("advantage/std", s.advantage_std);
+    add_distribution_metrics(rollout, m);
     if (update.skipped_steps) {
       m.set("skipped_steps", static_cast<double>(update.skipped_steps));
       report::log(report::Level::warning,
@@ -499,8 +505,12 @@ class GrpoStage {
     const std::int64_t step = run_.state().step;
     if (last || step % config_.report.every_steps == 0) settings_.console->step(step, metrics);
     if (metrics.find("eval/accuracy") && !last) show_evaluation(fmt::format("step {}", step), metrics);
+    if (samples_due()) show_samples(step, rollout);
+  }
+
+  bool samples_due() {
     const auto every = config_.report.samples_every;
-    if (every > 0 && step % every == 0 && config_.report.samples > 0) show_samples(step, rollout);
+    return every > 0 && run_.state().step % every == 0 && config_.report.samples > 0;
   }
 
   void show_samples(std::int64_t step, const Rollout& rollout) {

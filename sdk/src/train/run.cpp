@@ -63,7 +63,7 @@ Run::Run(const StageSettings& settings, TrainerState state)
     }();
 }
 
-void Run::start(Session& session, std::int64_t rows) {
+void Run::start(Session& session, std::int64_t rows, std::int64_t steps) {
   state_.fixed[rows_key] = std::to_string(rows);
   if (!old_rows_.empty() && old_rows_ != state_.fixed[rows_key])
     throw Error("cannot resume " + resumed_->string() + ": the data had " + old_rows_ + " usable rows and has now " +
@@ -81,8 +81,10 @@ void Run::start(Session& session, std::int64_t rows) {
     check_can_save(checkpoint_options(session), session.model(), session.optimizer());
   if (resumed_) restore_optimizer(*resumed_, session.model(), session.optimizer(), state_.optimizer_steps);
   directory_.keep();
-  report::log_to_file(directory() / "run.log");
-  plugins::name_crashes_in(directory() / "run.log");
+  const fs::path log = directory() / "run.log";
+  const std::uintmax_t log_from = resumed_ || !fs::exists(log) ? 0 : fs::file_size(log);
+  report::log_to_file(log);
+  plugins::name_crashes_in(log);
   remove_unfinished_checkpoints(directory());
   if (resumed_) {
     last_checkpoint_ = resumed_;
@@ -94,7 +96,12 @@ void Run::start(Session& session, std::int64_t rows) {
                                             aside->string() + " (run.resume: auto would have gone on with it)");
   }
   write_file(directory() / "run.yaml", config::effective_yaml(session.config(), /*with_origins=*/true));
-  metrics_file_ = std::make_unique<report::MetricsFile>(directory() / "metrics.jsonl", resumed_ ? state_.step : -1);
+  files_ = std::make_unique<RunFiles>(session, RunFiles::Begin{.directory = directory(),
+                                                               .stage = state_.stage,
+                                                               .resumed = resumed_,
+                                                               .last_step = resumed_ ? state_.step : -1,
+                                                               .total_steps = steps,
+                                                               .log_from = log_from});
 }
 
 void Run::report(report::Metrics& metrics) {
@@ -104,7 +111,7 @@ void Run::report(report::Metrics& metrics) {
   checkpoint_seconds_ = 0;
   metrics.set("memory/rss_peak", static_cast<double>(usage.ru_maxrss) * 1024);
   if (state_.step > first_step_) add_times(metrics);
-  metrics_file_->write(state_.step, metrics);
+  files_->step(state_.step, metrics);
   if (settings_.on_step) settings_.on_step(state_.step, metrics);
 }
 
@@ -187,6 +194,7 @@ void Run::save_what_there_is(Session& session) {
 }
 
 void Run::say_end(std::int64_t total_steps, bool stopped) const {
+  files_->end(stopped && state_.step < total_steps ? "stopped" : "finished");
   if (!settings_.console) return;
   if (stopped && state_.step < total_steps)
     settings_.console->line(fmt::format(

@@ -13,6 +13,7 @@
 #include "grpo/sdk/train/session.hpp"
 #include "grpo/sdk/train/stage.hpp"
 #include "output_directory.hpp"
+#include "run_files.hpp"
 
 namespace grpo::train {
 
@@ -29,13 +30,15 @@ class Run {
   const std::optional<std::filesystem::path>& resumed() const { return resumed_; }
   TrainerState& state() { return state_; }
 
-  // After the session is open: opens the log, restores the optimizer, sets an earlier run aside, opens metrics.jsonl.
-  // rows: of the
-  // training data that can be used. Throws when a resumed run had another number: their order would be another too.
-  void start(Session& session, std::int64_t rows);
+  // After the session is open: opens the log, restores the optimizer, sets an earlier run aside, begins the run's
+  // files. rows: of the training data that can be used. Throws when a resumed run had another number: their order would
+  // be another too. steps: of the whole stage.
+  void start(Session& session, std::int64_t rows, std::int64_t steps);
   // Steps of the stage and of one pass over the data, for the time that remains.
   void plan(std::int64_t total_steps, std::int64_t steps_per_epoch);
-  // The metrics of a step: machine metrics and times are added, then file, epoch line, callback.
+  // Completions to keep, before the metrics of their step.
+  void save_samples(std::span<const report::SavedSample> samples) { files_->samples(state_.step, samples); }
+  // The metrics of a step: machine metrics and times are added, then files, epoch line, callback.
   void report(report::Metrics& metrics);
   // Whether StageSettings::stop asks for an early end.
   bool stopped() const { return settings_.stop && settings_.stop(); }
@@ -70,7 +73,7 @@ class Run {
   std::string old_rows_;           // of the run that is resumed
   TrainerState state_;
   std::optional<std::filesystem::path> resumed_, last_checkpoint_;
-  std::unique_ptr<report::MetricsFile> metrics_file_;
+  std::unique_ptr<RunFiles> files_;
   std::function<void(const std::filesystem::path&)> further_;
   Cadence save_, recover_;
   std::int64_t rows_ = 1, position_before_ = 0, total_steps_ = 0, steps_per_epoch_ = 1;

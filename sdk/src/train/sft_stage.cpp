@@ -53,7 +53,7 @@ class SftStage {
   }
 
   StageResult run() {
-    run_.start(session_, examples_.size());
+    run_.start(session_, examples_.size(), total_steps_);
     run_.plan(total_steps_, data::steps_of(examples_.size(), 1, config_.sft.batch_size));
     TrainerState& state = run_.state();
     order_.seek(state.position);

@@ -190,6 +190,7 @@ struct ObjectiveMetrics {
   double clip_high_max = -std::numeric_limits<double>::infinity();
   Mean ratio;
   double ratio_max = -std::numeric_limits<double>::infinity();
+  Mean approx_kl;        // -log(ratio): Schulman's k1 estimate of KL(old || new)
   Mean logp_difference;  // |old - sampled|, tokens with a known sampled log-probability
   double logp_difference_max = -std::numeric_limits<double>::infinity();
   Mean covariance_share;  // tokens that CovarianceControl acts on
@@ -201,7 +202,7 @@ struct ObjectiveMetrics {
   void add_rollout_ratio(double ratio);
   void merge(const ObjectiveMetrics& other);
   // Canonical names: loss, policy_loss, kl, entropy, clip_ratio/{low_mean,low_min,high_mean,high_max,region_mean},
-  // ratio/{mean,max}, clip_ratio/covariance_mean, sampling/logp_difference/{mean,max},
+  // ratio/{mean,max}, approx_kl, clip_ratio/covariance_mean, sampling/logp_difference/{mean,max},
   // sampling/importance_ratio/{mean,min,max}. What was not measured is left out.
   std::vector<std::pair<std::string, double>> values() const;
 };

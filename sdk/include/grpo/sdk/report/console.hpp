@@ -65,7 +65,8 @@ class Console {
   std::size_t room() const;
   std::string styled(const char* code, std::string_view text) const;
   void row(std::span<const Column> columns);
-  std::string eta(std::int64_t step) const;
+  double elapsed() const;  // seconds since the stage began
+  double remaining(std::int64_t step) const;
 
   std::optional<std::size_t> columns_;
   bool bars_ = false, color_ = false;

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "grpo/sdk/report/lines.hpp"
+
 namespace grpo::report {
 
 class Metrics {
@@ -44,17 +46,13 @@ class MetricsFile {
  public:
   // Opens for appending. Lines of steps after `last_step` are dropped first: a run that resumes at a checkpoint writes
   // them again. Throws grpo::Error naming the file when it cannot be written.
-  MetricsFile(std::filesystem::path path, std::int64_t last_step);
-  MetricsFile(const MetricsFile&) = delete;
-  MetricsFile& operator=(const MetricsFile&) = delete;
-  ~MetricsFile();
+  MetricsFile(std::filesystem::path path, std::int64_t last_step) : file_(std::move(path), last_step) {}
 
   // Appends a line and flushes it. Throws grpo::Error when the disk is full.
   void write(std::int64_t step, const Metrics& metrics);
 
  private:
-  std::filesystem::path path_;
-  std::FILE* file_ = nullptr;
+  LinesFile file_;
 };
 
 }  // namespace grpo::report

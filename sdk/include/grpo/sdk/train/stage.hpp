@@ -3,6 +3,8 @@
 // Each opens a session, resumes if asked and possible, runs its steps, and leaves in run.output_dir:
 //   metrics.jsonl      one line a step         run.log        everything that was said
 //   run.yaml           the configuration       checkpoint-N/  see checkpoint.hpp
+//   samples.jsonl      completions             report.html    all of it to look at
+//   run.json           what runs, and its end
 #ifndef GRPO_SDK_TRAIN_STAGE_HPP
 #define GRPO_SDK_TRAIN_STAGE_HPP
 
