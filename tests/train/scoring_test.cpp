@@ -68,8 +68,9 @@ TEST(Scoring, AFailureCanCostTheGroupAndEachRewardMaySayWhatItCosts) {
   const auto rewards = [](OnRewardError all, std::optional<OnRewardError> own) {
     auto registry = test_registry();
     std::vector<WeightedReward> list;
-    list.push_back(
-        {"moody", 1, 0, std::make_unique<plugins::Reward>(registry, "moody", nlohmann::json::object()), false, own});
+    list.push_back({.name = "moody",
+                    .reward = std::make_shared<plugins::Reward>(registry, "moody", nlohmann::json::object()),
+                    .on_error = own});
     Scorer scorer(std::move(list), plugins::ColumnTypes{}, all, 1);
     std::vector<Group> groups = {group_of({"error", "ab"}), group_of({"na", "abc"})};
     score(scorer, groups);
