@@ -38,7 +38,7 @@ TEST(Host, ScoreChecksWhenItIsAsked) {
     EXPECT_EQ(checked.row["status"], "error") << checked.log;
     EXPECT_THAT(checked.row.value("message", ""), testing::HasSubstr("[results.outside]"));
     EXPECT_THAT(checked.log, testing::AllOf(testing::HasSubstr("plugin 'broken' ("),
-                                            testing::HasSubstr("it wrote behind score [results.outside]")));
+                                            testing::HasSubstr("it wrote past the end of score [results.outside]")));
   }
 }
 

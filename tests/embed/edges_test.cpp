@@ -224,7 +224,7 @@ TEST_F(Rewards, Opening) {
     EXPECT_THAT(std::string(s.text), HasSubstr(part)) << settings;
     EXPECT_EQ(reward, nullptr) << settings;
   }
-  wanted.settings = R"({"timeout": 1e300})";
+  wanted.settings = R"({"timeout": 1e30})";
   ASSERT_EQ(grpo_embed_reward_open(plugins_, &wanted, &reward, nullptr), GRPO_STATUS_OK);
   EXPECT_EQ(grpo_embed_reward_score(reward, &batch_, &scores_, nullptr), GRPO_STATUS_OK);
   grpo_embed_reward_close(reward);
