@@ -124,14 +124,31 @@ TEST(Names, AStepThatHasEverythingHasEveryNameThatIsNotLeftOut) {
   for (const auto& system : metric_systems()) {
     Metrics m = full_step();
     const std::size_t ours = m.size();
+    Metrics in_reward = m;  // the KL is in the loss or in the reward
+    in_reward.set("reward_kl_penalty", 0.01);
     MetricNames({system}, settings).add(7, m);
+    MetricNames({system}, settings).add(7, in_reward);
     EXPECT_GE(m.size(), ours);
     for (const auto& entry : metric_name_table(system)) {
-      const auto value = m.find(filled(entry.name));
+      const auto in_loss = m.find(filled(entry.name)), value = in_loss ? in_loss : in_reward.find(filled(entry.name));
       EXPECT_EQ(value.has_value(), entry.written) << system << ": " << entry.name << " = " << entry.meaning;
       EXPECT_TRUE(std::isfinite(value.value_or(0))) << entry.name;
     }
   }
+}
+
+TEST(Names, AKlInTheRewardHasNamesOfItsOwnInVerl) {
+  Metrics m = full_step();
+  m.set("reward", 0.5);
+  m.set("reward_kl_penalty", 0.125);
+  m.set("kl", 0.25);
+  m.set("kl_coefficient", 0.0625);
+  MetricNames({"verl"}, settings).add(7, m);
+  EXPECT_EQ(m.get("actor/reward_kl_penalty"), 0.25);
+  EXPECT_EQ(m.get("actor/reward_kl_penalty_coeff"), 0.0625);
+  EXPECT_EQ(m.get("critic/score/mean"), 0.5);
+  EXPECT_EQ(m.get("critic/rewards/mean"), 0.375);
+  EXPECT_FALSE(m.find("actor/kl_loss"));
 }
 
 TEST(Names, OursStayAsTheyAreAndComeFirst) {

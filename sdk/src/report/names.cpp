@@ -19,6 +19,8 @@ class View {
   double operator[](std::string_view name) const { return metrics_.find(name).value_or(nan); }
   // A value that makes sense where `name` is reported.
   double with(std::string_view name, double value) const { return metrics_.find(name) ? value : nan; }
+  double without(std::string_view name, double value) const { return metrics_.find(name) ? nan : value; }
+  double or_else(std::string_view name, double otherwise) const { return metrics_.find(name).value_or(otherwise); }
   double sum_of(std::string_view prefix, std::string_view suffix) const {
     double sum = nan;
     for (const auto& [name, value] : metrics_)

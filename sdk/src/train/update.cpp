@@ -160,7 +160,8 @@ void Updater::fill_old_logprobs(std::span<Group* const> groups, UpdateReport& re
 
 void Updater::fill_reference_logprobs(std::span<Group* const> groups, UpdateReport& report) {
   const Stopwatch watch(report.reference_seconds);
-  score_tokens(*reference_, reference_ == &model_ && model_.can(GRPO_MODEL_ADAPTED), groups, options_, &Sample::reference_logprob);
+  score_tokens(*reference_, reference_ == &model_ && model_.can(GRPO_MODEL_ADAPTED), groups, options_,
+               &Sample::reference_logprob);
 }
 
 bool Updater::take_prepared(UpdateReport& report) {
