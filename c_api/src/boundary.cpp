@@ -1,5 +1,7 @@
 #include "boundary.hpp"
 
+#include "grpo/kit/nesting.hpp"
+
 #include <algorithm>
 #include <mutex>
 #include <new>
@@ -159,19 +161,7 @@ std::span<const std::int32_t> IdLists::operator[](std::int64_t i) const {
 }
 
 void check_depth(std::string_view json, const std::string& name) {
-  int depth = 0;
-  bool inside = false;  // a string
-  for (std::size_t i = 0; i < json.size(); ++i) {
-    const char c = json[i];
-    if (c == '"')
-      inside = !inside;
-    else if (inside && c == '\\')
-      ++i;
-    else if (!inside && (c == '[' || c == '{') && ++depth > deepest_json)
-      throw Invalid(name + " nests deeper than " + std::to_string(deepest_json) + " levels");
-    else if (!inside && (c == ']' || c == '}'))
-      --depth;
-  }
+  if (kit::nested_too_deeply(json)) throw Invalid(name + " nests deeper than " + std::to_string(kit::deepest_json) + " levels");
 }
 
 nlohmann::json json_of(const char* text, const char* name) {

@@ -93,8 +93,7 @@ class IdLists {
   std::int64_t n_;
 };
 
-// Texts that nest deeper than this are refused: what reads, copies and writes JSON goes down once a level.
-inline constexpr int deepest_json = 500;
+// Refuses a text that nests deeper than kit::deepest_json: what copies and writes JSON goes down once a level.
 void check_depth(std::string_view json, const std::string& name);
 // JSON that the caller gave. Throws Invalid with its name and where it is wrong. null where text is NULL.
 nlohmann::json json_of(const char* text, const char* name);

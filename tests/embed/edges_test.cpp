@@ -142,7 +142,7 @@ TEST(Edges, Text) {
   REFUSED(grpo_embed_render(chat, "[]", nullptr, nullptr, 0, nullptr, error), "text is NULL");
   REFUSED(grpo_embed_render(chat, "{", nullptr, nullptr, 0, &text, error), "messages is not JSON");
   const std::string deep(2'000'000, '[');
-  REFUSED(grpo_embed_render(chat, deep.c_str(), nullptr, nullptr, 0, &text, error), "messages nests deeper than 500");
+  REFUSED(grpo_embed_render(chat, deep.c_str(), nullptr, nullptr, 0, &text, error), "messages nests deeper than 256");
   grpo_embed_template_close(chat);
 }
 

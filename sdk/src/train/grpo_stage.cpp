@@ -81,8 +81,8 @@ const config::Config& checked_for_grpo(const config::Config& c) {
   if (a.group_size == 1 && a.advantage != "batch")
     report::log(report::Level::warning,
                 c.where("algorithm.group_size") +
-                    ": with one completion a prompt there is nothing to compare it with: every advantage is 0. Raise "
-                    "it, or set algorithm.advantage: batch");
+                    ": with one completion a prompt there is nothing to compare it with, so its reward itself is its "
+                    "advantage. Raise it, or set algorithm.advantage: batch");
   return c;
 }
 
