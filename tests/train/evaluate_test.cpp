@@ -59,9 +59,7 @@ TEST(Evaluation, TheTableIsThatOfAReaL) {
 class Evaluating : public testing::Test {
  protected:
   void SetUp() override {
-    fs::create_directories(dir / "model");
-    for (const char* name : {"config.json", "tokenizer.json", "tokenizer_config.json"})
-      fs::copy_file(fs::path(GRPO_SOURCE_DIR) / "host/demo" / name, dir / "model" / name);
+    copy_demo_model(dir / "model");
     std::string a, b;
     for (int i = 0; i < 5; ++i) {
       a += nlohmann::json{{"prompt", std::to_string(i) + "+1="}, {"answer", i}}.dump() + "\n";

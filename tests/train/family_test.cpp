@@ -182,9 +182,7 @@ TEST(ObjectiveOfAConfiguration, IsThePapersWhereNothingIsGiven) {
 class Family : public testing::Test {
  protected:
   void SetUp() override {
-    fs::create_directories(dir / "model");
-    for (const char* name : {"config.json", "tokenizer.json", "tokenizer_config.json"})
-      fs::copy_file(fs::path(GRPO_SOURCE_DIR) / "host/demo" / name, dir / "model" / name);
+    copy_demo_model(dir / "model");
     std::string rows;
     for (int i = 0; i < 12; ++i)
       rows += nlohmann::json{{"prompt", std::to_string(i) + "+1="}, {"answer", std::to_string(i + 1)}}.dump() + "\n";

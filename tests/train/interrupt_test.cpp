@@ -17,9 +17,7 @@ namespace {
 class Interrupt : public testing::Test {
  protected:
   void SetUp() override {
-    fs::create_directories(dir / "model");
-    for (const char* name : {"config.json", "tokenizer.json", "tokenizer_config.json"})
-      fs::copy_file(fs::path(GRPO_SOURCE_DIR) / "host/demo" / name, dir / "model" / name);
+    copy_demo_model(dir / "model");
     write(dir / "data.jsonl", "{\"prompt\": \"1+1=\", \"answer\": \"2\"}\n");
   }
 

@@ -26,9 +26,7 @@ constexpr const char* forgetful =  // says of earlier answers only that there wa
 class SftTest : public testing::Test {
  protected:
   void SetUp() override {
-    fs::create_directories(dir / "model");
-    for (const char* name : {"config.json", "tokenizer.json", "tokenizer_config.json"})
-      fs::copy_file(fs::path(GRPO_SOURCE_DIR) / "host/demo" / name, dir / "model" / name);
+    copy_demo_model(dir / "model");
     write(
         dir / "chat.jsonl",
         R"({"messages": [{"role": "user", "content": "1"}, {"role": "assistant", "content": "22"}, {"role": "user", "content": "3"}, {"role": "assistant", "content": "4"}]})"

@@ -27,9 +27,7 @@ TEST(StopTextFilter, HoldsBackWhatMayBecomeAStopText) {
 class Stream : public testing::Test {
  protected:
   void SetUp() override {
-    fs::create_directories(dir / "model");
-    for (const char* name : {"config.json", "tokenizer.json", "tokenizer_config.json"})
-      fs::copy_file(fs::path(GRPO_SOURCE_DIR) / "host/demo" / name, dir / "model" / name);
+    copy_demo_model(dir / "model");
     session = std::make_unique<Session>(
         config::load(std::nullopt,
                      {"model.plugin=fake", "model.path=" + (dir / "model").string(), "sampler.max_new_tokens=12"}),

@@ -37,6 +37,13 @@ class Scratch {
   std::filesystem::path path_;
 };
 
+// The demo's tokenizer and configuration, which is all that the fake model's runs read.
+inline void copy_demo_model(const std::filesystem::path& to) {
+  std::filesystem::create_directories(to);
+  for (const char* name : {"config.json", "tokenizer.json", "tokenizer_config.json"})
+    std::filesystem::copy_file(std::filesystem::path(GRPO_SOURCE_DIR) / "host/demo" / name, to / name);
+}
+
 inline std::string read(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
