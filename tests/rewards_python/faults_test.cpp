@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <fstream>
 #include <iterator>
 #include <set>
@@ -173,7 +174,8 @@ bool lives(pid_t pid) {
 // A host that is killed leaves nothing behind, whatever the function is doing: here its interpreter is in a regular
 // expression that holds the lock, and has started a program of its own.
 TEST_F(Faults, NothingIsLeftOfAHostThatWasKilled) {
-  const std::string at = testing::TempDir() + "python_reward_killed";
+  // Of this process: what an earlier run left would be read before the shell has emptied it.
+  const std::string at = testing::TempDir() + "python_reward_killed_" + std::to_string(::getpid());
   std::ofstream(at + ".in") << R"({"prompt":"p","completion":"child_hang"})"
                             << "\n";
   const std::string command = "'" GRPO_BINARY_DIR "/bin/grpo-host' score --plugins '" GRPO_PLUGIN_DIR
@@ -192,6 +194,7 @@ TEST_F(Faults, NothingIsLeftOfAHostThatWasKilled) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   EXPECT_FALSE(lives(sleeper));
   EXPECT_FALSE(lives(python));
+  for (const char* ending : {".in", ".out", ".err", ".pid"}) std::remove((at + ending).c_str());
 }
 
 }  // namespace
