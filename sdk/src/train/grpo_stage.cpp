@@ -43,6 +43,9 @@ UpdateOptions update_options(const config::Config& c) {
   UpdateOptions options;
   options.objective = objective_of(c);
   options.weights = weights_of(c);
+  if (a.adaptive_entropy)
+    options.entropy_control = {a.entropy_target, a.entropy_coefficient_min, a.entropy_coefficient_max,
+                               a.entropy_coefficient_delta};
   options.seed = static_cast<std::uint64_t>(c.run.seed);
   options.temperature = c.sampler.temperature;
   options.max_completion_length = c.sampler.max_new_tokens;
@@ -130,6 +133,7 @@ class GrpoStage {
     order_.seek(state.position);
     clock_.done = state.optimizer_steps;
     set_kl_coefficient();
+    if (config_.algorithm.adaptive_entropy && state.entropy_bonus) updater_.set_entropy_bonus(*state.entropy_bonus);
     announce();
     check_start();
     if (evaluator_ && config_.evaluation.at_start && state.step == 0) evaluate_before_training();
@@ -188,6 +192,7 @@ class GrpoStage {
     state.completion_length = mean_completion_length(rollout);
     add_metrics(metrics, rollout, statistics, update);
     control_kl(metrics, advantages, rollout);
+    tell_entropy_bonus(metrics);
     metrics.set("timing/advantage", advantage_seconds);
     metrics.set("timing/weights", weights.seconds());
     return std::move(rollout);
@@ -383,6 +388,14 @@ class GrpoStage {
     const algorithm::AdaptiveKl control{a.kl_target, a.kl_horizon};
     run_.state().kl_coefficient = control.next(now, m.get("kl", no_value), samples);
     set_kl_coefficient();
+  }
+
+  // The weight of the bonus from now on.
+  void tell_entropy_bonus(report::Metrics& m) {
+    const auto& a = config_.algorithm;
+    if (a.adaptive_entropy) run_.state().entropy_bonus = updater_.entropy_bonus();
+    if (a.adaptive_entropy || a.entropy_coefficient != 0)
+      m.set("entropy_coefficient", a.adaptive_entropy ? updater_.entropy_bonus().coefficient : a.entropy_coefficient);
   }
 
   // Whether there is anything to learn from. A reward that is down for a step costs that step, one that stays down or
