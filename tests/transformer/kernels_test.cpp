@@ -162,6 +162,93 @@ TEST(Kernels, CachedAttention) {
       }
 }
 
+// A prompt with two completions, seen as blocks, against every pair of tokens on a path.
+struct Tree {
+  std::int64_t prompt, first, second, window;
+  std::int64_t tokens() const { return prompt + first + second; }
+  std::int64_t position(std::int64_t t) const { return t < prompt + first ? t : t - first; }
+  bool sees(std::int64_t q, std::int64_t k) const {
+    const bool path = k < prompt || (q >= prompt && (q < prompt + first) == (k < prompt + first));
+    const std::int64_t distance = position(q) - position(k);
+    return path && distance >= 0 && (window == 0 || distance < window);
+  }
+  std::vector<simd::AttentionBlock> blocks() const {
+    std::vector<simd::AttentionBlock> all;
+    for (const auto& [begin, n] : {std::pair{std::int64_t{0}, prompt}, {prompt, first}, {prompt + first, second}}) {
+      all.push_back({begin, n, begin, n, 0, window, false});
+      if (begin > 0 && window > 0) all.push_back({begin, n, 0, prompt, prompt, window, false});
+    }
+    if (window == 0) all.push_back({prompt, first + second, 0, prompt, 0, 0, true});
+    return all;
+  }
+};
+
+TEST(Kernels, ForestAttentionAndItsDerivative) {
+  const Tree trees[] = {{1, 1, 1, 0}, {20, 5, 70, 0}, {515, 3, 20, 0}, {33, 66, 1, 7}, {520, 15, 5, 500}};
+  for (const auto& tree : trees)
+    for (const std::int64_t group : {1, 3})
+      for (const std::int64_t size : {16, 80}) {
+        if (tree.prompt > 100 && group * size > 16) continue;  // more keys than a task takes: slow to check
+        constexpr std::int64_t kv_heads = 2;
+        const std::int64_t heads = kv_heads * group, n = tree.tokens(), stride = (heads + 2 * kv_heads) * size;
+        const Floats qkv = random_floats(n * stride, 1), dout = random_floats(n * heads * size, 2);
+        Floats out(n * heads * size, NAN), lse(n * heads, NAN), dqkv(n * stride, NAN);
+        const auto blocks = tree.blocks();
+        simd::ForestAttention a{};
+        a.block = blocks.data(), a.blocks = static_cast<std::int64_t>(blocks.size()), a.tokens = n;
+        a.kv_heads = kv_heads, a.group = group, a.size = size, a.scale = 0.2f;
+        a.q = qkv.data(), a.k = a.q + heads * size, a.v = a.k + kv_heads * size, a.qk_stride = a.v_stride = stride;
+        a.out = out.data(), a.lse = lse.data();
+        Floats scratch(static_cast<std::size_t>(simd::forest_attention_scratch(a)), NAN);
+        simd::forest_attention(a, scratch.data());
+        simd::forest_attention_backward(
+            a, {dout.data(), dqkv.data(), dqkv.data() + heads * size, dqkv.data() + (heads + kv_heads) * size, stride},
+            scratch.data());
+
+        Floats wanted(out.size()), wanted_lse(lse.size());
+        std::vector<double> gradient(dqkv.size());
+        for (std::int64_t h = 0; h < heads; ++h) {
+          const std::int64_t at_q = h * size, at_k = (heads + h / group) * size, at_v = at_k + kv_heads * size;
+          for (std::int64_t q = 0; q < n; ++q) {
+            std::vector<double> p(n), dp(n);
+            double total = 0, dot = 0;
+            const float* of = qkv.data() + q * stride + at_q;
+            const float* d_of = dout.data() + (q * heads + h) * size;
+            for (std::int64_t k = 0; k < n; ++k) {
+              if (!tree.sees(q, k)) continue;
+              double score = 0;
+              for (std::int64_t i = 0; i < size; ++i) score += double(of[i]) * qkv[k * stride + at_k + i];
+              total += p[k] = std::exp(score * 0.2);
+            }
+            wanted_lse[q * heads + h] = float(std::log(total));
+            std::vector<double> sum(size);
+            for (std::int64_t k = 0; k < n; ++k) {
+              if (p[k] == 0) continue;
+              p[k] /= total;
+              for (std::int64_t i = 0; i < size; ++i) {
+                sum[i] += p[k] * qkv[k * stride + at_v + i];
+                dp[k] += double(d_of[i]) * qkv[k * stride + at_v + i];
+                gradient[k * stride + at_v + i] += p[k] * d_of[i];
+              }
+              dot += p[k] * dp[k];
+            }
+            for (std::int64_t i = 0; i < size; ++i) wanted[(q * heads + h) * size + i] = float(sum[i]);
+            for (std::int64_t k = 0; k < n; ++k)
+              for (std::int64_t i = 0; p[k] > 0 && i < size; ++i) {
+                const double ds = p[k] * (dp[k] - dot) * 0.2;
+                gradient[q * stride + at_q + i] += ds * qkv[k * stride + at_k + i];
+                gradient[k * stride + at_k + i] += ds * of[i];
+              }
+          }
+        }
+        const auto what = std::to_string(tree.prompt) + " tokens, window " + std::to_string(tree.window) +
+                          ", heads of " + std::to_string(size) + ", groups of " + std::to_string(group);
+        expect_near(out, wanted, 1e-4, what);
+        expect_near(lse, wanted_lse, 1e-4, what + ", lse");
+        expect_near(dqkv, Floats(gradient.begin(), gradient.end()), 2e-3, what + ", gradients");
+      }
+}
+
 TEST(Kernels, NormsAndTheirDerivative) {
   for (const std::int64_t size : {1, 15, 16, 33}) {
     constexpr std::int64_t rows = 70;
