@@ -133,7 +133,7 @@ TEST(Kernels, CachedAttention) {
         a.token = token, a.n = n, a.kv_heads = kv_heads, a.group = group, a.size = size, a.qkv = qkv.data();
         a.cos = cos.data(), a.sin = sin.data(), a.turned = turned.data(), a.keys = keys.data();
         a.values = values.data(), a.window = window, a.scale = 0.25f, a.out = out.data(), a.lse = lse.data();
-        Floats scratch(static_cast<std::size_t>(simd::cached_attention_scratch(48, group)));
+        Floats scratch(static_cast<std::size_t>(simd::cached_attention_scratch(48, group, size)));
 #pragma omp parallel
         {
           simd::write_cache(a);
@@ -182,6 +182,46 @@ struct Tree {
     return all;
   }
 };
+
+// Rows that begin with the same blocks go over them together; each has the bits that it has alone.
+TEST(Kernels, CachedAttentionOfAGroupIsThatOfEachAlone) {
+  constexpr std::int64_t width = 16, kv_heads = 2, n = 40, own = 2, n_blocks = 5 + own * n;
+  for (const std::int64_t group : {1, 3, 9, 70})
+    for (const std::int64_t size : {16, 80}) {
+      // 20 rows share four blocks, 17 of another prompt the first of them only, 3 are places of one sequence
+      std::vector<std::vector<std::int32_t>> blocks;
+      std::vector<simd::CachedToken> token;
+      for (std::int32_t i = 0; i < n; ++i) {
+        std::vector<std::int32_t> row{0};
+        if (i < 20) row.insert(row.end(), {1, 2, 3});
+        if (i >= 20) row.push_back(4);
+        for (std::int32_t b = 0; b < own; ++b) row.push_back(static_cast<std::int32_t>(5 + own * std::min(i, 37) + b));
+        blocks.push_back(row);
+      }
+      for (std::int64_t i = 0; i < n; ++i) {
+        const auto whole = static_cast<std::int64_t>(blocks[i].size()) - own;
+        token.push_back({blocks[i].data(), whole * width + (i >= 37 ? 14 + i - 37 : i % 17)});
+      }
+      const std::int64_t stride = (group + 2) * kv_heads * size, outs = kv_heads * group * size;
+      const Floats qkv = random_floats(n * stride, 1);
+      Floats keys = random_floats(n_blocks * kv_heads * size * width, 2),
+             values = random_floats(n_blocks * kv_heads * size * width, 3), turned = qkv;
+      const auto attend = [&](std::int64_t first, std::int64_t rows) {
+        Floats out(rows * outs, NAN), scratch(simd::cached_attention_scratch(96, group, size), NAN);
+        simd::CachedLayer a{};
+        a.token = token.data() + first, a.n = rows, a.kv_heads = kv_heads, a.group = group, a.size = size;
+        a.turned = turned.data() + first * stride, a.keys = keys.data(), a.values = values.data();
+        a.scale = 0.25f, a.out = out.data();
+#pragma omp parallel
+        simd::cached_attention(a, 96, scratch.data());
+        return out;
+      };
+      const Floats together = attend(0, n);
+      for (const std::int64_t i : {0, 7, 19, 20, 36, 37, 39})
+        EXPECT_EQ(attend(i, 1), Floats(together.begin() + i * outs, together.begin() + (i + 1) * outs))
+            << "row " << i << ", " << group << " queries, heads of " << size;
+    }
+}
 
 TEST(Kernels, ForestAttentionAndItsDerivative) {
   const Tree trees[] = {{1, 1, 1, 0}, {20, 5, 70, 0}, {515, 3, 20, 0}, {33, 66, 1, 7}, {520, 15, 5, 500}};

@@ -111,7 +111,7 @@ struct CachedLayer {
 // [all threads] Norm, RoPE, then keys and values into their places.
 void write_cache(const CachedLayer& layer);
 // [all threads] Floats of scratch for sequences of up to `longest` tokens; then what each token sees.
-std::int64_t cached_attention_scratch(std::int64_t longest, std::int64_t group);
+std::int64_t cached_attention_scratch(std::int64_t longest, std::int64_t group, std::int64_t size);
 void cached_attention(const CachedLayer& layer, std::int64_t longest, float* scratch);
 
 // Queries [q, q + q_size) of a forest's tokens against keys [k, k + k_size). Query i sees key j if visible_from_all, or
