@@ -105,7 +105,8 @@ using Matrix = std::vector<std::vector<std::string>>;
 std::optional<Matrix> matrix(std::string_view s) {
   // A factor in front, as inverses have it: \frac{1}{5}\begin{pmatrix}...
   if (const auto begin = s.find("\\begin{"); begin != s.npos && begin > 0) {
-    const std::string factor(s.substr(0, begin) == "-" ? "-1" : trimmed(s.substr(0, begin)));
+    const std::string_view front = trimmed(s.substr(0, begin));
+    const std::string factor(front == "-" ? "-1" : front);
     const std::string_view rest = s.substr(begin);
     const bool determinant = rest.substr(0, 14) == "\\begin{vmatrix" || rest.substr(0, 14) == "\\begin{Vmatrix";
     if (!determinant && rest.find("\\begin{", 1) == rest.npos && evaluate(factor)) {
