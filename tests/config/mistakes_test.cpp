@@ -28,7 +28,7 @@ TEST(Mistakes, UnknownSections) {
   EXPECT_EQ(error_of("learning_rate: 1\n"),
             "run.yaml:1: unknown section `learning_rate`. It belongs to `optimizer`: optimizer.learning_rate");
   EXPECT_THAT(error_of("run.seed: 1\n"), HasSubstr("in a file write it as `run:` with `seed` indented under it"));
-  EXPECT_THAT(error_of("actor_rollout_ref: {}\n"), HasSubstr("There are: run, data, model"));
+  EXPECT_THAT(error_of("nothing_like_it: {}\n"), HasSubstr("There are: run, data, model"));
 }
 
 TEST(Mistakes, WrongTypesSayWhatWasFound) {

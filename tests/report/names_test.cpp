@@ -178,6 +178,21 @@ TEST(Names, WhatAStepLacksIsLeftOut) {
   EXPECT_FALSE(m.find("timing/all"));
 }
 
+// EasyR1's reward functions answer a dict, and each key is a metric.
+TEST(Names, ComponentsOfARewardHaveEasyR1sNames) {
+  Metrics m;
+  m.set("reward", 0.5);
+  m.set("rewards/overall/mean", 0.25);
+  m.set("rewards/overall/errors", 0);
+  m.set("rewards/overall/accuracy", 0.75);
+  m.set("rewards/other/accuracy", 1);
+  m.set("rewards/other/overall", 1);
+  MetricNames({"easyr1"}, settings).add(1, m);
+  EXPECT_EQ(m.get("reward/overall"), 0.25);
+  EXPECT_EQ(m.get("reward/accuracy"), 0.75) << "the first reward's";
+  EXPECT_FALSE(m.find("reward/errors"));
+}
+
 TEST(Names, MindSpeedsTotalIsAtLeastTheSumOfItsParts) {
   Metrics m = full_step();
   MetricNames({"mindspeed"}, settings).add(1, m);

@@ -210,10 +210,7 @@ checkpoint: {final: false, dtype: bfloat16}
   std::vector<nlohmann::json> run(const std::string& overrides) {
     fs::remove_all(dir / "out");
     train(settings(overrides));
-    std::vector<nlohmann::json> all;
-    std::ifstream in(dir / "out/metrics.jsonl");
-    for (std::string line; std::getline(in, line);) all.push_back(nlohmann::json::parse(line));
-    return all;
+    return metrics_of(dir / "out");
   }
   // Gradients of both steps, under the objective that the words describe.
   std::vector<double> gradients(const std::string& overrides) {
@@ -305,10 +302,7 @@ TEST_F(Family, AnAdaptiveKlGoesOnFromTheCheckpoint) {
     const auto state = nlohmann::json::parse(read(dir / "out/checkpoint-2/trainer_state.json"));
     EXPECT_EQ(state["kl_coefficient"], whole[2]["kl_coefficient"]);
     train(settings(where + adaptive + "3 run.resume=must"));
-    std::ifstream in(dir / "out/metrics.jsonl");
-    std::string line, last;
-    while (std::getline(in, line)) last = line;
-    const auto resumed = nlohmann::json::parse(last);
+    const auto resumed = metrics_of(dir / "out").back();
     EXPECT_EQ(resumed["kl_coefficient"], whole[2]["kl_coefficient"]);
     EXPECT_EQ(resumed["grad_norm"], whole[2]["grad_norm"]);
   }

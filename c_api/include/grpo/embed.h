@@ -237,7 +237,9 @@ GRPO_EMBED_API grpo_status grpo_embed_reward_describe(const grpo_embed_reward* r
                                                       grpo_embed_error* error);
 
 /* [any thread] Calls of a reward that is not concurrent wait for each other. Whatever the plugin does wrong is told by
- * sample, with GRPO_STATUS_OK; a failure is the batch's: GRPO_STATUS_INVALID. */
+ * sample, with GRPO_STATUS_OK; a failure is the batch's: GRPO_STATUS_INVALID. With a time limit, a call that has not come
+ * back after as long again (five seconds at least) is left behind with a thread of the library's: its samples are
+ * GRPO_SAMPLE_TIMEOUT, and the reward goes on in a process of its own. */
 GRPO_EMBED_API grpo_status grpo_embed_reward_score(grpo_embed_reward* reward, const grpo_embed_batch* batch,
                                                    const grpo_embed_scores* scores, grpo_embed_error* error);
 

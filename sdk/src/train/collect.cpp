@@ -56,6 +56,12 @@ std::vector<const Group*> all_groups(const Rollout& rollout) {
   return all;
 }
 
+std::int64_t num_completions(const Rollout& rollout) {
+  std::int64_t n = 0;
+  for (const Group* group : all_groups(rollout)) n += static_cast<std::int64_t>(group->samples.size());
+  return n;
+}
+
 Rollout collect(Session& session, Scorer& scorer, std::vector<Prompt> prompts, const RolloutOptions& options) {
   Rollout rollout;
   for (Prompt& prompt : prompts) {

@@ -45,6 +45,7 @@ struct Rollout {
 
 // What was drawn: groups, then rejected.
 std::vector<const Group*> all_groups(const Rollout& rollout);
+std::int64_t num_completions(const Rollout& rollout);  // of all of them
 
 // Samples group_size completions of each prompt and scores them; a group goes to the rewards when its last completion
 // arrives. The session's thread. Throws what the sampler or (under on_reward_error: stop) a reward throws.
