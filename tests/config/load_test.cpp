@@ -90,6 +90,18 @@ TEST(Load, KnowsOtherSpellings) {
   EXPECT_DOUBLE_EQ(config.algorithm.clip_high, 0.28);
   EXPECT_DOUBLE_EQ(config.optimizer.learning_rate, 1e-4);
   EXPECT_EQ(config.origin("algorithm.group_size").line, 1);
+  const auto easyr1 = load_text("algorithm: {rollout_batch_size: 8, clip_ratio_dual: 3, tau_negative: 1.5}").algorithm;
+  EXPECT_EQ(easyr1.prompts_per_step, 8);
+  EXPECT_EQ(easyr1.delta, 3);
+  EXPECT_EQ(easyr1.sapo_temperature_negative, 1.5);
+  const auto mindspeed = load_text("algorithm: {n_samples_per_prompt: 3, init_kl_coef: 0.1, kl_ctrl_type: adaptive}");
+  EXPECT_EQ(mindspeed.algorithm.group_size, 3);
+  EXPECT_EQ(mindspeed.algorithm.kl_coefficient, 0.1);
+  EXPECT_EQ(mindspeed.algorithm.kl_control, "adaptive");
+  const auto areal = load_text("algorithm: {mask_too_long: true, sapo_tau_pos: 2, overlong_tokens: 9}").algorithm;
+  EXPECT_TRUE(areal.mask_truncated_completions);
+  EXPECT_EQ(areal.sapo_temperature_positive, 2);
+  EXPECT_EQ(areal.overlong_buffer, 9);
 }
 
 TEST(Load, ClipsAreThoseOfTheObjectivesPaperUnlessGiven) {
