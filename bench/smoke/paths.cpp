@@ -61,13 +61,12 @@ Work render() {
 
 Work objective() {
   using namespace grpo::algorithm;
-  return [] {
-    constexpr std::int64_t rows = 8, length = 256, tokens = rows * length;
-    std::vector<std::int64_t> start;
-    std::vector<double> advantage;
-    for (std::int64_t r = 0; r <= rows; ++r) start.push_back(r * length);
-    for (std::int64_t r = 0; r < rows; ++r) advantage.push_back(r % 2 ? 1 : -1);
-    const auto logprob = wave(tokens, 1), old = wave(tokens, 1.001);
+  constexpr std::int64_t rows = 8, length = 256, tokens = rows * length;
+  std::vector<std::int64_t> start;
+  std::vector<double> advantage;
+  for (std::int64_t r = 0; r <= rows; ++r) start.push_back(r * length);
+  for (std::int64_t r = 0; r < rows; ++r) advantage.push_back(r % 2 ? 1 : -1);
+  return [=, logprob = wave(tokens, 1), old = wave(tokens, 1.001)] {
     std::vector<float> dlogprob(static_cast<std::size_t>(tokens));
     const ObjectiveOptions options = objective_options("dapo");
     TokenBatch batch;
@@ -128,7 +127,7 @@ Work cached_attention() {
     std::vector<std::int32_t> blocks;
     for (std::int32_t b = 0; b < length / 16; ++b) blocks.push_back(b);
     std::vector<float> out(heads * size);
-    std::vector<float> scratch(static_cast<std::size_t>(simd::cached_attention_scratch(length, group)));
+    std::vector<float> scratch(static_cast<std::size_t>(simd::cached_attention_scratch(length, group, size)));
     const simd::CachedToken last{blocks.data(), length - 1};
     simd::CachedLayer layer{};
     layer.token = &last;

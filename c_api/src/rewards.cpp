@@ -3,7 +3,8 @@
 
 #include "boundary.hpp"
 #include "grpo/sdk/config/config.hpp"
-#include "grpo/sdk/plugins/reward.hpp"
+#include "grpo/sdk/plugins/left_behind.hpp"
+#include "grpo/sdk/report/console.hpp"
 #include "grpo/sdk/train/option_paths.hpp"
 #include "grpo/sdk/train/session.hpp"
 #include "plugins.hpp"
@@ -14,7 +15,7 @@ using embed::Invalid;
 using embed::needed;
 
 struct grpo_embed_reward {
-  std::shared_ptr<plugins::Reward> reward;
+  plugins::LeavableReward reward;
   std::chrono::nanoseconds timeout{0};  // where a batch names none
 };
 
@@ -54,13 +55,15 @@ std::unique_ptr<grpo_embed_reward> opened(grpo_embed_plugins& plugins, const grp
   config::Config config = config_of(w);
   std::shared_ptr<train::ModelText> text;
   if (w.tokenizer) text.reset(new train::ModelText{w.tokenizer->tokenizer, std::nullopt, {}});
-  auto reward = std::make_unique<grpo_embed_reward>();
+  std::chrono::nanoseconds timeout{0};
   if (config.origin("rewards.0.timeout_seconds").kind != config::Origin::Kind::built_in)
-    reward->timeout = plugins::duration_of(config.rewards[0].timeout_seconds);
+    timeout = plugins::duration_of(config.rewards[0].timeout_seconds);
   const std::lock_guard lock(plugins.mutex);
   train::resolve_option_paths(config, plugins.registry);
-  reward->reward = std::move(train::open_rewards(plugins.registry, config, train::make_services(text, 1))[0].reward);
-  return reward;
+  auto entry = std::move(train::open_rewards(plugins.registry, config, train::make_services(text, 1))[0]);
+  const auto warn = [](const std::string& text) { report::log(report::Level::warning, text); };
+  return std::unique_ptr<grpo_embed_reward>(
+      new grpo_embed_reward{{std::move(entry.reward), {.reopen = std::move(entry.reopen), .warn = warn}}, timeout});
 }
 
 // A column as the values that RewardBatch takes.
@@ -236,7 +239,8 @@ grpo_status grpo_embed_reward_open(grpo_embed_plugins* plugins, const grpo_embed
 grpo_status grpo_embed_reward_describe(const grpo_embed_reward* reward, grpo_embed_text* json, grpo_embed_error* error) {
   embed::clear(json);
   return guarded(error, [&]() -> grpo_status {
-    const auto& r = *needed(reward, "reward").reward;
+    const auto handle = needed(reward, "reward").reward.handle();
+    const auto& r = *handle;
     const auto& c = r.component();
     embed::give(&needed(json, "json"), nlohmann::json{{"name", r.name()},
                                                       {"plugin", c.plugin},
@@ -258,11 +262,11 @@ grpo_status grpo_embed_reward_score(grpo_embed_reward* reward, const grpo_embed_
     embed::clear(to.components);
     embed::check_flags(to.flags, 0, "scores");
     const auto b = GRPO_EMBED_TAKEN(grpo_embed_batch, batch, timeout_ns);
-    auto& r = *needed(reward, "reward").reward;
-    const plugins::RewardBatch samples = batch_of(b);
+    auto& r = needed(reward, "reward").reward;
+    plugins::RewardBatch samples = batch_of(b);
     if (b.n_samples > 0) needed(to.score, "scores.score");
     const auto timeout = b.timeout_ns > 0 ? std::chrono::nanoseconds(b.timeout_ns) : reward->timeout;
-    plugins::RewardScores out = r.score(samples, {.timeout = timeout, .cancel = nullptr});
+    plugins::RewardScores out = r.score(std::move(samples), {.timeout = timeout, .cancel = nullptr});
     embed::give(to.message, out.message);
     give(to.components, std::move(out.components));
     std::copy(out.score.begin(), out.score.end(), to.score);

@@ -51,34 +51,10 @@ const char* status_name(std::int32_t status) {
 class Scoring {
  public:
   explicit Scoring(const ScoreArguments& a)
-      : a_(a), registry_(train::make_registry(a.run.plugin_places())), options_(options_of(a)), isolated_(a.isolate) {
-    isolate_.memory_gib = a.memory;
-    component_ = train::load_component(registry_, GRPO_REWARD_ID, a.reward, check(), isolated_ ? &isolate_ : nullptr);
-    auto component = component_;
-    if (!a.record.empty())
-      component = plugins::recorded(component, {.file = a.record, .host = "grpo-host " GRPO_VERSION});
-    reward_ = open(component);
-  }
+      : a_(a), registry_(train::make_registry(a.run.plugin_places())), options_(options_of(a)), reward_(opened()) {}
 
   plugins::RewardScores score(plugins::RewardBatch batch) {
-    const plugins::ScoreSettings settings{.timeout = plugins::duration_of(a_.timeout)};
-    if (isolated_ || settings.timeout.count() == 0) return reward_->score(batch, settings);
-    const auto n = static_cast<std::size_t>(batch.samples());
-    const auto grace = plugins::usual_grace(settings.timeout);
-    if (auto scores = plugins::score_or_leave(runner_, reward_, std::move(batch), settings, grace)) return *scores;
-    const std::string what = component_->label() + ": did not come back " +
-                             std::to_string(std::chrono::duration_cast<std::chrono::seconds>(grace).count()) +
-                             " s after the limit of --timeout";
-    report::log(report::Level::warning, what +
-                                            ", and was left behind; from now on it runs in a process of its own, as "
-                                            "with --isolate");
-    reward_ = open(train::isolated_component(component_, check(), isolate_));
-    isolated_ = true;
-    plugins::RewardScores none;
-    none.score.assign(n, std::nan(""));
-    none.status.assign(n, GRPO_SAMPLE_TIMEOUT);
-    none.message.assign(n, what);
-    return none;
+    return reward_.score(std::move(batch), {.timeout = plugins::duration_of(a_.timeout)});
   }
 
  private:
@@ -87,7 +63,20 @@ class Scoring {
     if (!options.is_object()) throw Error("--options: not a JSON object: " + a.options);
     return options;
   }
-  bool check() const { return a_.run.check || plugins::check_by_default(); }
+  plugins::LeavableReward opened() {
+    const bool check = a_.run.check || plugins::check_by_default();
+    plugins::IsolateSettings isolate;
+    isolate.memory_gib = a_.memory;
+    const auto component =
+        train::load_component(registry_, GRPO_REWARD_ID, a_.reward, check, a_.isolate ? &isolate : nullptr);
+    auto shown = component;
+    if (!a_.record.empty())
+      shown = plugins::recorded(component, {.file = a_.record, .host = "grpo-host " GRPO_VERSION});
+    plugins::LeavableReward::Settings settings;
+    settings.warn = [](const std::string& text) { report::log(report::Level::warning, text); };
+    if (!a_.isolate) settings.reopen = [=, this] { return open(train::isolated_component(component, check, isolate)); };
+    return {open(shown), std::move(settings)};
+  }
   std::shared_ptr<plugins::Reward> open(const std::shared_ptr<const plugins::Component>& component) const {
     return std::make_shared<plugins::Reward>(component, options_,
                                              plugins::OpenSettings{.services = train::make_services(nullptr, 1),
@@ -99,11 +88,7 @@ class Scoring {
   const ScoreArguments& a_;
   plugins::Registry registry_;
   nlohmann::json options_;
-  plugins::IsolateSettings isolate_;
-  bool isolated_;
-  std::shared_ptr<const plugins::Component> component_;
-  std::shared_ptr<plugins::Reward> reward_;
-  plugins::Runner runner_;
+  plugins::LeavableReward reward_;
 };
 
 // How many samples got what, for the end.

@@ -162,6 +162,40 @@ static void test_bad_plugin(grpo_embed_plugins* plugins) {
   grpo_embed_reward_close(moody);
 }
 
+/* A call that never comes back keeps its thread, not the caller; the next one goes to a process of its own, which is
+ * killed. */
+static void test_hanging_plugin(grpo_embed_plugins* plugins) {
+  grpo_embed_reward* stuck = opened(plugins, "stuck", NULL);
+  char data[16];
+  int64_t start[3];
+  const char* const said[] = {"a", "b"};
+  const grpo_embed_texts completion = texts_of(2, said, data, start);
+  for (int call = 0; call < 2; ++call) {
+    grpo_embed_texts message = {0};
+    double score[2] = {9, 9};
+    int32_t status[2];
+    grpo_embed_batch batch = {0};
+    grpo_embed_scores scores = {0};
+    batch.struct_size = sizeof batch;
+    batch.n_rows = batch.n_samples = 2;
+    batch.completion = &completion;
+    batch.timeout_ns = 50000000;
+    scores.struct_size = sizeof scores;
+    scores.score = score;
+    scores.status = status;
+    scores.message = &message;
+    NEED(grpo_embed_reward_score(stuck, &batch, &scores, &error));
+    for (int i = 0; i < 2; ++i) CHECK(isnan(score[i]) && status[i] == GRPO_SAMPLE_TIMEOUT);
+    char text[512] = "";
+    const int64_t size = message.start[1];
+    CHECK(size > 0 && size < (int64_t)sizeof text);
+    memcpy(text, message.data, (size_t)size);
+    CHECK((strstr(text, "left behind") != NULL) == (call == 0));
+    grpo_embed_free(message.owner);
+  }
+  grpo_embed_reward_close(stuck);
+}
+
 enum { threads = 4, rounds = 50 };
 
 static void* score_often(void* reward) {
@@ -208,6 +242,7 @@ void test_rewards(const char* folder, const char* moody) {
   test_refusals(plugins);
   test_math(plugins);
   test_bad_plugin(plugins);
+  test_hanging_plugin(plugins);
   grpo_embed_reward* length = opened(plugins, "length", "{\"minimum\": 1, \"maximum\": 5}");
   test_threads(plugins);
   grpo_embed_plugins_close(plugins); /* what was opened stays open */

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "grpo/sdk/error.hpp"
+#include "error_of.hpp"
 #include "grpo/sdk/plugins/isolated.hpp"
 #include "grpo/sdk/plugins/reward.hpp"
 #include "grpo/sdk/plugins/services.hpp"
@@ -57,16 +57,6 @@ inline RewardBatch batch_of(const std::vector<std::string>& completions) {
   const auto row = batch.add_row({.prompt = "p"});
   for (const std::string& text : completions) batch.add_sample({.row = row, .completion = text});
   return batch;
-}
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
 }
 
 }  // namespace grpo::plugins

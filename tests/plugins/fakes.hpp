@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "grpo/sdk/error.hpp"
+#include "error_of.hpp"
 #include "grpo/sdk/plugins/registry.hpp"
 
 namespace grpo::plugins {
@@ -15,17 +15,6 @@ inline Registry fakes() {
   Registry registry(settings);
   registry.add_directory(FAKES);
   return registry;
-}
-
-// The text of the grpo::Error that f throws.
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
 }
 
 }  // namespace grpo::plugins

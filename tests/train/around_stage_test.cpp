@@ -37,12 +37,7 @@ checkpoint: {dtype: bfloat16}
                             GRPO_PLUGIN_DIR "/optimizer_adamw.so", GRPO_PLUGIN_DIR "/reward_length.so"};
     return s;
   }
-  std::vector<nlohmann::json> metrics(const std::string& run = "out") const {
-    std::vector<nlohmann::json> all;
-    std::ifstream in(dir / run / "metrics.jsonl");
-    for (std::string line; std::getline(in, line);) all.push_back(nlohmann::json::parse(line));
-    return all;
-  }
+  std::vector<nlohmann::json> metrics(const std::string& run = "out") const { return metrics_of(dir / run); }
   // A run that is stopped after `step` and gone on with is the run that was not.
   void expect_same_after_a_stop(const std::vector<std::string>& overrides, int step,
                                 const std::vector<std::string>& names) {

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
+#include <thread>
 
 #include "grpo/sdk/plugins/left_behind.hpp"
 #include "support.hpp"
@@ -205,6 +207,61 @@ TEST(Scoring, ColumnsOfAnotherDatasetNeedNotHaveTheTypesOfTheFirst) {
   scorer.add(groups[0]);
   scorer.finish();
   EXPECT_DOUBLE_EQ(groups[0].samples[0].reward, 3);
+}
+
+plugins::RewardBatch batch_of_one(const std::string& completion) {
+  plugins::RewardBatch batch;
+  batch.add_sample({.row = batch.add_row({.prompt = "p"}), .completion = completion});
+  return batch;
+}
+
+// Callers that wait for the one whose call hangs get the other handle, and have not hung themselves.
+TEST(LeavableReward, GoesOnInAnotherHandleForAllItsCallers) {
+  auto registry = test_registry();
+  const auto open = [&](const char* name) {
+    return std::make_shared<plugins::Reward>(registry, name, nlohmann::json::object());
+  };
+  std::atomic<int> opened{0}, told{0}, timeouts{0}, scored{0};
+  plugins::LeavableReward reward(open("stuck"), {.reopen =
+                                                     [&] {
+                                                       ++opened;
+                                                       return open("moody");
+                                                     },
+                                                 .warn = [&](const std::string&) { ++told; },
+                                                 .grace = std::chrono::milliseconds(20)});
+  const int before = plugins::calls_left_behind();
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 4; ++i)
+    callers.emplace_back([&] {
+      const auto scores = reward.score(batch_of_one("abc"), {.timeout = std::chrono::milliseconds(20)});
+      timeouts += scores.status.at(0) == GRPO_SAMPLE_TIMEOUT;
+      scored += scores.score.at(0) == 3;
+    });
+  for (auto& caller : callers) caller.join();
+  EXPECT_EQ(timeouts, 1);
+  EXPECT_EQ(scored, 3);
+  EXPECT_EQ(opened, 1);
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(plugins::calls_left_behind(), before + 1);
+  EXPECT_EQ(reward.handle()->name(), "moody");
+}
+
+TEST(LeavableReward, WithoutAnotherHandleEverySampleAfterItSaysWhy) {
+  auto registry = test_registry();
+  std::string told;
+  plugins::LeavableReward reward(
+      std::make_shared<plugins::Reward>(registry, "stuck", nlohmann::json::object()),
+      {.reopen = []() -> std::shared_ptr<plugins::Reward> { throw Error("no such program"); },
+       .warn = [&](const std::string& text) { told += text; },
+       .grace = std::chrono::milliseconds(20)});
+  const plugins::ScoreSettings limit{.timeout = std::chrono::milliseconds(20)};
+  const auto first = reward.score(batch_of_one("abc"), limit), second = reward.score(batch_of_one("abc"), limit);
+  EXPECT_EQ(first.status.at(0), GRPO_SAMPLE_TIMEOUT);
+  EXPECT_EQ(first.message.at(0), "stuck: did not come back 0.02 s after the limit of 0.02 s, and was left behind");
+  EXPECT_EQ(second.status.at(0), GRPO_SAMPLE_ERROR);
+  EXPECT_TRUE(std::isnan(second.score.at(0)));
+  EXPECT_EQ(second.message.at(0), told);
+  EXPECT_NE(told.find("it does not open: no such program"), std::string::npos) << told;
 }
 
 }  // namespace

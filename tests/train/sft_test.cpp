@@ -53,12 +53,7 @@ checkpoint: {final: false}
                             GRPO_PLUGIN_DIR "/optimizer_adamw.so"};
     return s;
   }
-  std::vector<nlohmann::json> metrics() const {
-    std::vector<nlohmann::json> all;
-    std::ifstream in(dir / "out/metrics.jsonl");
-    for (std::string line; std::getline(in, line);) all.push_back(nlohmann::json::parse(line));
-    return all;
-  }
+  std::vector<nlohmann::json> metrics() const { return metrics_of(dir / "out"); }
   // The learnt tokens of a row of chat.jsonl in brackets: "+1+=[22<|end|>]+".
   std::string learnt(const char* chat_template, std::int64_t row, std::int64_t max_length = 64,
                      std::vector<std::string> overrides = {"sft.assistant_only_loss=true"}) {

@@ -40,12 +40,7 @@ checkpoint: {dtype: bfloat16}
                             GRPO_PLUGIN_DIR "/optimizer_adamw.so", GRPO_PLUGIN_DIR "/reward_length.so"};
     return s;
   }
-  std::vector<nlohmann::json> metrics(const std::string& run = "out") const {
-    std::vector<nlohmann::json> all;
-    std::ifstream in(dir / run / "metrics.jsonl");
-    for (std::string line; std::getline(in, line);) all.push_back(nlohmann::json::parse(line));
-    return all;
-  }
+  std::vector<nlohmann::json> metrics(const std::string& run = "out") const { return metrics_of(dir / run); }
   Scratch dir;
 };
 

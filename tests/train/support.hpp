@@ -52,6 +52,14 @@ inline void write(const std::filesystem::path& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;
 }
 
+// The steps of a run that wrote into this directory.
+inline std::vector<nlohmann::json> metrics_of(const std::filesystem::path& run) {
+  std::vector<nlohmann::json> all;
+  std::ifstream in(run / "metrics.jsonl");
+  for (std::string line; std::getline(in, line);) all.push_back(nlohmann::json::parse(line));
+  return all;
+}
+
 template <class F>
 std::string error_of(F f) {
   try {

@@ -117,17 +117,17 @@ std::span<const Named<Value>> all(const std::array<Named<Value>, n>& table) {
 TermUnit term_unit(PolicyTerm term) {
   switch (term) {
     case PolicyTerm::clip:
-      return {clip_term, true};
+      return {.evaluate = clip_term, .clips = true};
     case PolicyTerm::cispo:
-      return {cispo_term, true};
+      return {.evaluate = cispo_term, .clips = true};
     case PolicyTerm::sapo:
-      return {sapo_term, false};
+      return {.evaluate = sapo_term};
     case PolicyTerm::vespo:
-      return {vespo_term, false};
+      return {.evaluate = vespo_term, .reads_sequence_weight = true};
     case PolicyTerm::gmpo:
-      return {gmpo_term, true};
+      return {.evaluate = gmpo_term, .clips = true};
     case PolicyTerm::importance:
-      return {importance_term, false};
+      return {.evaluate = importance_term};
   }
   fail("policy term ", static_cast<int>(term), " is not one of PolicyTerm");
 }

@@ -69,7 +69,7 @@ class Evaluation {
   }
 
   void row(size_t row) {
-    ratio_.compute(options_, view_, row);
+    ratio_.compute(options_, unit_, view_, row);
     const double factor = token_factor(options_, normalizer_, ratio_.count);
     const size_t begin = view_.begin(row), size = view_.end(row) - begin;
 
@@ -96,13 +96,13 @@ class Evaluation {
       low.add(term.clipped_low);
       high.add(term.clipped_high);
       region.add(term.clipped_low || term.clipped_high);
-      if (!row_level_) measure_ratio(r);
+      if (!row_level_) measure_ratio(r, ratio_.log_ratio[i]);
       measure_token(row, t);
     }
     for (size_t i = 0; i < size; ++i) {
       if (view_.kept(begin + i)) dlogprob_[begin + i] = static_cast<Real>(direct_[i] + shared * ratio_.sensitivity[i]);
     }
-    if (row_level_ && ratio_.count > 0) measure_ratio(std::exp(ratio_.log_ratio[0]));
+    if (row_level_ && ratio_.count > 0) measure_ratio(std::exp(ratio_.log_ratio[0]), ratio_.log_ratio[0]);
     measure_clips(low, high, region);
   }
 
@@ -153,10 +153,10 @@ class Evaluation {
     if (!dentropy_.empty()) dentropy_[t] = static_cast<Real>(-entropy_factor_);
   }
 
-  void measure_ratio(double r) {
+  void measure_ratio(double r, double log_ratio) {
     metrics_.ratio.add(r);
     metrics_.ratio_max = std::max(metrics_.ratio_max, r);
-    if (r > 0) metrics_.approx_kl.add(-std::log(r));
+    if (r > 0) metrics_.approx_kl.add(-log_ratio);
   }
 
   // At sequence level the whole row is clipped or not, and counts once.

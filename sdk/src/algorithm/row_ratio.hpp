@@ -16,11 +16,11 @@ struct RowRatio {
   std::vector<double> log_ratio;        // of the level, guarded, per token of the row; masked ones unused
   std::vector<double> token_log_ratio;  // of each token alone, guarded
   std::vector<double> sensitivity;      // dlog r / dlogprob_t; at sequence level, r is one for the row
-  double sequence_log_weight = 0;  // sum of the token log-ratios, each within +-20, and of the log rollout corrections
-  double count = 0;                // masked tokens
+  double sequence_log_weight = 0;       // see weigh_sequence; 0 where the term does not read it
+  double count = 0;                     // masked tokens
 
   template <class Real>
-  void compute(const ObjectiveOptions& options, const View<Real>& view, size_t row) {
+  void compute(const ObjectiveOptions& options, const TermUnit& unit, const View<Real>& view, size_t row) {
     const size_t begin = view.begin(row), size = view.end(row) - begin;
     const double limit = options.log_ratio_limit;
     log_ratio.assign(size, 0);
@@ -33,10 +33,9 @@ struct RowRatio {
       log_ratio[i] = view.logprob(row, begin + i) - view.old_logprob(row, begin + i);
       sum += log_ratio[i];
       token_log_ratio[i] = std::clamp(log_ratio[i], -limit, limit);
-      sequence_log_weight += std::clamp(log_ratio[i], -20.0, 20.0);
-      sequence_log_weight += std::clamp(std::log(view.importance_ratio(row, begin + i)), std::log(1e-8), 20.0);
       count += 1;
     }
+    if (unit.reads_sequence_weight) weigh_sequence(view, row);
     if (options.ratio == RatioLevel::token) {
       for (size_t i = 0; i < size; ++i) {
         sensitivity[i] = std::abs(log_ratio[i]) <= limit ? 1 : 0;
@@ -53,6 +52,17 @@ struct RowRatio {
   }
 
  private:
+  // The sum of the token log-ratios, each within +-20, and of the log rollout corrections.
+  template <class Real>
+  void weigh_sequence(const View<Real>& view, size_t row) {
+    const size_t begin = view.begin(row);
+    for (size_t i = 0; i < log_ratio.size(); ++i) {
+      if (!view.kept(begin + i)) continue;
+      sequence_log_weight += std::clamp(log_ratio[i], -20.0, 20.0);
+      sequence_log_weight += std::clamp(std::log(view.importance_ratio(row, begin + i)), std::log(1e-8), 20.0);
+    }
+  }
+
   // GMPO: the mean of log ratios that are clipped one by one.
   template <class Real>
   void geometric(const ObjectiveOptions& options, const View<Real>& view, size_t row) {

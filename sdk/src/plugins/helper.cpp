@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -9,6 +10,8 @@
 #include <filesystem>
 
 #include "grpo/sdk/error.hpp"
+
+extern char** environ;
 
 namespace grpo::plugins {
 namespace {
@@ -52,6 +55,71 @@ Pipe::~Pipe() {
 void Pipe::close_in() {
   if (in >= 0) ::close(in);
   in = -1;
+}
+
+Start::Start(std::vector<std::string> words) : words_(std::move(words)), file_(words_.at(0)) {
+  posix_spawn_file_actions_init(&actions_);
+  posix_spawnattr_init(&attributes_);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes_, &none);
+  flag(POSIX_SPAWN_SETSIGMASK);
+}
+
+Start::~Start() {
+  posix_spawn_file_actions_destroy(&actions_);
+  posix_spawnattr_destroy(&attributes_);
+}
+
+Start& Start::open(int fd, const char* path, int flags, mode_t mode) {
+  posix_spawn_file_actions_addopen(&actions_, fd, path, flags, mode);
+  return *this;
+}
+
+Start& Start::give(int fd, int as) {
+  posix_spawn_file_actions_adddup2(&actions_, fd, as);
+  return *this;
+}
+
+Start& Start::close_from(int fd) {
+  posix_spawn_file_actions_addclosefrom_np(&actions_, fd);
+  return *this;
+}
+
+Start& Start::default_signals() {
+  sigset_t all;
+  sigfillset(&all);
+  posix_spawnattr_setsigdefault(&attributes_, &all);
+  return flag(POSIX_SPAWN_SETSIGDEF);
+}
+
+Start& Start::own_group() {
+  posix_spawnattr_setpgroup(&attributes_, 0);
+  return flag(POSIX_SPAWN_SETPGROUP);
+}
+
+Start& Start::own_session() { return flag(POSIX_SPAWN_SETSID); }
+
+Start& Start::from(std::string file) {
+  file_ = std::move(file);
+  return *this;
+}
+
+pid_t Start::run() {
+  std::vector<char*> words;
+  for (std::string& word : words_) words.push_back(word.data());
+  words.push_back(nullptr);
+  pid_t pid = 0;
+  const int error = ::posix_spawn(&pid, file_.c_str(), &actions_, &attributes_, words.data(), environ);
+  if (error != 0) throw Error("cannot start " + words_[0] + ": " + std::strerror(error));
+  return pid;
+}
+
+Start& Start::flag(short flag) {
+  short flags = 0;
+  posix_spawnattr_getflags(&attributes_, &flags);
+  posix_spawnattr_setflags(&attributes_, static_cast<short>(flags | flag));
+  return *this;
 }
 
 }  // namespace grpo::plugins

@@ -2,15 +2,30 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <condition_variable>
 #include <exception>
-#include <mutex>
 #include <thread>
 
 namespace grpo::plugins {
 namespace {
 
 std::atomic<int> left{0};
+
+RewardScores no_scores(std::int64_t n, std::int32_t status, const std::string& why) {
+  RewardScores none;
+  none.score.assign(static_cast<std::size_t>(n), std::nan(""));
+  none.status.assign(static_cast<std::size_t>(n), status);
+  none.message.assign(static_cast<std::size_t>(n), why);
+  return none;
+}
+
+std::string in_seconds(std::chrono::nanoseconds time) {
+  std::string text = std::to_string(std::chrono::duration<double>(time).count());
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.back() == '.') text.pop_back();
+  return text + " s";
+}
 
 }  // namespace
 
@@ -110,6 +125,63 @@ std::optional<RewardScores> score_or_leave(Runner& runner, std::shared_ptr<Rewar
 
 std::chrono::nanoseconds usual_grace(std::chrono::nanoseconds timeout) {
   return std::max<std::chrono::nanoseconds>(timeout, std::chrono::seconds(5));
+}
+
+LeavableReward::LeavableReward(std::shared_ptr<Reward> reward, Settings settings)
+    : settings_(std::move(settings)), reward_(std::move(reward)), leavable_(settings_.reopen != nullptr) {}
+
+std::shared_ptr<Reward> LeavableReward::handle() const {
+  const std::lock_guard lock(mutex_);
+  return reward_;
+}
+
+RewardScores LeavableReward::score(RewardBatch batch, const ScoreSettings& settings) {
+  std::unique_lock turn(turn_, std::defer_lock);
+  if (!handle()->concurrent()) turn.lock();
+  return score_watched(std::move(batch), settings);
+}
+
+RewardScores LeavableReward::score_watched(RewardBatch batch, const ScoreSettings& settings) {
+  std::shared_ptr<Reward> handle;
+  std::unique_ptr<Runner> runner;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!lost_.empty()) return no_scores(batch.samples(), GRPO_SAMPLE_ERROR, lost_);
+    handle = reward_;
+    if (leavable_ && settings.timeout.count() > 0) runner = take_runner();
+  }
+  if (!runner) return handle->score(batch, settings);
+  const std::int64_t n = batch.samples();
+  const auto grace = settings_.grace.value_or(usual_grace(settings.timeout));
+  auto scores = score_or_leave(*runner, handle, std::move(batch), settings, grace);
+  if (!scores) return no_scores(n, GRPO_SAMPLE_TIMEOUT, give_up(handle, settings.timeout, grace));
+  const std::lock_guard lock(mutex_);
+  idle_.push_back(std::move(runner));
+  return std::move(*scores);
+}
+
+// Returns what is told of the samples. Callers that come meanwhile wait for the other handle.
+std::string LeavableReward::give_up(const std::shared_ptr<Reward>& handle, std::chrono::nanoseconds limit,
+                                    std::chrono::nanoseconds grace) {
+  const std::string what = handle->name() + ": did not come back " + in_seconds(grace) + " after the limit of " +
+                           in_seconds(limit) + ", and was left behind";
+  const std::lock_guard lock(mutex_);
+  if (reward_ != handle || !lost_.empty()) return what;  // another call of the same handle has seen to it
+  try {
+    reward_ = settings_.reopen();
+    leavable_ = false;
+  } catch (const std::exception& e) {
+    lost_ = what + "; in a process of its own it does not open: " + e.what();
+  }
+  if (settings_.warn) settings_.warn(lost_.empty() ? what + "; from now on it runs in a process of its own" : lost_);
+  return what;
+}
+
+std::unique_ptr<Runner> LeavableReward::take_runner() {
+  if (idle_.empty()) return std::make_unique<Runner>();
+  auto runner = std::move(idle_.back());
+  idle_.pop_back();
+  return runner;
 }
 
 }  // namespace grpo::plugins

@@ -1,7 +1,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,8 +17,6 @@
 #include "helper.hpp"
 #include "library.hpp"
 #include "utf8.hpp"
-
-extern char** environ;
 
 namespace grpo::plugins {
 namespace {
@@ -61,25 +58,12 @@ bool drain(Pipe& steps, Pipe& errors, Report& report, std::chrono::steady_clock:
 
 Report run_probe(const std::string& helper, const std::string& path, double seconds) {
   Pipe steps, errors;
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, errors.in, 2);
-  posix_spawn_file_actions_adddup2(&actions, steps.in, 3);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t none;
-  sigemptyset(&none);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-  std::string program = helper, argument = path;
-  char* arguments[] = {program.data(), argument.data(), nullptr};
-  pid_t child = 0;
-  const int error = posix_spawn(&child, helper.c_str(), &actions, &attributes, arguments, environ);
-  posix_spawn_file_actions_destroy(&actions);
-  posix_spawnattr_destroy(&attributes);
-  if (error != 0) throw Error("cannot start " + helper + ": " + std::strerror(error));
+  const pid_t child = Start({helper, path})
+                          .open(0, "/dev/null", O_RDONLY)
+                          .open(1, "/dev/null", O_WRONLY)
+                          .give(errors.in, 2)
+                          .give(steps.in, 3)
+                          .run();
   steps.close_in();
   errors.close_in();
   Report report;
@@ -98,15 +82,10 @@ Report run_probe(const std::string& helper, const std::string& path, double seco
   return report;
 }
 
-// The last words of standard error, on one line.
+// The end of standard error.
 std::string last_words(const std::string& errors) {
-  std::string text = valid_utf8(errors.size() > 600 ? errors.substr(errors.size() - 600) : errors);
-  for (char& c : text) {
-    if (c == '\n' || c == '\r' || c == '\t') c = ' ';
-  }
-  const std::size_t from = text.find_first_not_of(' ');
-  if (from == std::string::npos) return {};
-  return "; it wrote: " + text.substr(from, text.find_last_not_of(' ') + 1 - from);
+  const std::string words = one_line(errors, 600);
+  return words.empty() ? words : "; it wrote: " + words;
 }
 
 void judge(const Report& report, double seconds) {

@@ -44,4 +44,12 @@ std::string valid_utf8(std::string_view text) {
   return out;
 }
 
+std::string one_line(std::string_view text, std::size_t most) {
+  std::string out = valid_utf8(text.size() > most ? text.substr(text.size() - most) : text);
+  for (char& c : out)
+    if (static_cast<unsigned char>(c) < 32) c = ' ';
+  const std::size_t from = out.find_first_not_of(' ');
+  return from == out.npos ? std::string() : out.substr(from, out.find_last_not_of(' ') + 1 - from);
+}
+
 }  // namespace grpo::plugins

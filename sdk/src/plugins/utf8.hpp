@@ -11,6 +11,9 @@ namespace grpo::plugins {
 // (3.9, "substitution of maximal subparts") and Python's errors="replace" does.
 std::string valid_utf8(std::string_view text);
 
+// The last `most` bytes of what a program wrote, valid, on one line: control characters are spaces, none at the ends.
+std::string one_line(std::string_view text, std::size_t most = std::string_view::npos);
+
 }  // namespace grpo::plugins
 
 #endif

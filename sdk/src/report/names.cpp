@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <span>
+#include <string>
 
 #include "grpo/sdk/error.hpp"
 
@@ -18,6 +19,10 @@ class View {
   View(const Metrics& metrics, std::int64_t step) : metrics_(metrics), step_(static_cast<double>(step)) {}
   double step() const { return step_; }
   double operator[](std::string_view name) const { return metrics_.find(name).value_or(nan); }
+  // A name that ends in a number.
+  double numbered(std::string_view name, double n) const {
+    return (*this)[std::string(name) + std::to_string(static_cast<long>(n))];
+  }
   // A value that makes sense where `name` is reported.
   double with(std::string_view name, double value) const { return metrics_.find(name) ? value : nan; }
   double without(std::string_view name, double value) const { return metrics_.find(name) ? nan : value; }

@@ -5,13 +5,28 @@
 #include <cmath>
 
 namespace grpo::train {
-namespace {
 
 const char* finish_name(std::int32_t finish) {
   return finish == GRPO_FINISH_STOP ? "stop" : finish == GRPO_FINISH_CANCELLED ? "cancelled" : "length";
 }
 
-}  // namespace
+// A filter says which groups are trained on, and is not to change the curve of the reward.
+void tell_of_all_drawn(const Rollout& rollout, algorithm::AdvantageStatistics& statistics) {
+  if (rollout.rejected.empty()) return;
+  std::vector<double> rewards;
+  std::vector<std::int64_t> start{0};
+  for (const Group* group : all_groups(rollout)) {
+    for (const Sample& s : group->samples) rewards.push_back(s.reward);
+    start.push_back(static_cast<std::int64_t>(rewards.size()));
+  }
+  algorithm::AdvantageStatistics of_all;
+  algorithm::advantages(algorithm::AdvantageKind::none, rewards, start, 0, &of_all);
+  statistics.reward_mean = of_all.reward_mean;
+  statistics.reward_std = of_all.reward_std;
+  statistics.frac_reward_zero_std = of_all.frac_reward_zero_std;
+  statistics.zero_std_groups = of_all.zero_std_groups;
+  statistics.not_applicable = of_all.not_applicable;
+}
 
 void add_distribution_metrics(const Rollout& rollout, report::Metrics& metrics) {
   std::vector<double> rewards, advantages;

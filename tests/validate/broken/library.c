@@ -1,5 +1,4 @@
 /* Libraries that are wrong, each in the way that BROKEN_... says; what they hold is a sound reward. */
-#include <grpo/reward.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,21 +6,9 @@
 #include <xmmintrin.h>
 #endif
 
-static grpo_status broken_open(const grpo_call* call, const grpo_options* options, void** handle) {
-  (void)call, (void)options;
-  *handle = NULL;
-  return GRPO_STATUS_OK;
-}
-static void broken_close(void* handle) { (void)handle; }
-static grpo_status broken_score(void* handle, const grpo_call* call, const grpo_reward_batch* batch,
-                                const grpo_reward_result* result) {
-  (void)handle, (void)call;
-  for (int64_t i = 0; i < batch->n_samples; ++i) result->score[i] = 1;
-  return GRPO_STATUS_OK;
-}
-static const grpo_reward table = {
-    .struct_size = sizeof(grpo_reward), .open = broken_open, .close = broken_close, .score = broken_score};
-static const grpo_component component = {sizeof component, 0, GRPO_REWARD_ID, "broken", &table};
+#include "../../faults/broken.h"
+
+static const grpo_component component = {sizeof component, 0, GRPO_REWARD_ID, "broken", &broken_table};
 static const grpo_component* const list[] = {&component};
 
 /* clang-format off */

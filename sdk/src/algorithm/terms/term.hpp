@@ -14,7 +14,8 @@ struct TermInput {
   double logprob;              // of this token under the policy being trained
   double advantage;            // A
   double token_log_ratio;      // log r_t of this token alone, guarded
-  double sequence_log_weight;  // sum over the row of log r_t, plus the row's rollout correction: detached
+  double sequence_log_weight;  // sum over the row of log r_t, plus the row's rollout correction: detached; 0 for a term
+                               // that does not say that it reads it
 };
 
 struct TermOutput {
@@ -37,10 +38,10 @@ inline bool gmpo_clips(const ObjectiveOptions& options, double log_ratio, double
   return (advantage > 0 && log_ratio > options.clip_high) || (advantage < 0 && log_ratio < -options.clip_low);
 }
 
-// A term, and whether "clipped" means something for it.
 struct TermUnit {
   TermOutput (*evaluate)(const ObjectiveOptions&, const TermInput&);
-  bool clips;
+  bool clips = false;                  // whether "clipped" means something for it
+  bool reads_sequence_weight = false;  // costs a logarithm a token
 };
 TermUnit term_unit(PolicyTerm term);
 

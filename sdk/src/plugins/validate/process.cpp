@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,8 +16,6 @@
 #include "../utf8.hpp"
 #include "grpo/sdk/error.hpp"
 
-extern char** environ;
-
 namespace grpo::plugins::conformance {
 namespace {
 
@@ -26,39 +23,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kept_output = 4096;
 constexpr std::size_t longest_line = 1 << 20;
-
-pid_t start(const std::string& helper, const std::string& job, const Pipe& lines, const Pipe& output) {
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, output.in, 1);
-  posix_spawn_file_actions_adddup2(&actions, output.in, 2);
-  posix_spawn_file_actions_adddup2(&actions, lines.in, 3);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t none;
-  sigemptyset(&none);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setpgroup(&attributes, 0);  // so that what the plugin starts can be ended with it
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-  std::string program = helper, argument = job;
-  char* arguments[] = {program.data(), argument.data(), nullptr};
-  pid_t child = 0;
-  const int error = posix_spawn(&child, helper.c_str(), &actions, &attributes, arguments, environ);
-  posix_spawn_file_actions_destroy(&actions);
-  posix_spawnattr_destroy(&attributes);
-  if (error != 0) throw Error("cannot start " + helper + ": " + std::strerror(error));
-  return child;
-}
-
-// The last words, on one line.
-std::string on_one_line(const std::string& text) {
-  std::string out = valid_utf8(text.size() > 400 ? text.substr(text.size() - 400) : text);
-  for (char& c : out)
-    if (c == '\n' || c == '\r' || c == '\t') c = ' ';
-  const std::size_t from = out.find_first_not_of(' ');
-  return from == std::string::npos ? "" : out.substr(from, out.find_last_not_of(' ') + 1 - from);
-}
 
 // Time, as far as this process ran: a machine that was suspended, or a group of processes that was stopped, has not
 // kept anybody waiting.
@@ -98,7 +62,13 @@ std::string signal_name(int number) {
 Ending run_child(const std::string& helper, const std::string& job, double seconds,
                  const std::function<bool(const std::string&)>& on_line) {
   Pipe lines, output;
-  const pid_t child = start(helper, job, lines, output);
+  const pid_t child = Start({helper, job})
+                          .open(0, "/dev/null", O_RDONLY)
+                          .give(output.in, 1)
+                          .give(output.in, 2)
+                          .give(lines.in, 3)
+                          .own_group()  // so that what the plugin starts can be ended with it
+                          .run();
   lines.close_in();
   output.close_in();
   Patience patience(seconds);
@@ -135,7 +105,7 @@ Ending run_child(const std::string& helper, const std::string& job, double secon
   ::fcntl(output.out, F_SETFL, O_NONBLOCK);
   char bytes[4096];
   for (ssize_t n; (n = ::read(output.out, bytes, sizeof bytes)) > 0;) words.append(bytes, static_cast<std::size_t>(n));
-  ending.last_words = on_one_line(words);
+  ending.last_words = one_line(words, 400);
   if (!ending.late && WIFSIGNALED(status)) ending.signal = WTERMSIG(status);
   if (!ending.late && WIFEXITED(status)) ending.code = WEXITSTATUS(status);
   return ending;

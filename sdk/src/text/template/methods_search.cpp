@@ -212,14 +212,7 @@ Value all(Interpreter&, const Value& self, Values&) {
 
 template <bool (*wanted)(char32_t), bool (*unwanted)(char32_t)>
 Value cased(Interpreter&, const Value& self, Values&) {
-  const std::string& text = self.text();
-  bool found = false;
-  for (std::size_t i = 0; i < text.size();) {
-    const char32_t c = next_code_point(text, i);
-    if (unwanted(c) || is_title(c)) return false;
-    found |= wanted(c);
-  }
-  return found;
+  return all_cased(self.text(), wanted, unwanted);
 }
 
 Value istitle(Interpreter&, const Value& self, Values&) {

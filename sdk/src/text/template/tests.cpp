@@ -24,16 +24,6 @@ bool remainder_is(Interpreter& interpreter, const Value& value, const Value& div
   return equal(binary(Operator::modulo, value, divisor, budget), Value(rest), budget);
 }
 
-bool has_case(const std::string& text, bool (*wanted)(char32_t), bool (*unwanted)(char32_t)) {
-  bool found = false;
-  for (std::size_t i = 0; i < text.size();) {
-    const char32_t c = next_code_point(text, i);
-    if (unwanted(c) || is_title(c)) return false;
-    found |= wanted(c);
-  }
-  return found;
-}
-
 bool is_callable(const Value& value) {
   return value.is_undefined() || (value.is(Kind::special) && value.as<Special>().callable());
 }
@@ -64,8 +54,8 @@ const std::unordered_map<std::string_view, Test>& tests() {
     t["odd"] = {0, [](I i, V v, Operand) { return remainder_is(i, v, Value(2), 1); }};
     t["even"] = {0, [](I i, V v, Operand) { return remainder_is(i, v, Value(2), 0); }};
     t["divisibleby"] = {1, [](I i, V v, Operand o) { return remainder_is(i, v, o[0], 0); }};
-    t["lower"] = {0, [](I i, V v, Operand) { return has_case(to_text(v, i.budget()), is_lower, is_upper); }};
-    t["upper"] = {0, [](I i, V v, Operand) { return has_case(to_text(v, i.budget()), is_upper, is_lower); }};
+    t["lower"] = {0, [](I i, V v, Operand) { return all_cased(to_text(v, i.budget()), is_lower, is_upper); }};
+    t["upper"] = {0, [](I i, V v, Operand) { return all_cased(to_text(v, i.budget()), is_upper, is_lower); }};
     t["sameas"] = {1, [](I, V v, Operand o) { return same(v, o[0]); }};
     t["in"] = {1, [](I i, V v, Operand o) { return contains(o[0], v, i.budget()); }};
     t["=="] = t["eq"] = t["equalto"] = {1, [](I i, V v, Operand o) { return equal(v, o[0], i.budget()); }};

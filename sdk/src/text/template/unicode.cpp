@@ -187,6 +187,16 @@ bool is_lower(char32_t c) {
 
 bool is_title(char32_t c) { return category(c) == UTF8PROC_CATEGORY_LT; }
 
+bool all_cased(std::string_view text, bool (*wanted)(char32_t), bool (*unwanted)(char32_t)) {
+  bool found = false;
+  for (std::size_t i = 0; i < text.size();) {
+    const char32_t c = next_code_point(text, i);
+    if (unwanted(c) || is_title(c)) return false;
+    found |= wanted(c);
+  }
+  return found;
+}
+
 std::string to_upper(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size();) append_upper(out, next_code_point(text, i));

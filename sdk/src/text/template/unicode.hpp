@@ -28,6 +28,9 @@ bool is_lower(char32_t c);
 bool is_title(char32_t c);
 bool is_numeric(char32_t c);
 bool is_word(char32_t c);
+/// str.isupper() with (is_upper, is_lower), str.islower() the other way round: some wanted one, and none of another
+/// case.
+bool all_cased(std::string_view text, bool (*wanted)(char32_t), bool (*unwanted)(char32_t));
 
 std::string to_upper(std::string_view text);
 std::string to_lower(std::string_view text);

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "grpo/sdk/algorithm/objective.hpp"
 #include "grpo/sdk/plugins/sampler.hpp"
 #include "grpo/sdk/train/scoring.hpp"
 #include "grpo/sdk/train/session.hpp"
@@ -36,10 +37,15 @@ struct Rollout {
   ScoreReport scores;
   double seconds = 0;  // of generating
   std::int64_t completion_tokens = 0;
+  // |log-probability under the distribution that was drawn from - the one that is trained on|, where a penalty or a
+  // truncation parts them and the sampler tells both.
+  algorithm::Mean truncation = {};
+  double truncation_max = 0;
 };
 
 // What was drawn: groups, then rejected.
 std::vector<const Group*> all_groups(const Rollout& rollout);
+std::int64_t num_completions(const Rollout& rollout);  // of all of them
 
 // Samples group_size completions of each prompt and scores them; a group goes to the rewards when its last completion
 // arrives. The session's thread. Throws what the sampler or (under on_reward_error: stop) a reward throws.

@@ -2,14 +2,22 @@
 #ifndef GRPO_SDK_TRAIN_STATISTICS_HPP
 #define GRPO_SDK_TRAIN_STATISTICS_HPP
 
+#include <cstdint>
 #include <vector>
 
+#include "grpo/sdk/algorithm/advantages.hpp"
 #include "grpo/sdk/report/metrics.hpp"
 #include "grpo/sdk/report/samples.hpp"
 #include "grpo/sdk/train/collect.hpp"
 #include "grpo/sdk/train/scoring.hpp"
 
 namespace grpo::train {
+
+// "stop", "length" or "cancelled" for GRPO_FINISH_*.
+const char* finish_name(std::int32_t finish);
+
+// Makes what `statistics`, of the groups that are trained on, says of rewards the same of everything that was drawn.
+void tell_of_all_drawn(const Rollout& rollout, algorithm::AdvantageStatistics& statistics);
 
 // reward_min, reward_max, advantage/min, advantage/max (over completions), advantage/token_mean (each completion as
 // often as it has tokens: the mean of the objective's weights), num_completions. What no completion has is left out.

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,10 +15,9 @@
 #include "control.pb.h"
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/plugins/call.hpp"
+#include "helper.hpp"
 #include "host/modes.hpp"
 #include "utf8.hpp"
-
-extern char** environ;
 
 namespace grpo::plugins::isolate {
 namespace {
@@ -38,15 +36,6 @@ void connect_pair(int type, Descriptor& ours, Descriptor& theirs) {
   theirs = Descriptor(::fcntl(second.get(), F_DUPFD_CLOEXEC, 10));
   if (!ours || !theirs)  // EINVAL: 10 is beyond the limit on descriptors
     throw Error(std::string("cannot make a socket: ") + std::strerror(errno == EINVAL ? EMFILE : errno));
-}
-
-std::string one_line(std::string text) {
-  text = valid_utf8(text);
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 32) c = ' ';
-  }
-  const std::size_t from = text.find_first_not_of(' ');
-  return from == text.npos ? std::string() : text.substr(from, text.find_last_not_of(' ') + 1 - from);
 }
 
 std::string gib(std::int64_t bytes) {
@@ -91,32 +80,17 @@ void Child::start(const std::string& program, const IsolateSettings& settings) {
   connect_pair(SOCK_STREAM, work, socket);
   connect_pair(SOCK_SEQPACKET, reports_, report_socket);
   channel_ = Channel(std::move(work), true);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, 1, 2);
-  posix_spawn_file_actions_adddup2(&actions, report_socket.get(), 3);
-  posix_spawn_file_actions_adddup2(&actions, socket.get(), 4);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t none, all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  // A session of its own: what the terminal sends (an interrupt) is the host's to act on.
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
-  std::string words[] = {program, "supervise", std::to_string(::getpid()),
-                         std::to_string(static_cast<std::int64_t>(settings.memory_gib * 1073741824.0)),
-                         std::to_string(settings.processes)};
-  char* arguments[] = {words[0].data(), words[1].data(), words[2].data(), words[3].data(), words[4].data(), nullptr};
-  pid_t pid = 0;
-  const int error = ::posix_spawn(&pid, program.c_str(), &actions, &attributes, arguments, environ);
-  posix_spawn_file_actions_destroy(&actions);
-  posix_spawnattr_destroy(&attributes);
-  if (error != 0) throw Error("cannot start " + program + ": " + std::strerror(error));
-  supervisor_ = pid;
+  const auto memory = static_cast<std::int64_t>(settings.memory_gib * 1073741824.0);
+  supervisor_ = Start({program, "supervise", std::to_string(::getpid()), std::to_string(memory),
+                       std::to_string(settings.processes)})
+                    .open(0, "/dev/null", O_RDONLY)
+                    .open(1, "/dev/null", O_WRONLY)
+                    .give(1, 2)
+                    .give(report_socket.get(), 3)
+                    .give(socket.get(), 4)
+                    .default_signals()
+                    .own_session()  // an interrupt is the host's to act on
+                    .run();
 }
 
 Child::~Child() {

@@ -122,26 +122,22 @@ RecordedDecode::RecordedDecode(Tape& tape, const grpo_decode* inner, void* model
 
 grpo_status RecordedDecode::session_open(const grpo_call* call, const grpo_decode_session* wanted, void** session) {
   auto opened = std::make_unique<Session>(Session{this, nullptr, ++sessions_});
-  const auto id = tape_.ask(
-      "decode.session_open", call, [&](wire::Envelope& e) { pack(*wanted, *e.mutable_argument()); }, parent());
-  const WatchedCall watched(call);
-  const grpo_status status = inner_->session_open(model_, watched, wanted, &opened->inner);
-  tape_.answer(
-      id, "decode.session_open", status, watched.error(),
-      [&](wire::Envelope& e) { Pack(*e.mutable_result()).integer("session", opened->number); }, parent());
+  const grpo_status status = tape_.call(
+      "decode.session_open", call, [&](wire::Envelope& e) { pack(*wanted, *e.mutable_argument()); },
+      [&](const grpo_call* c, std::uint64_t) { return inner_->session_open(model_, c, wanted, &opened->inner); },
+      [&](wire::Envelope& e, grpo_status) { Pack(*e.mutable_result()).integer("session", opened->number); }, parent());
   if (status == GRPO_STATUS_OK) *session = opened.release();
   return status;
 }
 
 template <class Run>
 grpo_status RecordedDecode::recorded(Session& s, const char* function, const grpo_call* call, const Tape::Fill& ask,
-                                     const Run& run, const Tape::Fill& answer) {
+                                     const Run& run, const Tape::FillAnswer& answer) {
   RecordedDecode& self = *s.of;
-  const auto id = self.tape_.ask(function, call, ask, self.parent());
-  const WatchedCall watched(call);
-  const grpo_status status = run(static_cast<const grpo_call*>(watched));
-  self.tape_.answer(id, function, status, watched.error(), answer, self.parent());
-  return status;
+  return guarded(call, [&] {
+    return self.tape_.call(
+        function, call, ask, [&](const grpo_call* c, std::uint64_t) { return run(c); }, answer, self.parent());
+  });
 }
 
 void RecordedDecode::fill(grpo_decode& t) {
@@ -166,39 +162,30 @@ void RecordedDecode::fill(grpo_decode& t) {
   };
   t.prefill = [](void* session, const grpo_call* call, const grpo_decode_prefill* a) noexcept {
     auto& s = *static_cast<Session*>(session);
-    return guarded(call, [&] {
-      return recorded(
-          s, "decode.prefill", call, [&](wire::Envelope& e) { pack(s.number, *a, *e.mutable_argument()); },
-          [&](const grpo_call* c) { return s.of->inner_->prefill(s.inner, c, a); });
-    });
+    return recorded(
+        s, "decode.prefill", call, [&](wire::Envelope& e) { pack(s.number, *a, *e.mutable_argument()); },
+        [&](const grpo_call* c) { return s.of->inner_->prefill(s.inner, c, a); });
   };
   t.fork = [](void* session, const grpo_call* call, const grpo_decode_fork* a) noexcept {
     auto& s = *static_cast<Session*>(session);
-    return guarded(call, [&] {
-      return recorded(
-          s, "decode.fork", call, [&](wire::Envelope& e) { pack(s.number, *a, *e.mutable_argument()); },
-          [&](const grpo_call* c) { return s.of->inner_->fork(s.inner, c, a); });
-    });
+    return recorded(
+        s, "decode.fork", call, [&](wire::Envelope& e) { pack(s.number, *a, *e.mutable_argument()); },
+        [&](const grpo_call* c) { return s.of->inner_->fork(s.inner, c, a); });
   };
   t.assign = [](void* session, const grpo_call* call, const grpo_decode_assign* a) noexcept {
     auto& s = *static_cast<Session*>(session);
-    return guarded(call, [&] {
-      return recorded(
-          s, "decode.assign", call, [&](wire::Envelope& e) { pack(s.number, *a, *e.mutable_argument()); },
-          [&](const grpo_call* c) { return s.of->inner_->assign(s.inner, c, a); });
-    });
+    return recorded(
+        s, "decode.assign", call, [&](wire::Envelope& e) { pack(s.number, *a, *e.mutable_argument()); },
+        [&](const grpo_call* c) { return s.of->inner_->assign(s.inner, c, a); });
   };
   t.step = [](void* session, const grpo_call* call, const grpo_decode_step* a) noexcept {
     auto& s = *static_cast<Session*>(session);
-    return guarded(call, [&] {
-      grpo_status status = GRPO_STATUS_OK;
-      return recorded(
-          s, "decode.step", call, [&](wire::Envelope& e) { pack(s.number, *a, *e.mutable_argument()); },
-          [&](const grpo_call* c) { return status = s.of->inner_->step(s.inner, c, a); },
-          [&](wire::Envelope& e) {
-            if (status == GRPO_STATUS_OK) pack_result(*a, s.of->vocabulary_, *e.mutable_result());
-          });
-    });
+    return recorded(
+        s, "decode.step", call, [&](wire::Envelope& e) { pack(s.number, *a, *e.mutable_argument()); },
+        [&](const grpo_call* c) { return s.of->inner_->step(s.inner, c, a); },
+        [&](wire::Envelope& e, grpo_status status) {
+          if (status == GRPO_STATUS_OK) pack_result(*a, s.of->vocabulary_, *e.mutable_result());
+        });
   };
   t.release = [](void* session, std::int64_t n, const std::int64_t* slot) noexcept {
     auto& s = *static_cast<Session*>(session);

@@ -63,7 +63,7 @@ class RecordedDecode {
   };
   template <class Run>
   static grpo_status recorded(Session& s, const char* function, const grpo_call* call, const Tape::Fill& ask,
-                              const Run& run, const Tape::Fill& answer = nullptr);
+                              const Run& run, const Tape::FillAnswer& answer = nullptr);
   std::uint64_t parent() const { return parent_ ? parent_->load() : 0; }
 
   Tape& tape_;

@@ -4,16 +4,13 @@
 
 #include "decode.hpp"
 #include "grpo/sdk/plugins/call.hpp"
-#include "layers/layer.hpp"
+#include "recorded_layer.hpp"
 #include "tensors.hpp"
 
 namespace grpo::plugins::record {
 namespace {
 
-struct Opened {
-  const grpo_model* table = nullptr;
-  void* inner = nullptr;
-  std::unique_ptr<Tape> tape;
+struct OpenedModel : Handle<grpo_model> {
   std::unique_ptr<RecordedDecode> decode;
   bool whole = false;                             // weights are kept
   std::vector<std::uint64_t> known;               // [parameter] the values that the recording knows
@@ -27,17 +24,18 @@ struct Opened {
       throw Error("its parameters cannot be had: " + call.error());
     return {list, list + std::max<std::int64_t>(n, 0)};
   }
+  void begin();
 };
-Opened& of(void* handle) { return *static_cast<Opened*>(handle); }
+OpenedModel& of(void* handle) { return *static_cast<OpenedModel*>(handle); }
 
-void write_gradients(const Opened& o, ValueList& out) {
+void write_gradients(const OpenedModel& o, ValueList& out) {
   Pack pack(out);
   for (const grpo_parameter* p : o.parameters())
     if (p->gradient) write_spread(*p->gradient, most_elements, pack.tensor(p->name));
 }
 
 // The values that have changed since the recording last held them.
-void write_values(Opened& o, ValueList& out) {
+void write_values(OpenedModel& o, ValueList& out) {
   Pack pack(out);
   const auto all = o.parameters();
   o.known.resize(all.size());
@@ -55,15 +53,15 @@ void write_values(Opened& o, ValueList& out) {
 }
 
 // What a replay needs to know of the model before the first call.
-void introduce(Opened& o) {
-  o.tape->note("parameters", [&](wire::Envelope& e) {
+void OpenedModel::begin() {
+  tape->note("parameters", [&](wire::Envelope& e) {
     std::int64_t bytes = 0;
-    for (const grpo_parameter* p : o.parameters()) bytes += record::bytes_of(*p->value);
-    o.whole = bytes <= most_bytes;
+    for (const grpo_parameter* p : parameters()) bytes += record::bytes_of(*p->value);
+    whole = bytes <= most_bytes;
     Pack pack(*e.mutable_argument());
-    pack.integer("whole", o.whole);
-    record::pack(*o.table->describe(o.inner), pack.values("info"));
-    write_values(o, pack.values("value"));
+    pack.integer("whole", whole);
+    record::pack(*table->describe(inner), pack.values("info"));
+    write_values(*this, pack.values("value"));
   });
 }
 
@@ -77,17 +75,16 @@ void pack_forward(const grpo_forward& a, ValueList& out) {
   p.integer("entropy", a.entropy != nullptr);
 }
 
-// A call with a status and nothing to say but its arguments.
 template <class Run>
-grpo_status plain(void* handle, const char* function, const grpo_call* call, const Tape::Fill& ask, const Run& run,
-                  const Tape::Fill& answer = nullptr) noexcept {
-  Opened& o = of(handle);
+grpo_status recorded_call(void* handle, const char* function, const grpo_call* call, const Tape::Fill& arguments,
+                          const Run& run, const Tape::Fill& results = nullptr) noexcept {
+  OpenedModel& o = of(handle);
   return guarded(call, [&] {
-    const auto id = o.tape->ask(function, call, ask);
-    const WatchedCall watched(call);
-    const grpo_status status = run(o, static_cast<const grpo_call*>(watched));
-    o.tape->answer(id, function, status, watched.error(), status == GRPO_STATUS_OK ? answer : nullptr);
-    return status;
+    return o.tape->call(
+        function, call, arguments, [&](const grpo_call* c, std::uint64_t) { return run(o, c); },
+        [&](wire::Envelope& e, grpo_status status) {
+          if (results && status == GRPO_STATUS_OK) results(e);
+        });
   });
 }
 
@@ -102,16 +99,11 @@ const grpo_decode decode_table = [] {
   return t;
 }();
 
-class RecordedModel final : public LayerOf<grpo_model> {
+class RecordedModel final : public RecordedLayer<OpenedModel> {
  public:
   RecordedModel(std::shared_ptr<const Component> inner, std::shared_ptr<Recorder> to)
-      : LayerOf(std::move(inner)), to_(std::move(to)) {
+      : RecordedLayer(std::move(inner), std::move(to)) {
     const grpo_model& in = *inner_table();
-    table_.close = [](void* handle) noexcept {
-      const std::unique_ptr<Opened> o(&of(handle));
-      o->table->close(o->inner);
-      o->tape->note("close");
-    };
     if (in.query) table_.query = query;
     table_.describe = [](void* handle) noexcept { return of(handle).table->describe(of(handle).inner); };
     table_.parameters = [](void* handle, const grpo_call* call, std::int64_t* n,
@@ -119,9 +111,9 @@ class RecordedModel final : public LayerOf<grpo_model> {
       return of(handle).table->parameters(of(handle).inner, call, n, list);
     };
     table_.forward = [](void* handle, const grpo_call* call, const grpo_forward* a) noexcept {
-      return plain(
+      return recorded_call(
           handle, "forward", call, [&](wire::Envelope& e) { pack_forward(*a, *e.mutable_argument()); },
-          [&](Opened& o, const grpo_call* c) { return o.table->forward(o.inner, c, a); },
+          [&](OpenedModel& o, const grpo_call* c) { return o.table->forward(o.inner, c, a); },
           [&](wire::Envelope& e) {
             Pack p(*e.mutable_result());
             p.list("logprob", a->logprob, a->n_targets).list("entropy", a->entropy, a->n_targets);
@@ -141,49 +133,40 @@ class RecordedModel final : public LayerOf<grpo_model> {
       };
     if (in.zero_grad)
       table_.zero_grad = [](void* handle, const grpo_call* call) noexcept {
-        return plain(handle, "zero_grad", call, nullptr,
-                     [](Opened& o, const grpo_call* c) { return o.table->zero_grad(o.inner, c); });
+        return recorded_call(handle, "zero_grad", call, nullptr,
+                             [](OpenedModel& o, const grpo_call* c) { return o.table->zero_grad(o.inner, c); });
       };
     if (in.commit)
       table_.commit = [](void* handle, const grpo_call* call, std::int64_t version) noexcept {
-        return plain(
+        return recorded_call(
             handle, "commit", call,
             [&](wire::Envelope& e) {
               Pack p(*e.mutable_argument());
               p.integer("version", version);
               write_values(of(handle), p.values("value"));
             },
-            [&](Opened& o, const grpo_call* c) { return o.table->commit(o.inner, c, version); });
+            [&](OpenedModel& o, const grpo_call* c) { return o.table->commit(o.inner, c, version); });
       };
     if (in.export_weights)
       table_.export_weights = [](void* handle, const grpo_call* call, const grpo_tensor_sink* sink) noexcept {
-        return plain(handle, "export_weights", call, nullptr,
-                     [&](Opened& o, const grpo_call* c) { return o.table->export_weights(o.inner, c, sink); });
+        return recorded_call(handle, "export_weights", call, nullptr, [&](OpenedModel& o, const grpo_call* c) {
+          return o.table->export_weights(o.inner, c, sink);
+        });
       };
     if (in.import_weights)
       table_.import_weights = [](void* handle, const grpo_call* call, std::int64_t version,
                                  const grpo_tensor_source* source) noexcept {
-        return plain(
+        return recorded_call(
             handle, "import_weights", call,
             [&](wire::Envelope& e) { Pack(*e.mutable_argument()).integer("version", version); },
-            [&](Opened& o, const grpo_call* c) { return o.table->import_weights(o.inner, c, version, source); },
+            [&](OpenedModel& o, const grpo_call* c) { return o.table->import_weights(o.inner, c, version, source); },
             [&](wire::Envelope& e) { write_values(of(handle), Pack(*e.mutable_result()).values("value")); });
       };
   }
 
-  grpo_status open(const grpo_call* call, const grpo_options* options, void** handle) override {
-    auto o = std::make_unique<Opened>();
-    o->table = inner_table();
-    const grpo_status status = open_inner(to_, inner(), call, options, o->tape, &o->inner);
-    if (status != GRPO_STATUS_OK) return status;
-    introduce(*o);
-    *handle = o.release();
-    return status;
-  }
-
  private:
   static const void* query(void* handle, const char* id) noexcept {
-    Opened& o = of(handle);
+    OpenedModel& o = of(handle);
     if (std::strcmp(id, GRPO_DECODE_ID) != 0) return nullptr;
     const auto* inner = static_cast<const grpo_decode*>(o.table->query(o.inner, id));
     if (!inner) return nullptr;
@@ -197,7 +180,7 @@ class RecordedModel final : public LayerOf<grpo_model> {
   }
 
   static grpo_status backward(void* handle, const grpo_call* call, const grpo_backward* a) noexcept {
-    return plain(
+    return recorded_call(
         handle, "backward", call,
         [&](wire::Envelope& e) {
           Pack p(*e.mutable_argument());
@@ -206,11 +189,9 @@ class RecordedModel final : public LayerOf<grpo_model> {
           p.list("dlogprob", a->dlogprob, n).list("dentropy", a->dentropy, n);
           of(handle).targets.erase(a->ticket);
         },
-        [&](Opened& o, const grpo_call* c) { return o.table->backward(o.inner, c, a); },
+        [&](OpenedModel& o, const grpo_call* c) { return o.table->backward(o.inner, c, a); },
         [&](wire::Envelope& e) { write_gradients(of(handle), Pack(*e.mutable_result()).values("gradient")); });
   }
-
-  std::shared_ptr<Recorder> to_;
 };
 
 }  // namespace

@@ -2,23 +2,23 @@
 // each slice are enough to make the calls again; of any other one the slices are kept whole, if they are not too large.
 #include <grpo/optimizer.h>
 
-#include "layers/layer.hpp"
-#include "recorder.hpp"
+#include "recorded_layer.hpp"
 #include "tensors.hpp"
 #include "values.hpp"
 
 namespace grpo::plugins::record {
 namespace {
 
-class RecordedOptimizer final : public LayerOf<grpo_optimizer> {
+struct OpenedOptimizer : Handle<grpo_optimizer> {
+  std::vector<const grpo_slice*> slices;
+  std::vector<std::int64_t> kept;                // [slice] elements
+  std::vector<std::uint64_t> values, gradients;  // [slice] what the recording knows, by fingerprint
+};
+
+class RecordedOptimizer final : public RecordedLayer<OpenedOptimizer> {
  public:
   RecordedOptimizer(std::shared_ptr<const Component> inner, std::shared_ptr<Recorder> to)
-      : LayerOf(std::move(inner)), to_(std::move(to)) {
-    table_.close = [](void* handle) noexcept {
-      const std::unique_ptr<Opened> o(&of(handle));
-      o->table->close(o->inner);
-      o->tape->note("close");
-    };
+      : RecordedLayer(std::move(inner), std::move(to)) {
     table_.bind = [](void* handle, const grpo_call* call, std::int64_t n, const grpo_slice* const* slices) noexcept {
       return guarded(call, [&] { return bind(of(handle), call, n, slices); });
     };
@@ -37,27 +37,11 @@ class RecordedOptimizer final : public LayerOf<grpo_optimizer> {
     };
   }
 
-  grpo_status open(const grpo_call* call, const grpo_options* options, void** handle) override {
-    auto opened = std::make_unique<Opened>();
-    opened->table = inner_table();
-    const grpo_status status = open_inner(to_, inner(), call, options, opened->tape, &opened->inner);
-    if (status == GRPO_STATUS_OK) *handle = opened.release();
-    return status;
-  }
-
  private:
-  struct Opened {
-    const grpo_optimizer* table = nullptr;
-    void* inner = nullptr;
-    std::unique_ptr<Tape> tape;
-    std::vector<const grpo_slice*> slices;
-    std::vector<std::int64_t> kept;                // [slice] elements
-    std::vector<std::uint64_t> values, gradients;  // [slice] what the recording knows, by fingerprint
-  };
-  static Opened& of(void* handle) { return *static_cast<Opened*>(handle); }
+  static OpenedOptimizer& of(void* handle) { return *static_cast<OpenedOptimizer*>(handle); }
 
   // Those that the recording does not know yet, by their place: "0", "1", ...
-  static void write_new(const Opened& o, bool gradients, std::vector<std::uint64_t>& known, ValueList& out) {
+  static void write_new(const OpenedOptimizer& o, bool gradients, std::vector<std::uint64_t>& known, ValueList& out) {
     Pack pack(out);
     for (std::size_t i = 0; i < o.slices.size(); ++i) {
       wire::Tensor tensor;
@@ -69,11 +53,11 @@ class RecordedOptimizer final : public LayerOf<grpo_optimizer> {
     }
   }
 
-  static grpo_status bind(Opened& o, const grpo_call* call, std::int64_t n, const grpo_slice* const* slices) {
+  static grpo_status bind(OpenedOptimizer& o, const grpo_call* call, std::int64_t n, const grpo_slice* const* slices) {
     o.slices.assign(slices, slices + n);
     o.values.assign(o.slices.size(), 0);
     o.gradients.assign(o.slices.size(), 0);
-    const auto id = o.tape->ask("bind", call, [&](wire::Envelope& e) {
+    const auto ask = [&](wire::Envelope& e) {
       const bool elementwise = (o.table->flags & GRPO_OPTIMIZER_ELEMENTWISE) != 0;
       std::int64_t bytes = 0;
       for (const grpo_slice* s : o.slices) {
@@ -93,42 +77,38 @@ class RecordedOptimizer final : public LayerOf<grpo_optimizer> {
         write_first(*s.value, o.kept[i], slice.tensor("value"));
         write_first(*s.gradient, o.kept[i], slice.tensor("gradient"));
       }
-    });
-    const WatchedCall watched(call);
-    const grpo_status status = o.table->bind(o.inner, watched, n, slices);
-    o.tape->answer(id, "bind", status, watched.error());
-    return status;
+    };
+    return o.tape->call("bind", call, ask,
+                        [&](const grpo_call* c, std::uint64_t) { return o.table->bind(o.inner, c, n, slices); });
   }
 
-  static grpo_status squared_norm(Opened& o, const grpo_call* call, double* sum) {
-    const auto id = o.tape->ask("squared_norm", call, [&](wire::Envelope& e) {
-      write_new(o, true, o.gradients, Pack(*e.mutable_argument()).values("gradient"));
-    });
-    const WatchedCall watched(call);
-    const grpo_status status = o.table->squared_norm(o.inner, watched, sum);
-    o.tape->answer(id, "squared_norm", status, watched.error(),
-                   [&](wire::Envelope& e) { Pack(*e.mutable_result()).number("sum", *sum); });
-    return status;
+  static grpo_status squared_norm(OpenedOptimizer& o, const grpo_call* call, double* sum) {
+    return o.tape->call(
+        "squared_norm", call,
+        [&](wire::Envelope& e) { write_new(o, true, o.gradients, Pack(*e.mutable_argument()).values("gradient")); },
+        [&](const grpo_call* c, std::uint64_t) { return o.table->squared_norm(o.inner, c, sum); },
+        [&](wire::Envelope& e, grpo_status) { Pack(*e.mutable_result()).number("sum", *sum); });
   }
 
-  static grpo_status step(Opened& o, const grpo_call* call, const grpo_optimizer_step* s) {
-    const auto id = o.tape->ask("step", call, [&](wire::Envelope& e) {
-      Pack pack(*e.mutable_argument());
-      pack.integer("step", s->step).number("learning_rate", s->learning_rate);
-      pack.number("gradient_scale", s->gradient_scale);
-      write_new(o, true, o.gradients, pack.values("gradient"));
-      write_new(o, false, o.values, pack.values("value"));
-    });
-    const WatchedCall watched(call);
-    const grpo_status status = o.table->step(o.inner, watched, s);
-    o.tape->answer(id, "step", status, watched.error(), [&](wire::Envelope& e) {
-      write_new(o, false, o.values, Pack(*e.mutable_result()).values("value"));
-    });
-    return status;
+  static grpo_status step(OpenedOptimizer& o, const grpo_call* call, const grpo_optimizer_step* s) {
+    return o.tape->call(
+        "step", call,
+        [&](wire::Envelope& e) {
+          Pack pack(*e.mutable_argument());
+          pack.integer("step", s->step).number("learning_rate", s->learning_rate);
+          pack.number("gradient_scale", s->gradient_scale);
+          write_new(o, true, o.gradients, pack.values("gradient"));
+          write_new(o, false, o.values, pack.values("value"));
+        },
+        [&](const grpo_call* c, std::uint64_t) { return o.table->step(o.inner, c, s); },
+        [&](wire::Envelope& e, grpo_status) {
+          write_new(o, false, o.values, Pack(*e.mutable_result()).values("value"));
+        });
   }
 
   // State as it belongs to what is kept of each slice: "<slice>@<offset>.<what>" of as many elements.
-  static void write_state(const Opened& o, std::int64_t n, const grpo_named_tensor* const* list, ValueList& out) {
+  static void write_state(const OpenedOptimizer& o, std::int64_t n, const grpo_named_tensor* const* list,
+                          ValueList& out) {
     Pack pack(out);
     std::int64_t bytes = 0;
     for (std::int64_t i = 0; i < n; ++i) {
@@ -142,30 +122,25 @@ class RecordedOptimizer final : public LayerOf<grpo_optimizer> {
     }
   }
 
-  static grpo_status state(Opened& o, const grpo_call* call, std::int64_t* n, const grpo_named_tensor* const** list) {
-    const auto id = o.tape->ask("state", call);
-    const WatchedCall watched(call);
-    const grpo_status status = o.table->state(o.inner, watched, n, list);
-    o.tape->answer(id, "state", status, watched.error(), [&](wire::Envelope& e) {
-      if (status == GRPO_STATUS_OK) write_state(o, *n, *list, Pack(*e.mutable_result()).values("state"));
-    });
-    return status;
+  static grpo_status state(OpenedOptimizer& o, const grpo_call* call, std::int64_t* n,
+                           const grpo_named_tensor* const** list) {
+    return o.tape->call(
+        "state", call, nullptr, [&](const grpo_call* c, std::uint64_t) { return o.table->state(o.inner, c, n, list); },
+        [&](wire::Envelope& e, grpo_status status) {
+          if (status == GRPO_STATUS_OK) write_state(o, *n, *list, Pack(*e.mutable_result()).values("state"));
+        });
   }
 
-  static grpo_status state_written(Opened& o, const grpo_call* call) {
-    const auto id = o.tape->ask("state_written", call, [&](wire::Envelope& e) {
+  static grpo_status state_written(OpenedOptimizer& o, const grpo_call* call) {
+    const auto ask = [&](wire::Envelope& e) {
       std::int64_t n = 0;
       const grpo_named_tensor* const* list = nullptr;
       if (o.table->state(o.inner, call, &n, &list) != GRPO_STATUS_OK) throw Error("its state cannot be read");
       write_state(o, n, list, Pack(*e.mutable_argument()).values("state"));
-    });
-    const WatchedCall watched(call);
-    const grpo_status status = o.table->state_written(o.inner, watched);
-    o.tape->answer(id, "state_written", status, watched.error());
-    return status;
+    };
+    return o.tape->call("state_written", call, ask,
+                        [&](const grpo_call* c, std::uint64_t) { return o.table->state_written(o.inner, c); });
   }
-
-  std::shared_ptr<Recorder> to_;
 };
 
 }  // namespace

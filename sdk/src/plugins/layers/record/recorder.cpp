@@ -176,16 +176,4 @@ void Tape::answer(std::uint64_t id, const char* function, grpo_status status, co
 
 void Tape::note(const char* function, const Fill& fill) { ask(function, nullptr, fill); }
 
-grpo_status open_inner(const std::shared_ptr<Recorder>& to, const Component& inner, const grpo_call* call,
-                       const grpo_options* options, std::unique_ptr<Tape>& tape, void** handle) {
-  tape = std::make_unique<Tape>(to, call);
-  const auto id = tape->ask("open", call, [&](wire::Envelope& e) {
-    e.mutable_options()->set_json(options->json.data, static_cast<std::size_t>(options->json.size));
-  });
-  const WatchedCall watched(call);
-  const grpo_status status = inner.table->open(watched, options, handle);
-  tape->answer(id, "open", status, watched.error());
-  return status;
-}
-
 }  // namespace grpo::plugins::record

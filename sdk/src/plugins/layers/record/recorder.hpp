@@ -1,9 +1,8 @@
 // recorder.hpp: the file that calls are written into, and what each layer needs to write one.
 //
-//     const auto id = tape.ask("score", call, [&](wire::Envelope& e) { ...arguments... });
-//     WatchedCall watched(call);
-//     const grpo_status status = inner->score(handle, watched, ...);
-//     tape.answer(id, "score", status, watched, [&](wire::Envelope& e) { ...results... });
+//     return tape.call("score", call, [&](wire::Envelope& e) { ...arguments... },
+//                      [&](const grpo_call* c, std::uint64_t) { return inner->score(handle, c, ...); },
+//                      [&](wire::Envelope& e, grpo_status) { ...results... });
 //
 // Calls are written before they are made: a plugin that takes the process down leaves the call that did it.
 #ifndef GRPO_PLUGINS_RECORD_RECORDER_HPP
@@ -84,11 +83,26 @@ class WatchedCall {
 class Tape {
  public:
   using Fill = std::function<void(wire::Envelope&)>;
+  using FillAnswer = std::function<void(wire::Envelope&, grpo_status)>;
 
   Tape(std::shared_ptr<Recorder> to, const grpo_call* open);
   std::uint64_t handle() const { return handle_; }
 
-  // parent: the call in which a callback is made, or 0. Returns the call's number.
+  // A call of the inner component: written, made, and what it answered written. run(call, number) makes it with a call
+  // that is watched. parent: the call in which a callback is made, or 0.
+  template <class Run>
+  grpo_status call(const char* function, const grpo_call* outer, const Fill& arguments, const Run& run,
+                   const FillAnswer& results = nullptr, std::uint64_t parent = 0) {
+    const auto id = ask(function, outer, arguments, parent);
+    const WatchedCall watched(outer);
+    const grpo_status status = run(static_cast<const grpo_call*>(watched), id);
+    Fill fill;
+    if (results) fill = [&](wire::Envelope& e) { results(e, status); };
+    answer(id, function, status, watched.error(), fill, parent);
+    return status;
+  }
+
+  // The two halves of it. Returns the call's number.
   std::uint64_t ask(const char* function, const grpo_call* call, const Fill& fill = nullptr, std::uint64_t parent = 0);
   void answer(std::uint64_t id, const char* function, grpo_status status, const std::string& error,
               const Fill& fill = nullptr, std::uint64_t parent = 0);
@@ -101,10 +115,6 @@ class Tape {
   std::uint64_t handle_;
   const grpo_log* log_ = nullptr;
 };
-
-// open of every kind: writes the options, opens the inner component. *tape: of the new handle.
-grpo_status open_inner(const std::shared_ptr<Recorder>& to, const Component& inner, const grpo_call* call,
-                       const grpo_options* options, std::unique_ptr<Tape>& tape, void** handle);
 
 // The layers, one for each kind.
 std::shared_ptr<const Component> record_reward(std::shared_ptr<const Component> inner, std::shared_ptr<Recorder> to);

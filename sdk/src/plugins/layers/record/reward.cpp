@@ -1,8 +1,7 @@
 // Recording the calls of grpo.reward/1.
 #include <grpo/reward.h>
 
-#include "layers/layer.hpp"
-#include "recorder.hpp"
+#include "recorded_layer.hpp"
 
 namespace grpo::plugins::record {
 namespace {
@@ -39,52 +38,29 @@ class WatchedResult {
   std::map<std::string, double*> columns_;
 };
 
-class RecordedReward final : public LayerOf<grpo_reward> {
+struct OpenedReward : Handle<grpo_reward> {};
+
+class RecordedReward final : public RecordedLayer<OpenedReward> {
  public:
   RecordedReward(std::shared_ptr<const Component> inner, std::shared_ptr<Recorder> to)
-      : LayerOf(std::move(inner)), to_(std::move(to)) {
-    table_.close = [](void* handle) noexcept { close(static_cast<Opened*>(handle)); };
+      : RecordedLayer(std::move(inner), std::move(to)) {
     table_.score = [](void* handle, const grpo_call* call, const grpo_reward_batch* batch,
                       const grpo_reward_result* result) noexcept {
-      return guarded(call, [&] { return score(*static_cast<Opened*>(handle), call, batch, result); });
+      return guarded(call, [&] { return score(*static_cast<OpenedReward*>(handle), call, batch, result); });
     };
   }
 
-  grpo_status open(const grpo_call* call, const grpo_options* options, void** handle) override {
-    auto opened = std::make_unique<Opened>();
-    opened->table = inner_table();
-    const grpo_status status = open_inner(to_, inner(), call, options, opened->tape, &opened->inner);
-    if (status == GRPO_STATUS_OK) *handle = opened.release();
-    return status;
-  }
-
  private:
-  struct Opened {
-    const grpo_reward* table = nullptr;
-    void* inner = nullptr;
-    std::unique_ptr<Tape> tape;
-  };
-
-  static void close(Opened* opened) noexcept {
-    const std::unique_ptr<Opened> o(opened);
-    o->table->close(o->inner);
-    o->tape->note("close");
-  }
-
-  static grpo_status score(Opened& o, const grpo_call* call, const grpo_reward_batch* batch,
+  static grpo_status score(OpenedReward& o, const grpo_call* call, const grpo_reward_batch* batch,
                            const grpo_reward_result* result) {
-    const auto id = o.tape->ask("score", call,
-                                [&](wire::Envelope& e) { wire::write(*batch, *e.mutable_reward()->mutable_batch()); });
-    const WatchedCall watched(call);
     const WatchedResult columns(result);
-    const grpo_status status = o.table->score(o.inner, watched, batch, columns.get());
-    o.tape->answer(id, "score", status, watched.error(), [&](wire::Envelope& e) {
-      wire::write(columns.arrays(batch->n_samples), *e.mutable_reward()->mutable_result());
-    });
-    return status;
+    return o.tape->call(
+        "score", call, [&](wire::Envelope& e) { wire::write(*batch, *e.mutable_reward()->mutable_batch()); },
+        [&](const grpo_call* c, std::uint64_t) { return o.table->score(o.inner, c, batch, columns.get()); },
+        [&](wire::Envelope& e, grpo_status) {
+          wire::write(columns.arrays(batch->n_samples), *e.mutable_reward()->mutable_result());
+        });
   }
-
-  std::shared_ptr<Recorder> to_;
 };
 
 }  // namespace

@@ -3,21 +3,18 @@
 #include <grpo/sampler.h>
 
 #include "feeding.hpp"
-#include "layers/layer.hpp"
+#include "recorded_layer.hpp"
 
 namespace grpo::plugins::record {
 namespace {
 
-struct Opened {
-  const grpo_sampler* table = nullptr;
-  void* inner = nullptr;
-  std::unique_ptr<Tape> tape;
+struct OpenedSampler : Handle<grpo_sampler> {
   std::atomic<std::uint64_t> running{0};  // the call in which callbacks are made
   const grpo_sampler_binding* bound = nullptr;
   grpo_sampler_binding front{};
   std::unique_ptr<RecordedDecode> decode;
 };
-Opened& of(void* handle) { return *static_cast<Opened*>(handle); }
+OpenedSampler& of(void* handle) { return *static_cast<OpenedSampler*>(handle); }
 
 // ---- in front of the model
 
@@ -54,10 +51,10 @@ const grpo_model model_front = [] {
 struct Feed {
   grpo_feed table{};
   const grpo_feed* outer;
-  Opened& o;
+  OpenedSampler& o;
   std::uint64_t parent;
 
-  Feed(const grpo_feed* feed, Opened& opened, std::uint64_t id) : outer(feed), o(opened), parent(id) {
+  Feed(const grpo_feed* feed, OpenedSampler& opened, std::uint64_t id) : outer(feed), o(opened), parent(id) {
     table.struct_size = sizeof table;
     table.host = this;
     table.next = [](const grpo_feed* f, const grpo_call* call, std::int64_t wait_ns,
@@ -98,15 +95,14 @@ struct Feed {
 template <class Run>
 grpo_status with_callbacks(void* handle, const char* function, const grpo_call* call, const Tape::Fill& ask,
                            const Run& run) noexcept {
-  Opened& o = of(handle);
+  OpenedSampler& o = of(handle);
   return guarded(call, [&] {
-    const auto id = o.tape->ask(function, call, ask);
-    const WatchedCall watched(call);
-    o.running = id;
-    const grpo_status status = run(o, static_cast<const grpo_call*>(watched), id);
-    o.running = 0;
-    o.tape->answer(id, function, status, watched.error());
-    return status;
+    return o.tape->call(function, call, ask, [&](const grpo_call* c, std::uint64_t id) {
+      o.running = id;
+      const grpo_status status = run(o, c, id);
+      o.running = 0;
+      return status;
+    });
   });
 }
 
@@ -118,7 +114,7 @@ grpo_status bind(void* handle, const grpo_call* call, const grpo_sampler_binding
         pack(*to->model_table->describe(to->model), p.values("model"));
         if (to->decode_table) pack(*to->decode_table->describe(to->model), p.values("decode"));
       },
-      [&](Opened& o, const grpo_call* c, std::uint64_t) {
+      [&](OpenedSampler& o, const grpo_call* c, std::uint64_t) {
         o.bound = to;
         o.front = {sizeof o.front,     to->flags, &o, &model_front, to->decode_table ? &decode_front : nullptr,
                    to->model_revision, 0};
@@ -131,31 +127,32 @@ grpo_status bind(void* handle, const grpo_call* call, const grpo_sampler_binding
 
 grpo_status update_begin(void* handle, const grpo_call* call, std::int64_t version,
                          const grpo_tensor_sink** sink) noexcept {
-  Opened& o = of(handle);
+  OpenedSampler& o = of(handle);
   o.tape->note("update_begin", [&](wire::Envelope& e) { Pack(*e.mutable_argument()).integer("version", version); });
   return o.table->update_begin(o.inner, call, version, sink);
 }
 
-class RecordedSampler final : public LayerOf<grpo_sampler> {
+class RecordedSampler final : public RecordedLayer<OpenedSampler> {
  public:
   RecordedSampler(std::shared_ptr<const Component> inner, std::shared_ptr<Recorder> to)
-      : LayerOf(std::move(inner)), to_(std::move(to)) {
+      : RecordedLayer(std::move(inner), std::move(to)) {
     const grpo_sampler& in = *inner_table();
     table_.close = [](void* handle) noexcept {
-      const std::unique_ptr<Opened> o(&of(handle));
+      const std::unique_ptr<OpenedSampler> o(&of(handle));
       o->running = o->tape->ask("close", nullptr);
       o->table->close(o->inner);
     };
     table_.describe = [](void* handle) noexcept { return of(handle).table->describe(of(handle).inner); };
     if (in.bind) table_.bind = bind;
     table_.generate = [](void* handle, const grpo_call* call, const grpo_feed* feed) noexcept {
-      return with_callbacks(handle, "generate", call, nullptr, [&](Opened& o, const grpo_call* c, std::uint64_t id) {
-        Feed front(feed, o, id);
-        return o.table->generate(o.inner, c, &front.table);
-      });
+      return with_callbacks(handle, "generate", call, nullptr,
+                            [&](OpenedSampler& o, const grpo_call* c, std::uint64_t id) {
+                              Feed front(feed, o, id);
+                              return o.table->generate(o.inner, c, &front.table);
+                            });
     };
     table_.cancel = [](void* handle, std::uint64_t request) noexcept {
-      Opened& o = of(handle);
+      OpenedSampler& o = of(handle);
       o.tape->ask(
           "cancel", nullptr,
           [&](wire::Envelope& e) {
@@ -183,23 +180,12 @@ class RecordedSampler final : public LayerOf<grpo_sampler> {
         with_callbacks(
             handle, "model_changed", nullptr,
             [&](wire::Envelope& e) { Pack(*e.mutable_argument()).integer("version", version); },
-            [&](Opened& o, const grpo_call*, std::uint64_t) {
+            [&](OpenedSampler& o, const grpo_call*, std::uint64_t) {
               o.table->model_changed(o.inner, version);
               return grpo_status{GRPO_STATUS_OK};
             });
       };
   }
-
-  grpo_status open(const grpo_call* call, const grpo_options* options, void** handle) override {
-    auto o = std::make_unique<Opened>();
-    o->table = inner_table();
-    const grpo_status status = open_inner(to_, inner(), call, options, o->tape, &o->inner);
-    if (status == GRPO_STATUS_OK) *handle = o.release();
-    return status;
-  }
-
- private:
-  std::shared_ptr<Recorder> to_;
 };
 
 }  // namespace

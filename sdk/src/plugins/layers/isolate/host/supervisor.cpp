@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -22,10 +21,10 @@
 
 #include "../channel.hpp"
 #include "control.pb.h"
+#include "grpo/sdk/error.hpp"
+#include "helper.hpp"
 #include "modes.hpp"
 #include "tree.hpp"
-
-extern char** environ;
 
 namespace grpo::plugins::isolate {
 namespace {
@@ -127,28 +126,20 @@ class Supervisor {
     pipe_ = Descriptor(ends[0]);
     Descriptor in(ends[1]), socket(socket_fd);
     ::fcntl(pipe_.get(), F_SETFL, O_NONBLOCK);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, socket_fd, 3);
-    posix_spawn_file_actions_adddup2(&actions, in.get(), 1);
-    posix_spawn_file_actions_adddup2(&actions, in.get(), 2);
-    posix_spawn_file_actions_addclosefrom_np(&actions, 4);
-    posix_spawnattr_t attributes;
-    posix_spawnattr_init(&attributes);
-    sigset_t none, all;
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-    std::string words[] = {"grpo-plugin-host", "work", std::to_string(::getpid()), std::to_string(limits_.memory),
-                           std::to_string(limits_.processes)};
-    char* arguments[] = {words[0].data(), words[1].data(), words[2].data(), words[3].data(), words[4].data(), nullptr};
-    const int error = ::posix_spawn(&worker_, "/proc/self/exe", &actions, &attributes, arguments, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    if (error != 0) return std::string("cannot start a process for the plugin: ") + std::strerror(error);
+    try {
+      worker_ = Start({"grpo-plugin-host", "work", std::to_string(::getpid()), std::to_string(limits_.memory),
+                       std::to_string(limits_.processes)})
+                    .from("/proc/self/exe")
+                    .give(socket_fd, 3)
+                    .give(in.get(), 1)
+                    .give(in.get(), 2)
+                    .close_from(4)
+                    .default_signals()
+                    .own_group()
+                    .run();
+    } catch (const Error& e) {
+      return e.what();
+    }
     worker_fd_ = Descriptor(pidfd_of(worker_));
     if (worker_fd_ && host_fd_) return {};
     int status = 0;

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,8 +15,7 @@
 
 #include "../recording.hpp"
 #include "grpo/sdk/error.hpp"
-
-extern char** environ;
+#include "helper.hpp"
 
 namespace grpo::plugins::fuzzing {
 namespace {
@@ -26,23 +24,12 @@ namespace fs = std::filesystem;
 
 // Starts the program with its output in a file; its number.
 pid_t start(const std::vector<std::string>& arguments, const fs::path& output) {
-  std::vector<char*> argv;
-  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);  // with whatever it starts
-  pid_t pid = -1;
-  const int error = posix_spawn(&pid, argv[0], &actions, &attributes, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  posix_spawnattr_destroy(&attributes);
-  if (error != 0) throw Error(arguments[0] + ": cannot be started: " + std::strerror(error));
-  return pid;
+  return Start(arguments)
+      .open(STDIN_FILENO, "/dev/null", O_RDONLY)
+      .open(STDOUT_FILENO, output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600)
+      .give(STDOUT_FILENO, STDERR_FILENO)
+      .own_group()  // with whatever it starts
+      .run();
 }
 
 // What the child said: rules that were broken, which it tells line by line, and what the plugin printed.
