@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "grpo/sdk/train/cadence.hpp"
+#include "grpo/sdk/train/collect.hpp"
 #include "grpo/sdk/train/dynamic_sampling.hpp"
 #include "grpo/sdk/train/epoch_line.hpp"
 #include "grpo/sdk/train/overlong.hpp"
@@ -204,6 +205,21 @@ TEST(EpochLine, AsArealWritesIt) {
       << text(6, 19, 19);
   EXPECT_EQ(text(25, 50, 20).substr(0, 37), "Epoch 2/3 step 5/20 (global step 25):");
   EXPECT_EQ(text(41, 50, 20).substr(0, 37), "Epoch 3/3 step 1/10 (global step 41):");  // half an epoch is left
+}
+
+TEST(RolloutMetrics, WhereNoneEndedThereIsNoLengthOfThoseThatEnded) {
+  Rollout rollout;
+  rollout.groups = {group_of({"abc", "defgh"})};
+  report::Metrics some, none;
+  rollout.groups[0].samples[0].finish = GRPO_FINISH_LENGTH;
+  add_rollout_metrics(rollout, some);
+  EXPECT_EQ(some.find("completions/mean_terminated_length"), 5);
+  rollout.groups[0].samples[1].finish = GRPO_FINISH_LENGTH;
+  add_rollout_metrics(rollout, none);
+  EXPECT_EQ(none.get("completions/clipped_ratio"), 1);
+  EXPECT_EQ(none.get("completions/mean_length"), 4);
+  for (const char* what : {"mean", "min", "max"})
+    EXPECT_FALSE(none.find(std::string("completions/") + what + "_terminated_length")) << what;
 }
 
 }  // namespace

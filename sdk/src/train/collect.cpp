@@ -132,9 +132,11 @@ void add_rollout_metrics(const Rollout& rollout, report::Metrics& metrics) {
   metrics.set("completions/min_length", all.min);
   metrics.set("completions/max_length", all.max);
   metrics.set("completions/clipped_ratio", lengths.empty() ? 0 : clipped / static_cast<double>(lengths.size()));
-  metrics.set("completions/mean_terminated_length", ended.mean);
-  metrics.set("completions/min_terminated_length", ended.min);
-  metrics.set("completions/max_terminated_length", ended.max);
+  if (ended.n > 0) {
+    metrics.set("completions/mean_terminated_length", ended.mean);
+    metrics.set("completions/min_terminated_length", ended.min);
+    metrics.set("completions/max_terminated_length", ended.max);
+  }
   metrics.set("prompt_length/mean", asked.mean);
   metrics.set("prompt_length/min", asked.min);
   metrics.set("prompt_length/max", asked.max);

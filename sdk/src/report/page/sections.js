@@ -64,6 +64,11 @@ function draw_strip(strip, run, at, go) {
   strip.replaceChildren(...out);
 }
 
+// A worked solution has its answer at the end.
+function without_middle(text, most) {
+  return text.length <= most ? text : text.slice(0, most / 2) + ' […] ' + text.slice(-most / 2);
+}
+
 function group(rows) {
   const first = rows[0];
   const sorted = rows.slice().sort((a, b) => (b.reward ?? -Infinity) - (a.reward ?? -Infinity) || a.index - b.index);
@@ -75,7 +80,7 @@ function group(rows) {
     `${rest.length} more between best and worst`) : null;
   return el('article', {class: 'card group'},
     el('div', {class: 'prompt'}, el('p', {class: 'text mono'}, first.prompt)),
-    el('div', {class: 'toolbar'}, first.ground_truth ? el('span', {}, 'truth: ', el('code', {}, first.ground_truth.length > 200 ? first.ground_truth.slice(0, 200) + '…' : first.ground_truth)) : null,
+    el('div', {class: 'toolbar'}, first.ground_truth ? el('span', {}, 'truth: ', el('code', {}, without_middle(first.ground_truth, 200))) : null,
       el('span', {}, `row ${first.row}`), el('span', {}, `mean reward ${format.number(rows.map(score_of).filter(Number.isFinite).reduce((a, b, _, l) => a + b / l.length, 0))}`)),
     list, more);
 }
