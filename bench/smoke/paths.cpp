@@ -127,7 +127,7 @@ Work cached_attention() {
     std::vector<std::int32_t> blocks;
     for (std::int32_t b = 0; b < length / 16; ++b) blocks.push_back(b);
     std::vector<float> out(heads * size);
-    std::vector<float> scratch(static_cast<std::size_t>(simd::cached_attention_scratch(length, group)));
+    std::vector<float> scratch(static_cast<std::size_t>(simd::cached_attention_scratch(length, group, size)));
     const simd::CachedToken last{blocks.data(), length - 1};
     simd::CachedLayer layer{};
     layer.token = &last;

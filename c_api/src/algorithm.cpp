@@ -52,6 +52,7 @@ void check_acts(const config::AlgorithmConfig& a) {
           "give its mask as tokens.policy_weight");
   outside("old_logprobs", a.old_logprobs != built_in.old_logprobs, "give the sampler's as tokens.old_logprob");
   outside("kl_in_reward", a.kl_in_reward, "take it off the rewards before the advantages");
+  outside("adaptive_entropy", a.adaptive_entropy, "open an objective anew for another entropy_coefficient");
   outside("kl_control", a.kl_control != built_in.kl_control, "open an objective anew for another kl_coefficient");
 }
 

@@ -151,8 +151,8 @@ void add_eval(Command program) {
 
 Without --config prompts ask for the answer in \boxed{}, the reward `math` decides, completions have up to 1,024
 tokens, and the columns of a file are found by their usual names. With one, all of that is the configuration's; its
-keys: evaluation.datasets (or .path), samples, temperature, greedy, pass_k, max_new_tokens, max_samples, batch_size,
-reward (the one that decides: above 0.5 is right).
+keys: evaluation.datasets (or .path), samples, temperature, greedy, pass_k, best_of, max_new_tokens, max_samples,
+batch_size, reward (the one that decides: above 0.5 is right).
 
 The table goes to standard output, everything else to eval.json and completions.jsonl in --output. Ctrl-C writes what
 is done.)");

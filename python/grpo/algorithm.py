@@ -19,8 +19,9 @@ def advantages(rewards: Any, group_size: Optional[int] = None, *, group_start: O
 
     rewards: an array or list, NaN where no reward applies. Groups lie together: group_size samples each, or group g is
     [group_start[g], group_start[g + 1]). kind: "group" (GRPO), "none" (Dr. GRPO), "batch", "rloo", "passk",
-    "reinforce_pp" and the others of docs/algorithms.md, but "gdpo", which needs every reward by itself; what weighs by
-    length ("opo", "reinforce_pp") takes all completions for equally long. epsilon is added to the standard deviation. The result is of the rewards' kind (fp64); with statistics it is (advantages, dict).
+    "reinforce_pp" and the others of docs/algorithms.md, but "gdpo", which needs every reward by itself: objective_row
+    takes them. What weighs by length ("opo", "reinforce_pp") takes all completions for equally long. epsilon is added
+    to the standard deviation. The result is of the rewards' kind (fp64); with statistics it is (advantages, dict).
     """
     given = view(rewards, "d")
     if group_start is None:
@@ -150,5 +151,6 @@ def objective(logprobs: Any, advantages: Any, *, old: Any = None, ref: Any = Non
 
 def objective_row(row: Union[Mapping[str, Any], str]) -> Dict[str, Any]:
     """The objective from lists under TRL's names, with TRL's defaults: {"per_token_logps": [[...]], "advantages": [...],
-    "config": {"loss_type": "dapo", ...}} gives {"loss", "dlogp", "dentropy", "metrics"}."""
+    "config": {"loss_type": "dapo", ...}} gives {"loss", "dlogp", "dentropy", "metrics"}, and "advantages" where the row
+    has rewards in their place."""
     return json.loads(asked("objective_row", (row if isinstance(row, str) else json.dumps(row)).encode()))

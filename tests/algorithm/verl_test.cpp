@@ -152,10 +152,15 @@ TEST(Verl, RolloutWeights) {
     std::vector<int64_t> start = {0};
     for (const json& of_row : row.at("old")) start.push_back(start.back() + static_cast<int64_t>(of_row.size()));
     const auto min = row.at("min").is_null() ? std::nullopt : std::optional<double>(row.at("min").get<double>());
-    EXPECT_THAT(rollout_ratio(rollout_correction(row.at("kind").get<std::string>()), min, row.at("max").get<double>(),
-                              start, flat(row.at("old")), flat(row.at("sampled")), {}),
-                Pointwise(DoubleNear(1e-14), flat(row.at("ratio"))))
-        << row;
+    const auto kind = rollout_correction(row.at("kind").get<std::string>());
+    auto ratio =
+        rollout_ratio(kind, min, row.at("max").get<double>(), start, flat(row.at("old")), flat(row.at("sampled")), {});
+    EXPECT_THAT(ratio, Pointwise(DoubleNear(1e-14), flat(row.at("ratio")))) << row;
+    Mean mean;
+    for (const double one : ratios_to_tell(kind, start, ratio, {})) mean.add(one);
+    if (mean.value() > 1e-8)
+      for (double& one : ratio) one /= mean.value();
+    EXPECT_THAT(ratio, Pointwise(DoubleNear(1e-7), flat(row.at("normalized")))) << row;
   }
 }
 

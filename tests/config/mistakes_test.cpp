@@ -28,7 +28,7 @@ TEST(Mistakes, UnknownSections) {
   EXPECT_EQ(error_of("learning_rate: 1\n"),
             "run.yaml:1: unknown section `learning_rate`. It belongs to `optimizer`: optimizer.learning_rate");
   EXPECT_THAT(error_of("run.seed: 1\n"), HasSubstr("in a file write it as `run:` with `seed` indented under it"));
-  EXPECT_THAT(error_of("actor_rollout_ref: {}\n"), HasSubstr("There are: run, data, model"));
+  EXPECT_THAT(error_of("nothing_like_it: {}\n"), HasSubstr("There are: run, data, model"));
 }
 
 TEST(Mistakes, WrongTypesSayWhatWasFound) {
@@ -94,6 +94,11 @@ TEST(Mistakes, ValuesThatDoNotGoTogether) {
       {"algorithm: {advantage: gdpo, kl_in_reward: true, beta: 0.1}", "every reward by itself"},
       {"algorithm: {kl_in_reward: true}", "set algorithm.kl_coefficient"},
       {"algorithm: {kl_control: adaptive}", "starts from algorithm.kl_coefficient"},
+      {"algorithm: {entropy_coefficient_min: 0.5, entropy_coefficient_max: 0.1}",
+       "above algorithm.entropy_coefficient_max, 0.1"},
+      {"algorithm: {rollout_correction_normalize: true}", "that algorithm.rollout_correction makes"},
+      {"algorithm: {objective: vespo, rollout_correction: token_mask, rollout_correction_normalize: true}",
+       "does not go with `objective: vespo`"},
       {"algorithm: {rollout_correction: token_mask, old_logprobs: sampler}", "leave one of them out"},
       {"algorithm: {rollout_correction_min: 4}", "above algorithm.rollout_correction_max, 3"},
       {"algorithm: {objective: vespo, rollout_correction: sequence_mask}", "token_truncate"},

@@ -50,6 +50,17 @@ TEST(Override, NullGoesBackToTheDefault) {
   EXPECT_EQ(config.origin("run.max_steps").text(), "default");
 }
 
+// A line of another trainer's script: where its keys are here, and which one it is where only one can be meant.
+TEST(Override, KeysOfOtherTrainers) {
+  EXPECT_EQ(error_of("", {"actor_rollout_ref.actor.entropy_coeff=0"}),
+            "command line: actor_rollout_ref.actor.entropy_coeff=0: unknown section `actor_rollout_ref`. It belongs to "
+            "`algorithm`: algorithm.entropy_coefficient. Where the keys of others are here: docs/coming-from/verl.md");
+  const std::string path = error_of("", {"actor_rollout_ref.model.path=x"});
+  EXPECT_THAT(path, HasSubstr("docs/coming-from/verl.md"));
+  EXPECT_EQ(path.find("data.path"), path.npos) << "the nearest `path` is not the one that is meant: " << path;
+  EXPECT_THAT(error_of("worker: {rollout: {n: 5}}\n"), HasSubstr("docs/coming-from/easyr1.md"));
+}
+
 TEST(Override, Mistakes) {
   EXPECT_EQ(error_of("", {"run.seed"}), "command line: run.seed: expects section.key=value");
   EXPECT_THAT(error_of("", {"seed=1"}), HasSubstr("It belongs to `run`: run.seed"));

@@ -66,6 +66,58 @@ TEST_F(SmolLM2, GreedyContinuationsAreThoseOfTransformers) {
   for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(rows[i]["ids"], golden[i]["greedy"]) << golden[i]["text"];
 }
 
+// Questions of GSM8K and SVAMP as configs/eval-math.yaml asks them, against transformers and math-verify
+// (tests/golden/make/smollm2_answers.py): answers of up to 128 tokens are the same to the token, and so is who is
+// right.
+class Answers : public SmolLM2 {
+ protected:
+  const std::vector<nlohmann::json> rows = read_jsonl(GRPO_TEST_DATA "/smollm2_answers.jsonl");
+  Scratch dir;
+};
+
+TEST_F(Answers, GreedyOnesAreThoseOfTransformers) {
+  std::string prompts;
+  for (const auto& row : rows) {
+    const std::string asked =
+        row["question"].get<std::string>() + " Please reason step by step, and put your final answer within \\boxed{}.";
+    prompts += nlohmann::json{{"messages", {{{"role", "user"}, {"content", asked}}}}}.dump() + "\n";
+  }
+  const auto result = host("generate --greedy --max-new-tokens 128 --model '" + model + "'", dir.path(), prompts);
+  const auto answers = lines(result.out);
+  ASSERT_GE(rows.size(), 24u);
+  ASSERT_EQ(answers.size(), rows.size()) << result.err;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_EQ(answers[i]["ids"], rows[i]["ids"]) << rows[i]["question"];
+    EXPECT_EQ(answers[i]["text"], rows[i]["text"]);
+    EXPECT_EQ(answers[i]["finish"] == "length", rows[i]["ids"].size() == 128) << rows[i]["question"];
+  }
+}
+
+TEST_F(Answers, AccuracyIsThatOfTransformersAndMathVerify) {
+  std::string data;
+  double right = 0;
+  for (const auto& row : rows) {
+    data += nlohmann::json{{"question", row["question"]}, {"answer", row["answer"]}}.dump() + "\n";
+    right += row["right"].get<bool>();
+  }
+  ASSERT_GE(right, 3) << "no accuracy to compare";
+  write(dir / "test.jsonl", data);
+  const auto result = host("eval --config '" GRPO_SOURCE_DIR "/configs/eval-math.yaml' --model '" + model +
+                               "' --data gsm8k=test.jsonl --max-new-tokens 128 --output out data.prompt_key=question "
+                               "data.answer_key=answer",
+                           dir.path());
+  ASSERT_EQ(result.status, 0) << result.err;
+  const auto greedy = nlohmann::json::parse(read(dir / "out/eval.json"))["datasets"][0]["greedy"];
+  EXPECT_DOUBLE_EQ(greedy["accuracy_lenient"]["value"].get<double>(), right / static_cast<double>(rows.size()));
+  const auto completions = read_jsonl(dir / "out/completions.jsonl");
+  ASSERT_EQ(completions.size(), rows.size());
+  for (const auto& c : completions) {
+    const auto& row = rows.at(c["row"].get<std::size_t>());
+    EXPECT_EQ(c["completion"], row["text"]);
+    EXPECT_EQ(c["lenient"], row["right"]) << row["text"];
+  }
+}
+
 // Supervised training against TRL's SFTTrainer (tests/golden/make/sft.py): two steps of AdamW on the same four rows.
 class Sft : public SmolLM2 {
  protected:

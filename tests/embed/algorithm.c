@@ -12,6 +12,22 @@ static void test_advantages(void) {
   CHECK(values[4] == 0 && values[5] == 0);
   CHECK(strstr(statistics.data, "\"zero_std_groups\":1") && strstr(statistics.data, "\"not_applicable\":1"));
   grpo_embed_free(statistics.owner);
+  static const char* const kinds[] = {"none",
+                                      "batch",
+                                      "rloo",
+                                      "opo",
+                                      "passk",
+                                      "reinforce_pp",
+                                      "reinforce_pp_baseline",
+                                      "dr_grpo",
+                                      "grpo_passk",
+                                      "reinforce_plus_plus"};
+  for (size_t k = 0; k < sizeof kinds / sizeof *kinds; ++k) {
+    double made[6] = {1, 0, 0.5, NAN, 2, -1};
+    NEED(grpo_embed_advantages(kinds[k], 6, made, 2, start, 1e-4, made, NULL, &error));
+    CHECK(made[0] > 0 && made[1] <= 0 && made[3] == 0 && made[4] > 0);
+  }
+  FAILS(grpo_embed_advantages("gdpo", 6, values, 2, start, 0, values, NULL, &error), GRPO_STATUS_FAILED, "gdpo");
   FAILS(grpo_embed_advantages("best", 6, values, 2, start, 0, values, NULL, &error), GRPO_STATUS_FAILED, "group");
   FAILS(grpo_embed_advantages("group", 6, values, 1, start, 0, values, NULL, &error), GRPO_STATUS_FAILED,
         "group_start");
@@ -135,7 +151,13 @@ static void test_options(void) {
   FAILS(grpo_embed_objective_open("[]", &objective, &error), GRPO_STATUS_INVALID, "not a JSON object");
   FAILS(grpo_embed_objective_open("{\"ratio\": \"word\"}", &objective, &error), GRPO_STATUS_FAILED, "sequence");
   NEED(grpo_embed_objective_row("{\"per_token_logps\": [[-1.0, -2.0]], \"advantages\": [1.0]}", &json, &error));
-  CHECK(strstr(json.data, "\"dlogp\":[[-0.5,-0.5]]") != NULL);
+  CHECK(strstr(json.data, "\"dlogp\":[[-0.5,-0.5]]") != NULL && strstr(json.data, "advantages") == NULL);
+  grpo_embed_free(json.owner);
+  NEED(grpo_embed_objective_row(
+      "{\"logp\": [[-1], [-1]], \"rewards_per_func\": [[1, 0], [0, 2]], \"num_generations\": 2,"
+      " \"scale_rewards\": \"gdpo\", \"reward_weights\": [3, 1], \"advantage_epsilon\": 0}",
+      &json, &error));
+  CHECK(strstr(json.data, "\"advantages\":[0.707106781") != NULL);
   grpo_embed_free(json.owner);
 }
 

@@ -14,9 +14,9 @@ using grpo::kit::answers_equal;
 using grpo::kit::extract_answer;
 
 TEST(Corpus, RightAndWrongAnswersAreToldApart) {
-  // What this grader knows to miss: sums, arithmetic of matrices, numbers in words, times of day.
+  // What this grader misses on purpose, for it may be the question again: sums over an index, sums of matrices.
   const std::set<std::string> missed = {
-      "42|forty-two", "10\\text{ a.m.}|10 AM", "\\sum_{k=1}^{3} k|6",
+      "\\sum_{k=1}^{3} k|6",
       "\\begin{pmatrix}6&8\\\\10&12\\end{pmatrix}|"
       "\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}+\\begin{pmatrix}5&6\\\\7&8\\end{pmatrix}"};
   std::ifstream file(GRPO_TEST_DATA "/corpus.jsonl");

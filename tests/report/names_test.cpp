@@ -46,6 +46,7 @@ Metrics full_step() {
                            "policy_loss",
                            "kl",
                            "entropy",
+                           "entropy_coefficient",
                            "clip_ratio/low_mean",
                            "clip_ratio/low_min",
                            "clip_ratio/high_mean",
@@ -84,6 +85,8 @@ Metrics full_step() {
                            "memory/rss_peak",
                            "memory/device_peak",
                            "eval/accuracy",
+                           "eval/accuracy_best@4",
+                           "eval/accuracy_majority@4",
                            "eval/reward",
                            "eval/rewards/math/mean",
                            "eval/completions/mean_length",
@@ -173,6 +176,21 @@ TEST(Names, WhatAStepLacksIsLeftOut) {
   EXPECT_FALSE(m.find("e2e_tps"));
   EXPECT_FALSE(m.find("val/reward_score"));
   EXPECT_FALSE(m.find("timing/all"));
+}
+
+// EasyR1's reward functions answer a dict, and each key is a metric.
+TEST(Names, ComponentsOfARewardHaveEasyR1sNames) {
+  Metrics m;
+  m.set("reward", 0.5);
+  m.set("rewards/overall/mean", 0.25);
+  m.set("rewards/overall/errors", 0);
+  m.set("rewards/overall/accuracy", 0.75);
+  m.set("rewards/other/accuracy", 1);
+  m.set("rewards/other/overall", 1);
+  MetricNames({"easyr1"}, settings).add(1, m);
+  EXPECT_EQ(m.get("reward/overall"), 0.25);
+  EXPECT_EQ(m.get("reward/accuracy"), 0.75) << "the first reward's";
+  EXPECT_FALSE(m.find("reward/errors"));
 }
 
 TEST(Names, MindSpeedsTotalIsAtLeastTheSumOfItsParts) {

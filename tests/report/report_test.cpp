@@ -182,6 +182,27 @@ TEST(Console, TitleAndHeaderComeWithTheFirstLine) {
   EXPECT_NE(out.find("training\n     step"), std::string::npos) << out;
 }
 
+TEST(Console, TheEpochLineGoesBelowItsRowAndNeverBetweenTitleAndHeader) {
+  const auto out = printed([](Console& c) {
+    c.stage("training", 2);
+    for (const std::int64_t step : {1, 2}) {
+      c.below_next_row("Epoch 1/1 step " + std::to_string(step));
+      c.step(step, {});
+    }
+  });
+  EXPECT_NE(out.find("training\n     step"), std::string::npos) << out;
+  EXPECT_LT(out.find(" 1/2"), out.find("Epoch 1/1 step 1\n"));
+  EXPECT_LT(out.find("Epoch 1/1 step 1\n"), out.find(" 2/2"));
+  EXPECT_LT(out.find(" 2/2"), out.find("Epoch 1/1 step 2\n"));
+}
+TEST(Console, AStepThatTrainedOnNothingHasNoEntropy) {
+  Metrics m;
+  EXPECT_EQ(table_of(0, m)[1].find("0.125"), std::string::npos);
+  const auto column = table_of(0, m)[0].find("entropy") + std::string("entropy").size() - 1;
+  EXPECT_EQ(table_of(0, m)[1].at(column), '-');
+  m.set("entropy", 0.125);
+  EXPECT_NE(table_of(0, m)[1].find("0.125"), std::string::npos);
+}
 TEST(Console, TheBarLeavesTheLineToWhatFollows) {
   const auto out = printed([](Console& c) { c.progress("rollout", 1, 2); }, Progress::always);
   EXPECT_EQ(out.back(), '\r') << "the bar of a run that ended in an error stays: " << out;

@@ -41,4 +41,23 @@ TEST(Golden, ScoresOfThePythonFunctions) {
   EXPECT_GE(not_zero, compared / 4);
 }
 
+// Open-R1's own len_reward (tests/golden/make/open_r1.py), which counts characters.
+TEST(Golden, LengthInAGroupIsOpenR1s) {
+  std::ifstream file(GRPO_TEST_DATA "/length_in_group.json");
+  const Reward reward("reward_length", {{"unit", "characters"}}, "length_in_group");
+  int compared = 0, above = 0, below = 0;
+  for (const auto& group : json::parse(file)) {
+    std::vector<Sample> samples;
+    for (const auto& text : group["completions"]) samples.push_back({text, group["solution"]});
+    const auto scored = reward.score_group(samples);
+    for (std::size_t i = 0; i < samples.size(); ++i, ++compared) {
+      EXPECT_EQ(scored[i].score, group["scores"][i]) << group;
+      above += scored[i].score > 0, below += scored[i].score < 0;
+    }
+  }
+  EXPECT_EQ(compared, 60);
+  EXPECT_GT(above, 5);
+  EXPECT_GT(below, 15);
+}
+
 }  // namespace

@@ -68,10 +68,10 @@ Reward::Reward(const std::string& library, nlohmann::json options, const std::st
   host.refuse = [](const grpo_host*, const char*, int64_t) {};
   const grpo_plugin* plugin = entry(&host);
   if (!plugin) throw std::runtime_error(path + ": refused");
+  const std::string wanted = component.empty() ? library.substr(library.find('_') + 1) : component;
   for (std::uint32_t i = 0; i < plugin->n_components; ++i)
-    if (component.empty() || component == plugin->components[i]->name) component_ = plugin->components[i];
-  if (!component_ || (component.empty() && plugin->n_components != 1))
-    throw std::runtime_error(path + ": no component " + component);
+    if (wanted == plugin->components[i]->name) component_ = plugin->components[i];
+  if (!component_) throw std::runtime_error(path + ": no component " + wanted);
 
   grpo_options o{};
   o.struct_size = sizeof o;
@@ -97,14 +97,20 @@ Reward::Reward(const std::string& library, nlohmann::json options, const std::st
 
 Reward::~Reward() { table().close(handle_); }
 
-std::vector<Scored> Reward::score(const std::vector<Sample>& samples, int cancel_after, grpo_status* status) const {
+std::vector<Scored> Reward::score_group(const std::vector<Sample>& samples) const {
+  return score(samples, -1, nullptr, true);
+}
+
+std::vector<Scored> Reward::score(const std::vector<Sample>& samples, int cancel_after, grpo_status* status,
+                                  bool one_group) const {
   const std::size_t n = samples.size();
   std::vector<grpo_str> empty(n, {"", 0}), truth, completion, message(n, {"", 0});
   std::vector<int64_t> row(n), index(n, 0), prompt_start(n + 1, 0), completion_start{0};
   std::vector<int32_t> finish(n, GRPO_FINISH_STOP), ids;
   for (std::size_t i = 0; i < n; ++i) {
-    row[i] = static_cast<int64_t>(n - 1 - i);  // rows in another order than samples
-    truth.push_back(str(samples[n - 1 - i].truth));
+    row[i] = one_group ? 0 : static_cast<int64_t>(n - 1 - i);  // rows in another order than samples
+    index[i] = one_group ? static_cast<int64_t>(i) : 0;
+    truth.push_back(str(samples[one_group ? 0 : n - 1 - i].truth));
     completion.push_back(str(samples[i].completion));
     if (samples[i].ids.empty()) ids.resize(ids.size() + static_cast<std::size_t>(samples[i].tokens), 1);
     ids.insert(ids.end(), samples[i].ids.begin(), samples[i].ids.end());
@@ -117,7 +123,8 @@ std::vector<Scored> Reward::score(const std::vector<Sample>& samples, int cancel
   empty.reserve(n + 1);
   grpo_reward_batch b{};
   b.struct_size = sizeof b;
-  b.n_rows = b.n_samples = static_cast<int64_t>(n);
+  b.n_samples = static_cast<int64_t>(n);
+  b.n_rows = one_group ? 1 : b.n_samples;
   b.prompt = b.messages = empty.data();
   b.ground_truth = truth.data();
   b.prompt_start = prompt_start.data();

@@ -36,7 +36,7 @@ struct Scored {
 class Reward {
  public:
   // library: "reward_math"; options as the host would pass them, without defaults: absent keys stay absent. component:
-  // its name where the library holds several.
+  // its name; empty: "math".
   explicit Reward(const std::string& library, nlohmann::json options = nlohmann::json::object(),
                   const std::string& component = {});
   ~Reward();
@@ -44,8 +44,10 @@ class Reward {
   Reward& operator=(const Reward&) = delete;
 
   // cancel_after: cancelled() answers 0 that many times, then 1; -1: never.
-  std::vector<Scored> score(const std::vector<Sample>& samples, int cancel_after = -1,
-                            grpo_status* status = nullptr) const;
+  std::vector<Scored> score(const std::vector<Sample>& samples, int cancel_after = -1, grpo_status* status = nullptr,
+                            bool one_group = false) const;
+  // All of one prompt, whose truth is the first one's.
+  std::vector<Scored> score_group(const std::vector<Sample>& samples) const;
   Scored score(const std::string& completion, const std::string& truth = "", int tokens = 3) const;
 
   const grpo_component& component() const { return *component_; }

@@ -43,6 +43,21 @@ TEST(Math, Options) {
             std::string::npos);
 }
 
+TEST(LengthInGroup, ComparesTokensAndAsksForATruth) {
+  const Reward reward("reward_length", json::object(), "length_in_group");
+  const auto right = reward.score_group({{"\\boxed{7}", "7", 10}, {"\\boxed{7}", "", 20}, {"\\boxed{7}", "", 14}});
+  EXPECT_EQ(right[0].score, 0.5);
+  EXPECT_EQ(right[1].score, -0.5);
+  EXPECT_NEAR(right[2].score, 0.1, 1e-15);
+  EXPECT_EQ(right[2].components, json::parse(R"({"tokens":14,"accuracy":1})"));
+  const auto wrong = reward.score_group({{"\\boxed{8}", "7", 10}, {"", "", 20}, {"\\boxed{7}", "", 20}});
+  EXPECT_EQ(wrong[0].score, 0) << "short, but wrong";
+  EXPECT_EQ(wrong[1].score, -0.5);
+  EXPECT_EQ(reward.score_group({{"\\boxed{7}", "7", 10}, {"none", "", 10}})[0].score, 0) << "nothing to compare";
+  EXPECT_EQ(reward.score("\\boxed{7}", "").status, GRPO_SAMPLE_NOT_APPLICABLE);
+  EXPECT_THROW(Reward("reward_length", {{"unit", "bytes"}}, "length_in_group"), std::runtime_error);
+}
+
 TEST(Format, Matches) {
   const Reward format("reward_format");
   EXPECT_EQ(format.score("<think>a\nb</think>\n<answer>5</answer>").score, 1);

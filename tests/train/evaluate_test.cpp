@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "grpo/sdk/train/best_of.hpp"
 #include "support.hpp"
 
 namespace grpo::train {
@@ -22,6 +23,32 @@ TEST(Evaluation, PassAtKAndStandardErrorsAreThoseOfPython) {
     EXPECT_NEAR(e.stderr_, c[2].get<double>(), 1e-15);
   }
   EXPECT_TRUE(std::isnan(mean_of({}).value));
+}
+
+TEST(Evaluation, BestAndWorstAndMajorityAreThoseOfVerl) {
+  const auto golden = nlohmann::json::parse(read(GRPO_TEST_DATA "/best_of.json"));
+  int compared = 0, split = 0;
+  for (const auto& q : golden["questions"]) {
+    std::vector<std::int64_t> votes;
+    for (const std::string said : q["pred"]) votes.push_back(said.back());
+    const auto accuracy = q["acc"].get<std::vector<double>>(), reward = q["reward"].get<std::vector<double>>();
+    for (const auto& e : q["expected"]) {
+      const BestOf a = best_of(accuracy, votes, e[0]), r = best_of(reward, votes, e[0]);
+      const std::vector<double> ours = {a.best, a.worst, a.majority, r.best, r.worst, r.majority};
+      for (std::size_t i = 0; i < ours.size(); ++i, ++compared)
+        EXPECT_NEAR(ours[i], e[i + 1].get<double>(), 1e-12) << q["pred"] << " " << e;
+      split += a.majority > 0 && a.majority < 1;
+    }
+  }
+  EXPECT_EQ(compared, 6 * 22);
+  EXPECT_GT(split, 8);
+  EXPECT_TRUE(std::isnan(best_of(std::vector<double>{no_value}, {}, 2).best));
+}
+
+TEST(Evaluation, CompletionsVoteForWhatTheyAnswer) {
+  const std::vector<std::string_view> said = {"so \\boxed{1,000}", "none", "\\boxed{ 1000 }", "the answer is 7",
+                                              "nor here"};
+  EXPECT_EQ(votes_of(said), (std::vector<std::int64_t>{0, 1, 0, 2, 1}));
 }
 
 // The lines of AReaL's own documentation.
@@ -76,6 +103,7 @@ evaluation:
   samples: 4
   temperature: 1
   pass_k: [1, 2, 8]
+  best_of: [8, 2, 2]
   datasets: [a.jsonl, {path: b.jsonl, name: bee, prompt_key: input, answer_key: gold, max_samples: 3, samples: 2, max_new_tokens: 3}]
 )");
   }
@@ -130,7 +158,15 @@ TEST_F(Evaluating, SetsHaveTheirOwnColumnsAndLimitsAndEveryCompletionIsSaved) {
   EXPECT_EQ(a.pass_at[1].first, 2);
   EXPECT_NEAR(a.pass_at[1].second.value, mean_of(pass).value, 1e-12);
   EXPECT_NEAR(a.pass_at[0].second.value, a.sampled->accuracy.value, 1e-12);
+  ASSERT_EQ(a.best_of.size(), 1u) << "8 is out of reach";
+  const BestOfN& two = a.best_of[0];
+  EXPECT_EQ(two.n, 2);
+  EXPECT_NEAR(two.accuracy_best.value, mean_of(pass).value, 0.2) << "with replacement, by draws";
+  EXPECT_LT(two.reward_worst.value, a.sampled->reward);
+  EXPECT_GT(two.reward_best.value, a.sampled->reward);
+  EXPECT_EQ(metrics_of(found).find("eval/a/reward_best@2"), two.reward_best.value);
   const auto json = nlohmann::json::parse(read(dir / "out/eval.json"));
+  EXPECT_EQ(json["datasets"][0]["best_of"]["2"]["accuracy_majority"]["value"], two.majority.value);
   EXPECT_EQ(json["complete"], true);
   EXPECT_EQ(json["datasets"][1]["sampled"]["completions"], 6);
   EXPECT_NE(json["table"].get<std::string>().find("bee"), std::string::npos);

@@ -244,7 +244,11 @@ TEST_F(Family, EveryKeyActs) {
       {"kl_coefficient=0.5 kl_in_reward=true", {"kl_estimator=k3", "advantage=reinforce_pp"}},
       {"advantage=reinforce_pp", {"gamma=0.5"}},
       {"rollout_correction=token_truncate", {"rollout_correction_min=1.5", "rollout_correction_max=0.5"}},
+      {"rollout_correction=token_truncate rollout_correction_max=0.5", {"rollout_correction_normalize=true"}},
       {"top_entropy_quantile=0.5", {"top_entropy_quantile=0.2"}},
+      {"entropy_coefficient=0.1", {"adaptive_entropy=true"}},
+      {"entropy_coefficient=0.1 adaptive_entropy=true entropy_target=10",
+       {"entropy_target=0.001", "entropy_coefficient_delta=0.1", "entropy_coefficient_max=0.05"}},
   };
   int compared = 0;
   for (const auto& [base, changes] : keys) {
@@ -254,7 +258,7 @@ TEST_F(Family, EveryKeyActs) {
       ++compared;
     }
   }
-  EXPECT_EQ(compared, 46);
+  EXPECT_EQ(compared, 51);
 }
 
 TEST_F(Family, NamesOfTrlAndVerlMeanTheSame) {
@@ -268,6 +272,10 @@ TEST_F(Family, NamesOfTrlAndVerlMeanTheSame) {
       {"kl_coefficient=0.5 kl_estimator=k3+", "beta=0.5 kl_loss_type=low_var_kl+"},
       {"kl_coefficient=0.5 kl_in_reward=true", "kl_coef=0.5 use_kl_in_reward=true kl_penalty=kl"},
       {"delta=1.5", "clip_ratio_c=1.5"},
+      {"entropy_coefficient=0.1 adaptive_entropy=true entropy_target=10",
+       "entropy_coef=0.1 use_adaptive_entropy=true entropy_target=10"},
+      {"rollout_correction=token_truncate rollout_correction_max=0.5 rollout_correction_normalize=true",
+       "vllm_importance_sampling_mode=token_truncate rollout_is_threshold=0.5 rollout_is_batch_normalize=true"},
       {"clip_low=0.1", "clip_ratio=0.1 clip_high=0.1"},
   };
   for (const auto& [ours, theirs] : pairs) EXPECT_EQ(gradients(ours), gradients(theirs)) << theirs;
@@ -298,6 +306,47 @@ TEST_F(Family, AnAdaptiveKlGoesOnFromTheCheckpoint) {
     EXPECT_EQ(resumed["kl_coefficient"], whole[2]["kl_coefficient"]);
     EXPECT_EQ(resumed["grad_norm"], whole[2]["grad_norm"]);
   }
+}
+
+TEST_F(Family, AnAdaptiveEntropyBonusGoesOnFromTheCheckpoint) {
+  const std::string adaptive =
+      "adaptive_entropy=true entropy_target=10 entropy_coefficient_delta=0.01 checkpoint.final=true run.max_steps=";
+  const auto whole = run(adaptive + "3");
+  EXPECT_NEAR(whole[0]["entropy_coefficient"].get<double>(), 0.04, 1e-12) << "four optimizer steps";
+  EXPECT_NEAR(whole[2]["entropy_coefficient"].get<double>(), 0.12, 1e-12);
+  run(adaptive + "2");
+  const auto state = nlohmann::json::parse(read(dir / "out/checkpoint-2/trainer_state.json"));
+  EXPECT_EQ(state["entropy_coefficient"], whole[1]["entropy_coefficient"]);
+  EXPECT_GT(state["last_entropy"].get<double>(), 0);
+  train(settings(adaptive + "3 run.resume=must"));
+  std::ifstream in(dir / "out/metrics.jsonl");
+  std::string line, last;
+  while (std::getline(in, line)) last = line;
+  const auto resumed = nlohmann::json::parse(last);
+  EXPECT_EQ(resumed["entropy_coefficient"], whole[2]["entropy_coefficient"]);
+  EXPECT_EQ(resumed["grad_norm"], whole[2]["grad_norm"]);
+  EXPECT_FALSE(run("")[0].contains("entropy_coefficient"));
+}
+
+// All weights are the bound here, so that their mean takes them back to 1.
+TEST_F(Family, NormalizedCorrectionsDoNotChangeTheStrengthOfAStep) {
+  const std::string half = "rollout_correction=token_truncate rollout_correction_max=0.5 ";
+  const auto plain = gradients(""), halved = gradients(half),
+             whole = gradients(half + "rollout_correction_normalize=true");
+  EXPECT_NEAR(halved[0], plain[0] / 2, 1e-5 * plain[0]);
+  EXPECT_NEAR(whole[0], plain[0], 1e-5 * plain[0]);
+  for (const std::string cut : {"max_tokens_per_microbatch=16", "iterations=1 minibatches=1"})
+    EXPECT_NEAR(gradients(half + "rollout_correction_normalize=true " + cut)[0], gradients(cut)[0], 1e-5 * plain[0])
+        << cut;
+}
+
+// A nucleus of half the probability doubles what is in it at most.
+TEST_F(Family, WhatATruncationTakesAwayIsTold) {
+  const auto cut = run("sampler.top_p=0.5"), whole = run("");
+  EXPECT_GT(cut[0]["sampling/truncation_difference/mean"].get<double>(), 0.01);
+  EXPECT_LE(cut[0]["sampling/truncation_difference/max"].get<double>(), std::log(2) + 1e-3);
+  EXPECT_LT(cut[0]["sampling/logp_difference/max"].get<double>(), 1e-3) << "trained on is what was before the cut";
+  EXPECT_FALSE(whole[0].contains("sampling/truncation_difference/mean"));
 }
 
 TEST_F(Family, TheSamplersWordAsOldLogProbabilitiesSavesAPass) {

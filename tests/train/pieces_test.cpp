@@ -16,8 +16,8 @@ TEST(Pieces, ALongerOneIsCutEvenly) {
 }
 
 TEST(Pieces, ThereAreAlwaysEnoughCompletionsToKeepTheArithmeticBusy) {
-  EXPECT_EQ(prompts_per_piece({32, 8, 100, 80, 6000}), 8u);
-  EXPECT_EQ(prompts_per_piece({32, 8, 100, 90, 6000}), 32u) << "64 completions do not fit: nothing is gained";
+  EXPECT_EQ(prompts_per_piece({32, 8, 100, 350, 6000}), 2u);
+  EXPECT_EQ(prompts_per_piece({32, 8, 100, 400, 6000}), 32u) << "16 completions do not fit: nothing is gained";
   EXPECT_EQ(prompts_per_piece({1, 64, 100, 128, 6000}), 1u) << "a group is never cut";
 }
 

@@ -75,12 +75,23 @@ std::vector<Session::Row> run(Model& model, std::int64_t room, bool host, int vo
   return rows;
 }
 
+// LibTorch's products of other numbers of rows may be rounded otherwise. A number drawn on the border of two tokens
+// then falls to the one or the other, which are neighbours; what follows is another text. That is rare.
 void expect_same(const std::vector<Session::Row>& made, const std::vector<Session::Row>& expected) {
   ASSERT_EQ(made.size(), expected.size());
+  int on_a_border = 0;
   for (std::size_t i = 0; i < made.size(); ++i) {
-    ASSERT_EQ(made[i].token, expected[i].token) << "setting " << i;
-    EXPECT_EQ(made[i].ended, expected[i].ended) << "setting " << i;
-    for (std::size_t t = 0; t < made[i].token.size(); ++t) {
+    const auto &tokens = made[i].token, &wanted = expected[i].token;
+    const auto differ = std::mismatch(tokens.begin(), tokens.end(), wanted.begin(), wanted.end());
+    const auto same = static_cast<std::size_t>(differ.first - tokens.begin());
+    if (differ.first != tokens.end() && differ.second != wanted.end()) {
+      ASSERT_EQ(std::abs(*differ.first - *differ.second), 1) << "setting " << i << ", token " << same;
+      ASSERT_LE(++on_a_border, 1) << "setting " << i << ", token " << same;
+    } else {
+      ASSERT_EQ(tokens.size(), wanted.size()) << "setting " << i;
+      EXPECT_EQ(made[i].ended, expected[i].ended) << "setting " << i;
+    }
+    for (std::size_t t = 0; t < same; ++t) {
       ASSERT_NEAR(made[i].logprob[t], expected[i].logprob[t], 2e-5) << "setting " << i << ", token " << t;
       ASSERT_NEAR(made[i].logprob_sampled[t], expected[i].logprob_sampled[t], 5e-5) << "setting " << i;
     }

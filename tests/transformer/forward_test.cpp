@@ -18,12 +18,17 @@ double norm(const std::vector<float>& x) {
   return std::sqrt(sum);
 }
 
-// model, kernels
+// Of the kernels, or of what multiplies for them.
+json options_of(const std::string& model, const std::string& kind) {
+  const bool library = kind == "libtorch" || kind == "onednn";
+  return {{"path", (models() / model).string()}, {library ? "matmul" : "kernels", kind}};
+}
+
+// model, kind
 class Golden : public testing::TestWithParam<std::tuple<std::string, std::string>> {
  protected:
   Golden()
-      : golden_(golden(std::get<0>(GetParam()))),
-        model_({{"path", (models() / std::get<0>(GetParam())).string()}, {"kernels", std::get<1>(GetParam())}}) {
+      : golden_(golden(std::get<0>(GetParam()))), model_(options_of(std::get<0>(GetParam()), std::get<1>(GetParam()))) {
     batch_.temperature = golden_["temperature"];
     for (std::size_t i = 0; i < golden_["ids"].size(); ++i) {
       batch_.add_scored(golden_["ids"][i]);
@@ -73,7 +78,8 @@ std::string readable(const testing::TestParamInfo<Golden::ParamType>& info) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Golden,
-                         testing::Combine(testing::ValuesIn(model_names()), testing::Values("auto", "portable")),
+                         testing::Combine(testing::ValuesIn(model_names()),
+                                          testing::Values("auto", "portable", "libtorch", "onednn")),
                          readable);
 
 // A forest of several levels, and the same paths one by one.

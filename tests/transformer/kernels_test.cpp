@@ -133,7 +133,7 @@ TEST(Kernels, CachedAttention) {
         a.token = token, a.n = n, a.kv_heads = kv_heads, a.group = group, a.size = size, a.qkv = qkv.data();
         a.cos = cos.data(), a.sin = sin.data(), a.turned = turned.data(), a.keys = keys.data();
         a.values = values.data(), a.window = window, a.scale = 0.25f, a.out = out.data(), a.lse = lse.data();
-        Floats scratch(static_cast<std::size_t>(simd::cached_attention_scratch(48, group)));
+        Floats scratch(static_cast<std::size_t>(simd::cached_attention_scratch(48, group, size)));
 #pragma omp parallel
         {
           simd::write_cache(a);
@@ -159,6 +159,133 @@ TEST(Kernels, CachedAttention) {
             EXPECT_NEAR(lse[i * kv_heads * group + h], std::log(total), 1e-4);
           }
         expect_near(out, wanted, 1e-4, std::to_string(group) + " queries, heads of " + std::to_string(size));
+      }
+}
+
+// A prompt with two completions, seen as blocks, against every pair of tokens on a path.
+struct Tree {
+  std::int64_t prompt, first, second, window;
+  std::int64_t tokens() const { return prompt + first + second; }
+  std::int64_t position(std::int64_t t) const { return t < prompt + first ? t : t - first; }
+  bool sees(std::int64_t q, std::int64_t k) const {
+    const bool path = k < prompt || (q >= prompt && (q < prompt + first) == (k < prompt + first));
+    const std::int64_t distance = position(q) - position(k);
+    return path && distance >= 0 && (window == 0 || distance < window);
+  }
+  std::vector<simd::AttentionBlock> blocks() const {
+    std::vector<simd::AttentionBlock> all;
+    for (const auto& [begin, n] : {std::pair{std::int64_t{0}, prompt}, {prompt, first}, {prompt + first, second}}) {
+      all.push_back({begin, n, begin, n, 0, window, false});
+      if (begin > 0 && window > 0) all.push_back({begin, n, 0, prompt, prompt, window, false});
+    }
+    if (window == 0) all.push_back({prompt, first + second, 0, prompt, 0, 0, true});
+    return all;
+  }
+};
+
+// Rows that begin with the same blocks go over them together; each has the bits that it has alone.
+TEST(Kernels, CachedAttentionOfAGroupIsThatOfEachAlone) {
+  constexpr std::int64_t width = 16, kv_heads = 2, n = 40, own = 2, n_blocks = 5 + own * n;
+  for (const std::int64_t group : {1, 3, 9, 70})
+    for (const std::int64_t size : {16, 80}) {
+      // 20 rows share four blocks, 17 of another prompt the first of them only, 3 are places of one sequence
+      std::vector<std::vector<std::int32_t>> blocks;
+      std::vector<simd::CachedToken> token;
+      for (std::int32_t i = 0; i < n; ++i) {
+        std::vector<std::int32_t> row{0};
+        if (i < 20) row.insert(row.end(), {1, 2, 3});
+        if (i >= 20) row.push_back(4);
+        for (std::int32_t b = 0; b < own; ++b) row.push_back(static_cast<std::int32_t>(5 + own * std::min(i, 37) + b));
+        blocks.push_back(row);
+      }
+      for (std::int64_t i = 0; i < n; ++i) {
+        const auto whole = static_cast<std::int64_t>(blocks[i].size()) - own;
+        token.push_back({blocks[i].data(), whole * width + (i >= 37 ? 14 + i - 37 : i % 17)});
+      }
+      const std::int64_t stride = (group + 2) * kv_heads * size, outs = kv_heads * group * size;
+      const Floats qkv = random_floats(n * stride, 1);
+      Floats keys = random_floats(n_blocks * kv_heads * size * width, 2),
+             values = random_floats(n_blocks * kv_heads * size * width, 3), turned = qkv;
+      const auto attend = [&](std::int64_t first, std::int64_t rows) {
+        Floats out(rows * outs, NAN), scratch(simd::cached_attention_scratch(96, group, size), NAN);
+        simd::CachedLayer a{};
+        a.token = token.data() + first, a.n = rows, a.kv_heads = kv_heads, a.group = group, a.size = size;
+        a.turned = turned.data() + first * stride, a.keys = keys.data(), a.values = values.data();
+        a.scale = 0.25f, a.out = out.data();
+#pragma omp parallel
+        simd::cached_attention(a, 96, scratch.data());
+        return out;
+      };
+      const Floats together = attend(0, n);
+      for (const std::int64_t i : {0, 7, 19, 20, 36, 37, 39})
+        EXPECT_EQ(attend(i, 1), Floats(together.begin() + i * outs, together.begin() + (i + 1) * outs))
+            << "row " << i << ", " << group << " queries, heads of " << size;
+    }
+}
+
+TEST(Kernels, ForestAttentionAndItsDerivative) {
+  const Tree trees[] = {{1, 1, 1, 0}, {20, 5, 70, 0}, {515, 3, 20, 0}, {33, 66, 1, 7}, {520, 15, 5, 500}};
+  for (const auto& tree : trees)
+    for (const std::int64_t group : {1, 3})
+      for (const std::int64_t size : {16, 80}) {
+        if (tree.prompt > 100 && group * size > 16) continue;  // more keys than a task takes: slow to check
+        constexpr std::int64_t kv_heads = 2;
+        const std::int64_t heads = kv_heads * group, n = tree.tokens(), stride = (heads + 2 * kv_heads) * size;
+        const Floats qkv = random_floats(n * stride, 1), dout = random_floats(n * heads * size, 2);
+        Floats out(n * heads * size, NAN), lse(n * heads, NAN), dqkv(n * stride, NAN);
+        const auto blocks = tree.blocks();
+        simd::ForestAttention a{};
+        a.block = blocks.data(), a.blocks = static_cast<std::int64_t>(blocks.size()), a.tokens = n;
+        a.kv_heads = kv_heads, a.group = group, a.size = size, a.scale = 0.2f;
+        a.q = qkv.data(), a.k = a.q + heads * size, a.v = a.k + kv_heads * size, a.qk_stride = a.v_stride = stride;
+        a.out = out.data(), a.lse = lse.data();
+        Floats scratch(static_cast<std::size_t>(simd::forest_attention_scratch(a)), NAN);
+        simd::forest_attention(a, scratch.data());
+        simd::forest_attention_backward(
+            a, {dout.data(), dqkv.data(), dqkv.data() + heads * size, dqkv.data() + (heads + kv_heads) * size, stride},
+            scratch.data());
+
+        Floats wanted(out.size()), wanted_lse(lse.size());
+        std::vector<double> gradient(dqkv.size());
+        for (std::int64_t h = 0; h < heads; ++h) {
+          const std::int64_t at_q = h * size, at_k = (heads + h / group) * size, at_v = at_k + kv_heads * size;
+          for (std::int64_t q = 0; q < n; ++q) {
+            std::vector<double> p(n), dp(n);
+            double total = 0, dot = 0;
+            const float* of = qkv.data() + q * stride + at_q;
+            const float* d_of = dout.data() + (q * heads + h) * size;
+            for (std::int64_t k = 0; k < n; ++k) {
+              if (!tree.sees(q, k)) continue;
+              double score = 0;
+              for (std::int64_t i = 0; i < size; ++i) score += double(of[i]) * qkv[k * stride + at_k + i];
+              total += p[k] = std::exp(score * 0.2);
+            }
+            wanted_lse[q * heads + h] = float(std::log(total));
+            std::vector<double> sum(size);
+            for (std::int64_t k = 0; k < n; ++k) {
+              if (p[k] == 0) continue;
+              p[k] /= total;
+              for (std::int64_t i = 0; i < size; ++i) {
+                sum[i] += p[k] * qkv[k * stride + at_v + i];
+                dp[k] += double(d_of[i]) * qkv[k * stride + at_v + i];
+                gradient[k * stride + at_v + i] += p[k] * d_of[i];
+              }
+              dot += p[k] * dp[k];
+            }
+            for (std::int64_t i = 0; i < size; ++i) wanted[(q * heads + h) * size + i] = float(sum[i]);
+            for (std::int64_t k = 0; k < n; ++k)
+              for (std::int64_t i = 0; p[k] > 0 && i < size; ++i) {
+                const double ds = p[k] * (dp[k] - dot) * 0.2;
+                gradient[q * stride + at_q + i] += ds * qkv[k * stride + at_k + i];
+                gradient[k * stride + at_k + i] += ds * of[i];
+              }
+          }
+        }
+        const auto what = std::to_string(tree.prompt) + " tokens, window " + std::to_string(tree.window) +
+                          ", heads of " + std::to_string(size) + ", groups of " + std::to_string(group);
+        expect_near(out, wanted, 1e-4, what);
+        expect_near(lse, wanted_lse, 1e-4, what + ", lse");
+        expect_near(dqkv, Floats(gradient.begin(), gradient.end()), 2e-3, what + ", gradients");
       }
 }
 

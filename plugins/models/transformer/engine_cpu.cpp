@@ -111,7 +111,7 @@ class CpuEngine final : public Engine {
     cos_ = floats(rows * c_.head_dim / 2);
     sin_ = floats(rows * c_.head_dim / 2);
     scratch_ = floats(std::max(simd::linear_scratch(rows, std::max({c_.hidden, c_.ffn, c_.q_size()})),
-                               simd::cached_attention_scratch(longest, c_.group())));
+                               simd::cached_attention_scratch(longest, c_.group(), c_.head_dim)));
     tokens_.resize(static_cast<std::size_t>(rows));
     positions_.resize(static_cast<std::size_t>(rows));
   }

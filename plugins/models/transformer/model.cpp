@@ -27,6 +27,12 @@ DecodeType decode_type_of(const Options& o) {
                                        : DecodeType::bfloat16;
 }
 
+MatmulLibrary matmul_of(const Options& o) {
+  return o.matmul == "auto"       ? MatmulLibrary::automatic
+         : o.matmul == "libtorch" ? MatmulLibrary::libtorch
+                                  : MatmulLibrary::onednn;
+}
+
 at::ScalarType type_of(const Options& o) { return o.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat; }
 
 // Threads are set before the first operation, and belong to the calling thread.
@@ -102,6 +108,7 @@ Options read_options(const grpo_options* in) {
   text("init", o.init);
   text("kernels", o.kernels);
   text("decode_dtype", o.decode_dtype);
+  text("matmul", o.matmul);
   o.seed = static_cast<std::uint64_t>(grpo_option_integer(in, "seed", 0));
   o.trainable = grpo_option_integer(in, "trainable", 1) != 0;
   o.logits_chunk = grpo_option_integer(in, "logits_chunk", o.logits_chunk);
@@ -122,6 +129,7 @@ Options read_options(const grpo_options* in) {
   one_of("init", o.init, {"checkpoint", "random"});
   one_of("kernels", o.kernels, {"auto", "portable"});
   one_of("decode_dtype", o.decode_dtype, {"auto", "float32", "bfloat16"});
+  one_of("matmul", o.matmul, {"auto", "libtorch", "onednn"});
   require(o.logits_chunk > 0, "option logits_chunk is not above 0");
   require(o.threads >= 0, "option threads is negative");
   require(o.activation_gib >= 0, "option activation_gib is negative");
@@ -134,7 +142,7 @@ Model::Model(const Options& o, const grpo::host& host)
       fast_(o.kernels == "auto" && o.device == "cpu" && o.dtype == "float32"),
       flash_(o.kernels == "auto" && uses_flash(config_, weights_, host)),
       network_(config_, weights_, fast_, flash_, o.logits_chunk, gibibytes(o.activation_gib),
-               o.adapter ? o.adapter->dropout : 0),
+               o.adapter ? o.adapter->dropout : 0, matmul_of(o)),
       drops_(o.adapter && o.adapter->dropout > 0),
       seed_(o.seed),
       // Rounded weights give other activations than those of training.

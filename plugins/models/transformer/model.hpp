@@ -20,7 +20,8 @@ namespace grpo::transformer {
 
 // The component's options; see the manifest.
 struct Options {
-  std::string path, dtype = "float32", device = "cpu", init = "checkpoint", kernels = "auto", decode_dtype = "auto";
+  std::string path, dtype = "float32", device = "cpu", init = "checkpoint", kernels = "auto", decode_dtype = "auto",
+                    matmul = "auto";
   std::uint64_t seed = 0;
   std::int64_t logits_chunk = 256, threads = 0;
   double activation_gib = 4;

@@ -31,7 +31,7 @@ std::pair<Tensor, Tensor> rope_tables(const Config& config, const std::int32_t* 
 }
 
 Network::Network(const Config& config, Weights& weights, bool fast, bool flash, std::int64_t logits_chunk,
-                 std::int64_t activation_bytes, double dropout)
+                 std::int64_t activation_bytes, double dropout, MatmulLibrary matmul)
     : config_(config),
       weights_(weights),
       fast_(fast),
@@ -41,7 +41,29 @@ Network::Network(const Config& config, Weights& weights, bool fast, bool flash, 
       dropout_(dropout),
       ops_(fast ? make_cpu_ops() : make_portable_ops()),
       scratch_(weights.device()),
-      type_(weights.compute_type()) {}
+      type_(weights.compute_type()) {
+  if (fast) matmul_.emplace(matmul);
+}
+
+void Network::multiply(const Tensor& y, const Tensor& a, const Tensor& b) const {
+  auto to = y;
+  if (matmul_) {
+    matmul_->set(y, a, b);
+  } else {
+    at::mm_out(to, a, b);
+  }
+}
+
+void Network::multiply_add(const Tensor& y, const Tensor& a, const Tensor& b) const {
+  if (matmul_) {
+    matmul_->add(y, a, b);
+  } else if (y.scalar_type() == a.scalar_type()) {
+    auto to = y;
+    to.addmm_(a, b);
+  } else {  // gradients are fp32 whatever the products are
+    y.add_(at::mm(a, b));
+  }
+}
 
 void Network::begin(const Activations& keep, bool train) {
   adapted_ = keep.adapted;
@@ -56,12 +78,12 @@ Tensor Network::dropout_of(const Tensor& x, const Range& weight) const {
 
 // y = x W^T + bias, and what adapters add
 void Network::linear(const Tensor& x, const Range& weight, const Range& bias, const Tensor& y) const {
-  auto to = y;
   const auto w = weights_.matrix(weight).t();
   if (bias.exists()) {
-    at::addmm_out(to, weights_.bias(bias), x, w);
+    y.copy_(weights_.bias(bias).expand(y.sizes()));
+    multiply_add(y, x, w);
   } else {
-    at::mm_out(to, x, w);
+    multiply(y, x, w);
   }
   const auto* adapter = adapted_ ? weights_.layout().adapter_of(weight) : nullptr;
   if (!adapter) return;
@@ -72,22 +94,14 @@ void Network::linear(const Tensor& x, const Range& weight, const Range& bias, co
 // dx = dy W, if dx is defined; the gradients of what is trained are added to.
 void Network::linear_backward(const Tensor& dy, const Tensor& x, const Range& weight, const Range& bias,
                               const Tensor& dx) {
-  if (weights_.trains(weight)) {
-    auto gradient = weights_.gradient_matrix(weight);
-    if (type_ == at::kFloat) {
-      gradient.addmm_(dy.t(), x);
-    } else {
-      gradient.add_(at::mm(dy.t(), x));
-    }
-  }
+  if (weights_.trains(weight)) multiply_add(weights_.gradient_matrix(weight), dy.t(), x);
   if (bias.exists() && weights_.trains(bias)) weights_.gradient_vector(bias).add_(dy.sum(0, false, at::kFloat));
-  auto to = dx;
-  if (dx.defined()) at::mm_out(to, dy, weights_.matrix(weight));
+  if (dx.defined()) multiply(dx, dy, weights_.matrix(weight));
   const auto* adapter = weights_.layout().adapter_of(weight);
   if (!adapter) return;
   const auto mask = dropout_of(x, weight);
   const auto added = adapted_backward(weights_, *adapter, dy, mask.defined() ? x * mask : x);
-  if (dx.defined()) to.add_(mask.defined() ? added * mask : added);
+  if (dx.defined()) dx.add_(mask.defined() ? added * mask : added);
 }
 
 // Everything but the layer's output goes into `arena`.
@@ -121,6 +135,8 @@ LayerActivations Network::layer_activations(std::size_t index, const Tensor& x, 
   const auto blocks = keep.forest.blocks(config_.window[index]);
   if (flash_) {
     attention_flash(blocks, qk.narrow(1, 0, heads), qk.narrow(1, heads, kv_heads), v, a.attention, a.lse);
+  } else if (fast_ && size % 16 == 0) {
+    attention_cpu(blocks, qk.narrow(1, 0, heads), qk.narrow(1, heads, kv_heads), v, scratch_, a.attention, a.lse);
   } else {
     attention(blocks, qk.narrow(1, 0, heads), qk.narrow(1, heads, kv_heads), v, fast_, a.attention, a.lse);
   }
@@ -359,6 +375,8 @@ void Network::layer_backward(std::size_t index, Activations& keep, const Tensor&
   const auto blocks = keep.forest.blocks(config_.window[index]);
   if (flash_) {
     attention_flash_backward(blocks, dattention, q, k, v, a.attention, a.lse, dq, dk, dv);
+  } else if (fast_ && size % 16 == 0) {
+    attention_cpu_backward(blocks, dattention, q, k, v, a.attention, a.lse, scratch_, dq, dk, dv);
   } else {
     attention_backward(blocks, dattention, q, k, v, a.attention, a.lse, fast_, dq, dk, dv);
   }
@@ -393,11 +411,11 @@ void Network::backward(Activations& keep, const float* dlogprob, const float* de
     if (type_ != at::kFloat) dlogits = dlogits.to(type_);
     const auto head = head_rows(part);
     linear_backward(dlogits, keep.normed.narrow(0, part.row, part.rows), head, {}, {});
-    auto to = dnormed.narrow(0, part.row, part.rows);
+    const auto to = dnormed.narrow(0, part.row, part.rows);
     if (part.id == 0) {
-      at::mm_out(to, dlogits, weights_.matrix(head));
+      multiply(to, dlogits, weights_.matrix(head));
     } else {
-      to.addmm_(dlogits, weights_.matrix(head));
+      multiply_add(to, dlogits, weights_.matrix(head));
     }
   });
   ops_->rms_norm_backward(one_group(dnormed), one_group(keep.rows), weights_.norm(layout.final_norm), keep.rows_rstd,

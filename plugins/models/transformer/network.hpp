@@ -13,6 +13,7 @@
 #include <functional>
 
 #include "arena.hpp"
+#include "matmul.hpp"
 #include "ops.hpp"
 #include "record.hpp"
 #include "weights.hpp"
@@ -51,8 +52,9 @@ class Network {
   // flash: attention by flash.hpp.
   // activation_bytes: what one forward may keep for its backward; layers beyond it are computed twice.
   // dropout: of the adapters' inputs while training, 0 to under 1.
+  // matmul: with `fast`.
   Network(const Config& config, Weights& weights, bool fast, bool flash, std::int64_t logits_chunk,
-          std::int64_t activation_bytes, double dropout);
+          std::int64_t activation_bytes, double dropout, MatmulLibrary matmul);
 
   // logprob, entropy (may be null): [targets] in the caller's order. With train, `keep` serves one backward. stop is
   // asked before each layer and throws to end the call.
@@ -71,6 +73,9 @@ class Network {
   LayerActivations recorded_layer(std::size_t index, const Activations& keep);
   // What a pass is done with, until the next.
   void begin(const Activations& keep, bool train);
+  // y = a b and y += a b, by the library for it.
+  void multiply(const at::Tensor& y, const at::Tensor& a, const at::Tensor& b) const;
+  void multiply_add(const at::Tensor& y, const at::Tensor& a, const at::Tensor& b) const;
   void linear(const at::Tensor& x, const Range& weight, const Range& bias, const at::Tensor& y) const;
   at::Tensor dropout_of(const at::Tensor& x, const Range& weight) const;  // undefined: none
   void linear_backward(const at::Tensor& dy, const at::Tensor& x, const Range& weight, const Range& bias,
@@ -89,6 +94,7 @@ class Network {
   bool adapted_ = true, drops_ = false;
   std::uint64_t dropout_key_ = 0;
   std::unique_ptr<Ops> ops_;
+  std::optional<Matmul> matmul_;  // nothing: LibTorch's operations, for all types and devices
   Arena scratch_;
   at::ScalarType type_;
 };

@@ -7,6 +7,7 @@
 
 #include <memory>
 
+#include "arena.hpp"
 #include "forest.hpp"
 #include "statistics.hpp"
 
@@ -58,6 +59,14 @@ void attention(const std::vector<Block>& blocks, const at::Tensor& q, const at::
 void attention_backward(const std::vector<Block>& blocks, const at::Tensor& dout, const at::Tensor& q,
                         const at::Tensor& k, const at::Tensor& v, const at::Tensor& out, const at::Tensor& lse,
                         bool fused, const at::Tensor& dq, const at::Tensor& dk, const at::Tensor& dv);
+
+// The same by kernels/forest_attention.cpp, for fp32 in host memory and heads of a multiple of 16; its memory is from
+// `scratch`.
+void attention_cpu(const std::vector<Block>& blocks, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                   Arena& scratch, const at::Tensor& out, const at::Tensor& lse);
+void attention_cpu_backward(const std::vector<Block>& blocks, const at::Tensor& dout, const at::Tensor& q,
+                            const at::Tensor& k, const at::Tensor& v, const at::Tensor& out, const at::Tensor& lse,
+                            Arena& scratch, const at::Tensor& dq, const at::Tensor& dk, const at::Tensor& dv);
 
 // The same by flash.hpp: one call for all nodes, one for each shared prompt.
 void attention_flash(const std::vector<Block>& blocks, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

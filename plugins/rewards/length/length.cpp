@@ -8,12 +8,17 @@
 //   cosine    half a cosine over the length, flat from `maximum` on: a right answer falls from max_value_correct to
 //             min_value_correct, a wrong one rises from min_value_wrong to max_value_wrong (Yeo et al. 2025, arXiv
 //             2502.03373, appendix C.1; TRL's and Open-R1's get_cosine_scaled_reward with max_len = maximum)
+//
+// length_in_group compares with the other completions of the prompt: from 0.5 for the shortest to -0.5 for the longest,
+// and a wrong answer gets no more than 0; all equal, all 0 (Kimi k1.5, arXiv 2501.12599, section 2.3.3; Open-R1's
+// len_reward, which compares all completions that it is called with).
 #include <algorithm>
 #include <cmath>
 #include <grpo/kit/grading.hpp>
 #include <grpo/reward.hpp>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 GRPO_MANIFEST({
   "name": "reward_length", "version": "0.1.0", "licence": "MIT",
@@ -30,10 +35,33 @@ GRPO_MANIFEST({
     "max_value_correct": {"type": "number", "default": 1, "description": "form cosine: a right answer of length 0"},
     "min_value_correct": {"type": "number", "default": 0.5, "description": "form cosine: a right answer at maximum and beyond"},
     "min_value_wrong": {"type": "number", "default": -1, "description": "form cosine: a wrong or missing answer of length 0"},
-    "max_value_wrong": {"type": "number", "default": -0.5, "description": "form cosine: a wrong or missing answer at maximum and beyond"}}}]
+    "max_value_wrong": {"type": "number", "default": -0.5, "description": "form cosine: a wrong or missing answer at maximum and beyond"}}},
+    {"interface": "grpo.reward/1", "name": "length_in_group", "options": {
+      "unit": {"type": "string", "default": "tokens", "enum": ["tokens", "characters", "words"],
+        "description": "what is counted; characters are Unicode code points, words are parted by white space"}}}]
 });
 
 namespace {
+
+double count(const grpo::sample& s, const std::string& unit) {
+  if (unit == "tokens") return static_cast<double>(s.num_tokens());
+  std::size_t characters = 0, words = 0;
+  bool inside = false;
+  for (char c : s.completion()) {
+    characters += (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+    const bool space = c == ' ' || (c >= '\t' && c <= '\r');
+    words += !space && !inside;
+    inside = !space;
+  }
+  return static_cast<double>(unit == "words" ? words : characters);
+}
+
+bool is_right(const grpo::sample& s, const std::string& gold) {
+  const auto answer = grpo::kit::extract_answer(s.completion());
+  const bool right = answer && grpo::kit::answers_equal(gold, *answer);
+  s.component("accuracy", right ? 1 : 0);
+  return right;
+}
 
 struct length {
   explicit length(grpo::options o)
@@ -57,7 +85,7 @@ struct length {
   }
 
   grpo::score operator()(const grpo::sample& s) const {
-    const double n = count(s);
+    const double n = count(s, unit);
     s.component(unit.c_str(), n);
     if (form == "cosine") return cosine(s, n);
     if (form == "target") return std::max(-1.0, 1 - std::abs(n - target) / tolerance);
@@ -68,26 +96,11 @@ struct length {
   grpo::score cosine(const grpo::sample& s, double n) const {
     const std::string gold = grpo::kit::extract_gold(s.truth());
     if (gold.empty()) return grpo::not_applicable;
-    const auto answer = grpo::kit::extract_answer(s.completion());
-    const bool right = answer && grpo::kit::answers_equal(gold, *answer);
-    s.component("accuracy", right ? 1 : 0);
+    const bool right = is_right(s, gold);
     const double at_zero = right ? max_value_correct : min_value_wrong;
     const double at_end = right ? min_value_correct : max_value_wrong;
     constexpr double pi = 3.14159265358979323846;
     return at_end + 0.5 * (at_zero - at_end) * (1 + std::cos(std::min(n / maximum, 1.0) * pi));
-  }
-
-  double count(const grpo::sample& s) const {
-    if (unit == "tokens") return static_cast<double>(s.num_tokens());
-    std::size_t characters = 0, words = 0;
-    bool inside = false;
-    for (char c : s.completion()) {
-      characters += (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-      const bool space = c == ' ' || (c >= '\t' && c <= '\r');
-      words += !space && !inside;
-      inside = !space;
-    }
-    return static_cast<double>(unit == "words" ? words : characters);
   }
 
   std::string form, unit;
@@ -95,6 +108,41 @@ struct length {
   double max_value_correct, min_value_correct, min_value_wrong, max_value_wrong;
 };
 
+struct length_in_group {
+  explicit length_in_group(grpo::options o) : unit(o.text("unit", "tokens", {"tokens", "characters", "words"})) {}
+
+  void operator()(const grpo::group& g) const {
+    const std::string gold = grpo::kit::extract_gold(g[0].truth());
+    std::vector<double> lengths;
+    for (std::size_t i = 0; i < g.size(); ++i) {
+      lengths.push_back(count(g[i], unit));
+      g[i].component(unit.c_str(), lengths.back());
+    }
+    const auto [shortest, longest] = std::minmax_element(lengths.begin(), lengths.end());
+    for (std::size_t i = 0; i < g.size(); ++i) {
+      if (gold.empty())
+        g.set(i, grpo::not_applicable);
+      else
+        g.set(i, score(lengths[i], *shortest, *longest, is_right(g[i], gold)));
+    }
+  }
+
+  static double score(double n, double shortest, double longest, bool right) {
+    if (shortest == longest) return 0;
+    const double ours = 0.5 - (n - shortest) / (longest - shortest);
+    return right ? ours : std::min(0.0, ours);
+  }
+
+  std::string unit;
+};
+
+template <class Reward>
+constexpr grpo_component component(const char* name) {
+  return {sizeof(grpo_component), 0, GRPO_REWARD_ID, name, &grpo::reward_table<Reward>::table};
+}
+constexpr grpo_component components[] = {component<length>("length"), component<length_in_group>("length_in_group")};
+const grpo_component* const list[] = {&components[0], &components[1]};
+
 }  // namespace
 
-GRPO_REWARD(length, "length");
+GRPO_PLUGIN(list);

@@ -156,6 +156,7 @@ nlohmann::json objective_row(const nlohmann::json& row) {
   check_keys(row);
   const RowOptions options = read_options(row);
   RowArrays arrays = read_arrays(row);
+  const bool given = !arrays.advantage.empty() || !arrays.token_advantage.empty();
   complete_advantages(options, arrays);
   const Weights weights(options, arrays);
 
@@ -183,10 +184,12 @@ nlohmann::json objective_row(const nlohmann::json& row) {
   }
   nlohmann::json metrics = nlohmann::json::object();
   for (const auto& [name, value] : result.metrics.values()) metrics[name] = value;
-  return {{"loss", result.loss},
-          {"dlogp", in_shape(arrays, dlogprob)},
-          {"dentropy", bonus ? in_shape(arrays, dentropy) : nlohmann::json(nullptr)},
-          {"metrics", metrics}};
+  nlohmann::json out = {{"loss", result.loss},
+                        {"dlogp", in_shape(arrays, dlogprob)},
+                        {"dentropy", bonus ? in_shape(arrays, dentropy) : nlohmann::json(nullptr)},
+                        {"metrics", metrics}};
+  if (!given && !arrays.advantage.empty()) out["advantages"] = arrays.advantage;
+  return out;
 }
 
 }  // namespace grpo::algorithm

@@ -21,6 +21,10 @@ size_t token_count(std::span<const int64_t> start) {
   return static_cast<size_t>(start.back());
 }
 
+bool of_rows(RolloutCorrection kind) {
+  return kind == RolloutCorrection::sequence_truncate || kind == RolloutCorrection::sequence_mask;
+}
+
 bool kept(std::span<const uint8_t> mask, size_t token) { return mask.empty() || mask[token] != 0; }
 
 }  // namespace
@@ -37,7 +41,7 @@ std::vector<double> rollout_ratio(RolloutCorrection kind, std::optional<double> 
   for (size_t t = 0; t < tokens; ++t) {
     if (kept(mask, t) && !std::isnan(sampled_logprob[t])) log_ratio[t] = old_logprob[t] - sampled_logprob[t];
   }
-  if (kind == RolloutCorrection::sequence_truncate || kind == RolloutCorrection::sequence_mask) {
+  if (of_rows(kind)) {
     for (size_t row = 0; row + 1 < start.size(); ++row) {
       const auto begin = log_ratio.begin() + start[row], end = log_ratio.begin() + start[row + 1];
       double sum = 0;
@@ -55,6 +59,21 @@ std::vector<double> rollout_ratio(RolloutCorrection kind, std::optional<double> 
     value = inside ? ratio : truncate ? std::clamp(ratio, lowest, highest) : 0;
   }
   return log_ratio;
+}
+
+std::vector<double> ratios_to_tell(RolloutCorrection kind, std::span<const int64_t> start,
+                                   std::span<const double> ratio, std::span<const uint8_t> mask) {
+  const size_t tokens = token_count(start);
+  check_size("ratio", ratio.size(), tokens);
+  if (!mask.empty()) check_size("mask", mask.size(), tokens);
+  std::vector<double> out;
+  for (size_t row = 0; row + 1 < start.size(); ++row)
+    for (auto t = static_cast<size_t>(start[row]); t < static_cast<size_t>(start[row + 1]); ++t) {
+      if (!kept(mask, t)) continue;
+      out.push_back(ratio[t]);
+      if (of_rows(kind)) break;
+    }
+  return out;
 }
 
 std::vector<double> off_policy_mask(double threshold, std::span<const int64_t> start, std::span<const double> logprob,

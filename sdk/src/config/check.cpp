@@ -91,6 +91,14 @@ void check_algorithm(const AlgorithmConfig& a, const Wrong& wrong) {
     wrong("algorithm.kl_in_reward", "needs a weight: set algorithm.kl_coefficient");
   if (a.kl_control == "adaptive" && a.kl_coefficient == 0)
     wrong("algorithm.kl_control", "is `adaptive`, which starts from algorithm.kl_coefficient: set it");
+  if (a.entropy_coefficient_min > a.entropy_coefficient_max)
+    wrong("algorithm.entropy_coefficient_min",
+          "is above algorithm.entropy_coefficient_max, " + number_text(a.entropy_coefficient_max));
+  if (a.rollout_correction_normalize && a.rollout_correction == "none")
+    wrong("algorithm.rollout_correction_normalize", "is of weights that algorithm.rollout_correction makes: set that");
+  if (a.rollout_correction_normalize && a.objective == "vespo")
+    wrong("algorithm.rollout_correction_normalize",
+          "does not go with `objective: vespo`, which takes the weights into one of its own");
   if (a.rollout_correction != "none" && a.old_logprobs == "sampler")
     wrong("algorithm.rollout_correction",
           "corrects for what `old_logprobs: sampler` has in its ratio already: leave one of them out");

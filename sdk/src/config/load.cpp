@@ -178,7 +178,7 @@ class Loader {
     std::istringstream path(text.substr(0, equals));
     for (std::string part; std::getline(path, part, '.');) parts.push_back(part);
     const Section* section = find_section(parts[0]);
-    if (!section) return mistake({}, unknown_section(parts[0]));
+    if (!section) return mistake({}, unknown_section(parts[0], parts.back()));
 
     std::size_t next = 1;
     if (const Section* inside = parts.size() > 1 ? section->list_inside(parts[1]) : nullptr) {

@@ -1,6 +1,9 @@
 #include "suggest.hpp"
 
+#include <algorithm>
 #include <grpo/sdk/config/nearest.hpp>
+#include <string_view>
+#include <utility>
 
 namespace grpo::config {
 namespace {
@@ -14,9 +17,30 @@ std::string key_elsewhere(const std::string& name, const Section* but) {
   return "";
 }
 
+// Sections of other trainers' configurations, and the page that says where their keys are here.
+constexpr std::pair<std::string_view, std::string_view> foreign[] = {{"actor_rollout_ref", "verl"},
+                                                                     {"trainer", "verl"},
+                                                                     {"critic", "verl"},
+                                                                     {"reward_model", "verl"},
+                                                                     {"custom_reward_function", "verl"},
+                                                                     {"worker", "easyr1"},
+                                                                     {"actor", "areal"},
+                                                                     {"ppo", "areal"},
+                                                                     {"exp_ctrl", "areal"},
+                                                                     {"dataset", "areal"},
+                                                                     {"rl_config", "simplerl-mindspeed"},
+                                                                     {"megatron_training", "simplerl-mindspeed"},
+                                                                     {"generate_config", "simplerl-mindspeed"}};
+
+std::string page_of(const std::string& section) {
+  for (const auto& [name, page] : foreign)
+    if (section == name) return " Where the keys of others are here: docs/coming-from/" + std::string(page) + ".md";
+  return "";
+}
+
 }  // namespace
 
-std::string unknown_section(const std::string& name) {
+std::string unknown_section(const std::string& name, const std::string& key) {
   std::vector<std::string> names;
   std::string list;
   for (const auto& section : sections()) {
@@ -28,6 +52,11 @@ std::string unknown_section(const std::string& name) {
   if (dot != std::string::npos && find_section(name.substr(0, dot)))
     return "unknown section `" + name + "`: in a file write it as `" + name.substr(0, dot) + ":` with `" +
            name.substr(dot + 1) + "` indented under it";
+  if (const std::string page = page_of(name); !page.empty()) {
+    const auto knows = [&](const Section& s) { return !s.is_nested() && key.size() > 1 && s.find(key); };
+    const bool once = std::count_if(sections().begin(), sections().end(), knows) == 1;
+    return "unknown section `" + name + "`." + (once ? " " + key_elsewhere(key, nullptr) + "." : "") + page;
+  }
   const std::string elsewhere = key_elsewhere(name, nullptr);
   if (!elsewhere.empty()) return "unknown section `" + name + "`. " + elsewhere;
   return "unknown section `" + name + "`." + did_you_mean(name, names) + " There are: " + list;

@@ -8,7 +8,8 @@
 
 namespace grpo::config {
 
-std::string unknown_section(const std::string& name);
+// key: what stands last in a path such as trainer.total_epochs; it may be known by that name elsewhere.
+std::string unknown_section(const std::string& name, const std::string& key = {});
 std::string unknown_key(const Section& section, const std::string& prefix, const std::string& name);
 
 }  // namespace grpo::config

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "grpo/sdk/report/visible.hpp"
 #include "table.hpp"
@@ -14,6 +15,7 @@ namespace grpo::report {
 namespace {
 
 constexpr std::int64_t lines_between_headers = 20;
+constexpr double unknown = std::numeric_limits<double>::quiet_NaN();  // printed as "-"
 
 std::string seconds(double s, std::size_t width) { return number(s, width - 1, 2) + "s"; }
 
@@ -76,8 +78,10 @@ void Console::row(std::span<const Column> columns) {
   }
   std::string out = std::exchange(title_, {});
   if (lines_++ % lines_between_headers == 0) out += styled("2", titles(columns, kept_)) + "\n";
-  terminal::print(out + cells(columns, kept_) + "\n");
+  terminal::print(out + cells(columns, kept_) + "\n" + std::exchange(below_, {}));
 }
+
+void Console::below_next_row(std::string_view text) { below_ = fmt::format("{}\n", text); }
 
 double Console::elapsed() const {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - stage_start_).count();
@@ -98,7 +102,7 @@ void Console::step(std::int64_t step, const Metrics& m) {
       {"length", 7, 3, number(m.get("completions/mean_length"), 7, 1)},
       {"clip%", 5, 8, number(100 * m.get("completions/clipped_ratio"), 5, 1)},
       {"kl", 8, kl ? 7 : 17, kl ? significant(*kl) : "-"},
-      {"entropy", 7, 5, number(m.get("entropy"), 7, 3)},
+      {"entropy", 7, 5, number(m.get("entropy", unknown), 7, 3)},
       {"|grad|", 6, 9, number(m.get("grad_norm"), 6, 3)},
       {"lr", 8, 14, fmt::format("{:.2g}", m.get("learning_rate"))},
       {"rollout", 7, 13, seconds(m.get("timing/rollout"), 7)},

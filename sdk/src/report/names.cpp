@@ -1,8 +1,10 @@
 #include "grpo/sdk/report/names.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <span>
+#include <string>
 
 #include "grpo/sdk/error.hpp"
 
@@ -17,6 +19,10 @@ class View {
   View(const Metrics& metrics, std::int64_t step) : metrics_(metrics), step_(static_cast<double>(step)) {}
   double step() const { return step_; }
   double operator[](std::string_view name) const { return metrics_.find(name).value_or(nan); }
+  // A name that ends in a number.
+  double numbered(std::string_view name, double n) const {
+    return (*this)[std::string(name) + std::to_string(static_cast<long>(n))];
+  }
   // A value that makes sense where `name` is reported.
   double with(std::string_view name, double value) const { return metrics_.find(name) ? value : nan; }
   double without(std::string_view name, double value) const { return metrics_.find(name) ? nan : value; }
@@ -36,7 +42,7 @@ class View {
   double step_;
 };
 
-enum class Kind { same, name, each, left_out };
+enum class Kind { same, name, each, each_and_parts, left_out };
 
 struct Entry {
   Kind kind;
@@ -45,11 +51,19 @@ struct Entry {
   std::string_view prefix = {}, suffix = {};  // each: ours, around the part that <reward> stands for
 };
 
+// What every reward has (docs/metrics.md); whatever else stands there is a component of its scores.
+bool is_of_every_reward(std::string_view name) {
+  static constexpr std::string_view names[] = {"mean", "std", "min", "max", "na", "errors", "timeouts", "seconds"};
+  return std::find(std::begin(names), std::end(names), name) != std::end(names);
+}
+
 #define SAME(theirs) {Kind::same, #theirs, "the same"},
 #define NAME(theirs, expression)    \
   {Kind::name, theirs, #expression, \
    []([[maybe_unused]] const View& m, [[maybe_unused]] const NameSettings& s) -> double { return expression; }},
 #define EACH(theirs, before, after) {Kind::each, theirs, before "<reward>" after, nullptr, before, after},
+#define EACH_AND_PARTS(theirs, before, after) \
+  {Kind::each_and_parts, theirs, before "<reward>" after ", and " before "<any>/<reward>", nullptr, before, after},
 #define LEFT_OUT(theirs, why) {Kind::left_out, theirs, why},
 constexpr Entry trl[] = {
 #include "names/trl.def"
@@ -69,6 +83,7 @@ constexpr Entry areal[] = {
 #undef SAME
 #undef NAME
 #undef EACH
+#undef EACH_AND_PARTS
 #undef LEFT_OUT
 
 struct System {
@@ -114,12 +129,21 @@ void MetricNames::add(std::int64_t step, Metrics& metrics) const {
         put(replaced(replaced(entry.name, "<data>", settings_.evaluation), "<n>",
                      std::to_string(static_cast<long>(settings_.evaluation_samples))),
             entry.value(view, settings_));
-      if (entry.kind == Kind::each)
+      if (entry.kind == Kind::each || entry.kind == Kind::each_and_parts)
         for (const auto& [name, value] : ours) {
           const auto around = entry.prefix.size() + entry.suffix.size();
           if (name.size() <= around || !name.starts_with(entry.prefix) || !name.ends_with(entry.suffix)) continue;
           const auto reward = name.substr(entry.prefix.size(), name.size() - around);
           if (reward.find('/') == reward.npos) put(replaced(entry.name, "<reward>", reward), value);
+        }
+      if (entry.kind == Kind::each_and_parts)
+        for (const auto& [name, value] : ours) {
+          const auto slash = name.find('/', entry.prefix.size());
+          if (!name.starts_with(entry.prefix) || slash == name.npos) continue;
+          const auto part = std::string_view(name).substr(slash + 1);
+          if (is_of_every_reward(part) || part.find('/') != part.npos) continue;
+          const std::string theirs = replaced(entry.name, "<reward>", part);
+          if (!metrics.find(theirs)) put(theirs, value);
         }
     }
 }
@@ -144,8 +168,8 @@ std::string metric_names_markdown() {
       "metrics.jsonl, TensorBoard and the page. Ours are never changed: where a system has a name that is ours too, it "
       "has our value. `m` is our metrics, `s` settings of the run; `m.with(a, x)` is x where a is reported, "
       "`m.tokens()` the prompt and completion tokens of all completions of the step. A value that a step does not have "
-      "leaves its name out. `<reward>`, `<data>`, `<n>`: any reward, the evaluation file's name, "
-      "`evaluation.samples`.\n";
+      "leaves its name out. `<reward>`, `<data>`, `<n>`: any reward (or, as `<any>/<reward>`, any "
+      "component of a reward's scores), the evaluation file's name, `evaluation.samples`.\n";
   for (const System& system : systems) {
     page += "\n## " + std::string(system.title) + ": `" + std::string(system.name) + "`\n\n| name | is |\n|---|---|\n";
     for (const Entry& e : system.entries)

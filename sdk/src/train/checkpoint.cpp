@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <functional>
@@ -202,6 +203,10 @@ fs::path save_checkpoint(const CheckpointOptions& options, const TrainerState& s
                                  {"resumable", options.optimizer_state},
                                  {"fixed", state.fixed}};
   if (state.kl_coefficient) json["kl_coefficient"] = *state.kl_coefficient;
+  if (const auto& bonus = state.entropy_bonus) {
+    json["entropy_coefficient"] = bonus->coefficient;
+    if (std::isfinite(bonus->last_entropy)) json["last_entropy"] = bonus->last_entropy;
+  }
   write_file(directory.path() / "trainer_state.json", json.dump(2) + "\n");
   write_file(directory.path() / "run.yaml", options.run_yaml);
   directory.commit();
@@ -284,6 +289,12 @@ TrainerState read_trainer_state(const fs::path& checkpoint, const TrainerState& 
       state.kl_coefficient = json.at("kl_coefficient").get<double>();
       if (!(*state.kl_coefficient >= 0 && *state.kl_coefficient < 1e9))
         throw Error("kl_coefficient is " + json.at("kl_coefficient").dump() + ", which no weight is");
+    }
+    if (json.contains("entropy_coefficient")) {
+      state.entropy_bonus = {.coefficient = json.at("entropy_coefficient").get<double>()};
+      if (json.contains("last_entropy")) state.entropy_bonus->last_entropy = json.at("last_entropy").get<double>();
+      if (!std::isfinite(state.entropy_bonus->coefficient))
+        throw Error("entropy_coefficient is " + json.at("entropy_coefficient").dump() + ", which no weight is");
     }
     state.seconds = json.value("seconds", 0.0);
     state.fixed = json.at("fixed").get<std::map<std::string, std::string>>();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/report/console.hpp"
@@ -28,6 +29,22 @@ void fill(Sample& sample, plugins::Completion completion, const text::Tokenizer&
   sample.text = tokenizer.decode(sample.ids, /*skip_special_tokens=*/true);
   // Only this kind is the distribution that training uses; another one says nothing about the ratio.
   if (completion.logprob_kind == GRPO_LOGPROB_TEMPERED) sample.logprob = std::move(completion.logprob);
+}
+
+bool parts_from_what_is_trained(const plugins::Sampling& s) {
+  return s.top_p < 1 || s.top_k > 0 || s.min_p > 0 || s.repetition_penalty != 1;
+}
+
+void add_truncation(Rollout& rollout, const plugins::Completion& completion) {
+  if (completion.logprob_kind != GRPO_LOGPROB_TEMPERED) return;
+  if (completion.logprob.size() != completion.logprob_sampled.size()) return;
+  for (std::size_t t = 0; t < completion.logprob.size(); ++t) {
+    const double difference =
+        std::abs(static_cast<double>(completion.logprob_sampled[t]) - static_cast<double>(completion.logprob[t]));
+    if (!std::isfinite(difference)) continue;
+    rollout.truncation.add(difference);
+    rollout.truncation_max = std::max(rollout.truncation_max, difference);
+  }
 }
 
 }  // namespace
@@ -62,6 +79,7 @@ Rollout collect(Session& session, Scorer& scorer, std::vector<Prompt> prompts, c
     Group& group = rollout.groups.at(completion.request);
     const auto request = completion.request;
     Sample& sample = group.samples.at(static_cast<std::size_t>(completion.index));
+    if (options.sampling && parts_from_what_is_trained(*options.sampling)) add_truncation(rollout, completion);
     fill(sample, std::move(completion), session.text()->tokenizer);
     rollout.completion_tokens += static_cast<std::int64_t>(sample.ids.size());
     if (--missing[request] == 0) scorer.add(group);
@@ -120,6 +138,10 @@ void add_rollout_metrics(const Rollout& rollout, report::Metrics& metrics) {
   metrics.set("prompt_length/mean", asked.mean);
   metrics.set("prompt_length/min", asked.min);
   metrics.set("prompt_length/max", asked.max);
+  if (rollout.truncation.count > 0) {
+    metrics.set("sampling/truncation_difference/mean", rollout.truncation.value());
+    metrics.set("sampling/truncation_difference/max", rollout.truncation_max);
+  }
   for (const auto& [name, value] : rollout.scores.metrics) metrics.set(name, value);
 }
 

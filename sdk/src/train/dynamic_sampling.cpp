@@ -116,6 +116,8 @@ Rollout draw_step(const DynamicSampling& options, const std::vector<std::string>
     add_scores(step.scores, part.scores, static_cast<double>(drawn), static_cast<double>(count));
     step.seconds += part.seconds;
     step.completion_tokens += part.completion_tokens;
+    step.truncation.merge(part.truncation);
+    step.truncation_max = std::max(step.truncation_max, part.truncation_max);
     drawn += count;
     for (Group& group : part.groups) {
       const bool keep = keeps(options, group);

@@ -9,6 +9,7 @@
 #include "completions_file.hpp"
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/plugins/call.hpp"
+#include "grpo/sdk/train/best_of.hpp"
 #include "grpo/sdk/train/model_directory.hpp"
 
 namespace grpo::train {
@@ -79,6 +80,24 @@ class Tally {
   std::vector<std::vector<double>> scores_;
   double length_ = 0, clipped_ = 0;
 };
+
+std::vector<std::int64_t> sizes_within(std::vector<std::int64_t> sizes, std::int64_t samples) {
+  std::sort(sizes.begin(), sizes.end());
+  sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
+  std::erase_if(sizes, [samples](std::int64_t n) { return n > samples; });
+  return sizes;
+}
+
+void add_question(BestOfTally& tally, const Group& group, std::size_t deciding_reward) {
+  std::vector<double> right, rewards;
+  std::vector<std::string_view> completions;
+  for (const Sample& s : group.samples) {
+    right.push_back(s.scores[deciding_reward] > 0.5 ? 1 : 0);
+    rewards.push_back(s.reward);
+    completions.push_back(s.text);
+  }
+  tally.question(right, rewards, completions);
+}
 
 config::EvaluationDataset entry_of_path(const config::Config& config) {
   config::EvaluationDataset entry;
@@ -216,6 +235,7 @@ DatasetResult Evaluator::evaluate(const Set& set, Scorer& scorer, const Evaluate
   const std::int64_t n = set.prompts.size(), batch = config.evaluation.batch_size;
   const auto& rewards = scorer.rewards();
   Tally greedy(rewards.size()), sampled(rewards.size());
+  BestOfTally best(sizes_within(config.evaluation.best_of, set.sampled ? set.sampled->samples : 0));
   DatasetResult result;
   result.name = set.name;
   result.path = set.prompts.dataset().path().string();
@@ -254,6 +274,7 @@ DatasetResult Evaluator::evaluate(const Set& set, Scorer& scorer, const Evaluate
         if (file) file->write(set.name, way.name, group.prompt, i, s, is_right, marks, rewards);
       }
       tally.question(right, strict, lenient, graded, way.samples);
+      if (&tally == &sampled) add_question(best, group, deciding_reward_);
     }
   };
 
@@ -286,6 +307,7 @@ DatasetResult Evaluator::evaluate(const Set& set, Scorer& scorer, const Evaluate
   ks.erase(std::unique(ks.begin(), ks.end()), ks.end());
   for (const auto k : ks)
     if (k <= result.samples) result.pass_at.emplace_back(k, sampled.pass(k));
+  result.best_of = best.result();
   return result;
 }
 

@@ -63,6 +63,14 @@ std::vector<std::pair<std::string, double>> values_of(const DatasetResult& d) {
     values.emplace_back("greedy_length", d.greedy->mean_length);
   }
   for (const auto& [k, estimate] : d.pass_at) values.emplace_back("pass@" + std::to_string(k), estimate.value);
+  for (const auto& b : d.best_of) {
+    const std::string n = std::to_string(b.n);
+    values.emplace_back("accuracy_best@" + n, b.accuracy_best.value);
+    values.emplace_back("accuracy_worst@" + n, b.accuracy_worst.value);
+    values.emplace_back("accuracy_majority@" + n, b.majority.value);
+    values.emplace_back("reward_best@" + n, b.reward_best.value);
+    values.emplace_back("reward_worst@" + n, b.reward_worst.value);
+  }
   values.emplace_back("reward", main.reward);
   for (const auto& [name, mean] : main.rewards) values.emplace_back("rewards/" + name + "/mean", mean);
   values.emplace_back("completions/mean_length", main.mean_length);
@@ -128,6 +136,14 @@ Json to_json(const Evaluation& evaluation) {
     Json pass = Json::object();
     for (const auto& [k, estimate] : d.pass_at) pass[std::to_string(k)] = json_of(estimate);
     one["pass_at"] = std::move(pass);
+    Json best = Json::object();
+    for (const auto& b : d.best_of)
+      best[std::to_string(b.n)] = {{"accuracy_best", json_of(b.accuracy_best)},
+                                   {"accuracy_worst", json_of(b.accuracy_worst)},
+                                   {"accuracy_majority", json_of(b.majority)},
+                                   {"reward_best", json_of(b.reward_best)},
+                                   {"reward_worst", json_of(b.reward_worst)}};
+    if (!best.empty()) one["best_of"] = std::move(best);
     one["seconds"] = d.seconds;
     datasets.push_back(std::move(one));
   }
@@ -178,6 +194,7 @@ std::string summary_line(const DatasetResult& d) {
   if (d.sampled) tell(fmt::format("{} samples", d.samples).c_str(), *d.sampled);
   for (const auto& [k, estimate] : d.pass_at)
     if (k > 1) out += fmt::format(", pass@{} {}", k, share(estimate));
+  for (const auto& b : d.best_of) out += fmt::format(", maj@{} {}", b.n, share(b.majority));
   return out + fmt::format("; {:.1f}s", d.seconds);
 }
 

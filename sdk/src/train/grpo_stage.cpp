@@ -4,6 +4,7 @@
 #include "grpo/sdk/train/evaluate.hpp"
 #include "grpo/sdk/train/statistics.hpp"
 #include "step/draw.hpp"
+#include "step/entropy_weight.hpp"
 #include "step/kl_weight.hpp"
 #include "step/metrics.hpp"
 #include "step/renewal.hpp"
@@ -49,6 +50,7 @@ class GrpoStage {
     order_.seek(state.position);
     clock_.done = state.optimizer_steps;
     kl_weight_.pass_on();
+    entropy_weight_.pass_on();
     screen_.announce(session_, prompts_, run_, total_steps_, state.step);
     if (state.step == 0) checks_.prompts(*session_.text(), prompts_, order_);
     if (evaluator_ && config_.evaluation.at_start && state.step == 0) evaluate_before_training();
@@ -105,6 +107,7 @@ class GrpoStage {
     state.num_tokens += num_tokens(rollout);
     add_metrics(metrics, rollout, advantages.statistics, update);
     kl_weight_.control(metrics, advantages, rollout);
+    entropy_weight_.tell(metrics);
     metrics.set("timing/advantage", advantage_seconds);
     metrics.set("timing/weights", weights.seconds());
     return std::move(rollout);
@@ -187,6 +190,7 @@ class GrpoStage {
   StartChecks checks_{config_};
   WorthTraining worth_training_{config_.algorithm};
   KlWeight kl_weight_{config_.algorithm, advantage_, updater_, run_.state()};
+  EntropyWeight entropy_weight_{config_.algorithm, updater_, run_.state()};
   std::optional<Renewal> renewal_;
   std::optional<Evaluator> evaluator_;
   std::optional<report::Metrics> last_evaluation_;

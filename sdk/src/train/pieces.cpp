@@ -5,7 +5,7 @@
 namespace grpo::train {
 
 std::size_t prompts_per_piece(const StepSize& step) {
-  constexpr std::int64_t busy = 64;  // completions: the sampler's slots, if nobody set another number
+  constexpr std::int64_t busy = 16;  // completions: fewer at a time wait for the weights to be read
   const auto whole = static_cast<std::size_t>(step.prompts);
   const double each = step.prompt_length + static_cast<double>(step.group_size) * step.completion_length;
   const auto fewest = (busy + step.group_size - 1) / step.group_size;

@@ -136,7 +136,7 @@ void Run::add_times(report::Metrics& metrics) {
   report::note(report::Level::info, text);
   const auto& r = settings_.config.report;
   const bool shown = r.epoch_line && (state_.step == total_steps_ || state_.step % r.every_steps == 0);
-  if (settings_.console && shown) settings_.console->line(text);
+  if (settings_.console && shown) settings_.console->below_next_row(text);
 }
 
 CheckpointOptions Run::checkpoint_options(Session& session) const {

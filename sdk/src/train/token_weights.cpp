@@ -94,6 +94,14 @@ Survey Surveyor::finish(std::uint64_t key) const {
   return survey;
 }
 
+std::vector<double> correction_of(const UpdateOptions& options, const Columns& columns,
+                                  std::span<const float> logprob) {
+  const WeightOptions& w = options.weights;
+  const auto old = widened(columns.old_logprob.empty() ? logprob : columns.old_logprob);
+  return algorithm::rollout_ratio(*w.correction, w.correction_min, w.correction_max, columns.start, old,
+                                  widened(columns.sampled_logprob), columns.mask);
+}
+
 TokenWeights::TokenWeights(const UpdateOptions& options, const MicroBatch& batch, const Columns& columns,
                            std::span<const float> logprob, std::span<const float> entropy, const Survey* survey,
                            algorithm::ObjectiveMetrics& metrics) {
@@ -113,24 +121,18 @@ TokenWeights::TokenWeights(const UpdateOptions& options, const MicroBatch& batch
 
 void TokenWeights::correct(const UpdateOptions& options, const Columns& columns, std::span<const float> logprob,
                            algorithm::ObjectiveMetrics& metrics) {
-  const auto kind = *options.weights.correction;
-  const auto old = widened(columns.old_logprob.empty() ? logprob : columns.old_logprob);
-  auto ratio = algorithm::rollout_ratio(kind, options.weights.correction_min, options.weights.correction_max,
-                                        columns.start, old, widened(columns.sampled_logprob), columns.mask);
-  const bool by_row =
-      kind == algorithm::RolloutCorrection::sequence_mask || kind == algorithm::RolloutCorrection::sequence_truncate;
-  for (std::size_t row = 0; row + 1 < columns.start.size(); ++row)
-    for (auto t = static_cast<std::size_t>(columns.start[row]); t < static_cast<std::size_t>(columns.start[row + 1]);
-         ++t) {
-      if (!columns.mask.empty() && columns.mask[t] == 0) continue;
-      metrics.add_rollout_ratio(ratio[t]);
-      if (by_row) break;
-    }
+  auto ratio = correction_of(options, columns, logprob);
+  for (const double one : algorithm::ratios_to_tell(*options.weights.correction, columns.start, ratio, columns.mask))
+    metrics.add_rollout_ratio(one);
   // VESPO takes the correction into its sequence weight instead.
   if (options.objective.term == algorithm::PolicyTerm::vespo)
     importance_ratio = std::move(ratio);
   else
     multiply(ratio);
+}
+
+void TokenWeights::scale(double factor) {
+  for (double& weight : policy_weight) weight *= factor;
 }
 
 template <class Factors>

@@ -60,6 +60,8 @@ struct TokenWeights {
   TokenWeights(const UpdateOptions& options, const MicroBatch& batch, const Columns& columns,
                std::span<const float> logprob, std::span<const float> entropy, const Survey* survey,
                algorithm::ObjectiveMetrics& metrics);
+  // The policy term times this.
+  void scale(double factor);
 
  private:
   void correct(const UpdateOptions& options, const Columns& columns, std::span<const float> logprob,
@@ -67,6 +69,9 @@ struct TokenWeights {
   template <class Factors>
   void multiply(const Factors& factors);
 };
+
+// Weights of the rollout correction, after their bounds, [tokens]. logprob: of now, where there is no old one.
+std::vector<double> correction_of(const UpdateOptions& options, const Columns& columns, std::span<const float> logprob);
 
 // Throws grpo::Error where the options need the sampler's log-probabilities and a sample has none.
 void check_sampled(const UpdateOptions& options, std::span<const Group> groups);

@@ -50,6 +50,7 @@ WeightOptions weights_of(const config::Config& c) {
   if (a.rollout_correction != "none") weights.correction = algorithm::rollout_correction(a.rollout_correction);
   if (a.rollout_correction_min > 0) weights.correction_min = a.rollout_correction_min;
   if (a.rollout_correction_max > 0) weights.correction_max = a.rollout_correction_max;
+  weights.normalize_correction = a.rollout_correction_normalize;
   weights.old_from_sampler = a.old_logprobs == "sampler";
   weights.off_policy_threshold = a.off_policy_mask_threshold;
   weights.top_entropy_quantile = a.top_entropy_quantile;
@@ -99,6 +100,14 @@ void score_tokens(plugins::Model& model, bool base, std::span<Group* const> grou
   }
 }
 
+// verl leaves weights alone whose mean is next to nothing.
+double factor_to_mean_one(double mean) { return mean > 1e-8 ? 1 / mean : 1; }
+
+bool counts_for_bonus(const Columns& columns, const TokenWeights& weights, std::size_t token) {
+  const auto& mask = weights.entropy_mask.empty() ? columns.mask : weights.entropy_mask;
+  return mask.empty() || mask[token] != 0;
+}
+
 }  // namespace
 
 Updater::Updater(plugins::Model& model, plugins::Model* reference, plugins::Optimizer& optimizer, UpdateOptions options)
@@ -106,15 +115,22 @@ Updater::Updater(plugins::Model& model, plugins::Model* reference, plugins::Opti
   algorithm::check(options_.objective);
   if (options_.objective.kl_coefficient != 0 && !reference_)
     throw Error("algorithm.kl_coefficient is not 0, but there is no reference model");
-  if (options_.objective.entropy_coefficient != 0 && !model_.can(GRPO_MODEL_ENTROPY))
+  const bool bonus = options_.objective.entropy_coefficient != 0 || options_.entropy_control;
+  if (bonus && !model_.can(GRPO_MODEL_ENTROPY))
     throw Error(model_.component().label() +
                 ": gives no entropy, so algorithm.entropy_coefficient must be 0 with this model");
+  if (options_.entropy_control) set_entropy_bonus({.coefficient = options_.objective.entropy_coefficient});
   if (options_.weights.top_entropy_quantile < 1 && !model_.can(GRPO_MODEL_ENTROPY))
     throw Error(model_.component().label() +
                 ": gives no entropy, so algorithm.top_entropy_quantile must be 1 with this model");
 }
 
 void Updater::set_kl_coefficient(double coefficient) { options_.objective.kl_coefficient = coefficient; }
+
+void Updater::set_entropy_bonus(const algorithm::EntropyBonus& bonus) {
+  entropy_bonus_ = bonus;
+  options_.objective.entropy_coefficient = options_.entropy_control->applied(bonus);
+}
 
 algorithm::Normalizer Updater::normalizer_of(std::span<Group* const> groups) const {
   algorithm::Normalizer n;
@@ -183,10 +199,12 @@ UpdateReport Updater::update(std::span<Group> groups, StepClock& clock,
   check_sampled(options_, groups);
   const bool prepared = take_prepared(report);
   const bool own_old = !prepared && !options_.weights.old_from_sampler;
-  if (options_.minibatches > 1 && own_old) fill_old_logprobs(all, report);
+  const bool normalize = options_.weights.correction && options_.weights.normalize_correction;
+  if ((options_.minibatches > 1 || normalize) && own_old) fill_old_logprobs(all, report);
+  if (normalize) correction_factor_ = factor_to_mean_one(mean_correction(all));
   if (options_.objective.kl_coefficient != 0 && !prepared) fill_reference_logprobs(all, report);
   // With one minibatch and several iterations the first pass gives the old log-probabilities.
-  const bool keep_first_logprob = options_.minibatches == 1 && options_.iterations > 1 && own_old;
+  const bool keep_first_logprob = options_.minibatches == 1 && options_.iterations > 1 && own_old && !normalize;
 
   const double total = static_cast<double>(options_.iterations * options_.minibatches);
   double done = 0, loss = 0, policy_loss = 0, norm = 0;
@@ -220,7 +238,8 @@ bool Updater::can_take_pieces() const {
   // Each piece is divided by the same number, which is right in the end up to a factor: one for all terms of the loss,
   // and an entropy bonus is divided by tokens always.
   return options_.iterations == 1 && options_.minibatches == 1 &&
-         (o.entropy_coefficient == 0 || o.aggregation == algorithm::Aggregation::token_mean) && !needs_survey(options_);
+         (o.entropy_coefficient == 0 || o.aggregation == algorithm::Aggregation::token_mean) &&
+         !options_.weights.normalize_correction && !needs_survey(options_);
 }
 
 void Updater::begin(std::int64_t completions) {
@@ -277,6 +296,18 @@ std::pair<std::vector<Group*>, std::vector<Group*>> Updater::split(const std::ve
   return parts;
 }
 
+// Of the rollout correction's weights after their bounds, over the whole step.
+double Updater::mean_correction(std::span<Group* const> groups) const {
+  algorithm::Mean mean;
+  for (const MicroBatch& batch : cut_into_microbatches(groups, options_.max_tokens_per_microbatch)) {
+    const Columns columns(batch, options_);
+    const auto kind = *options_.weights.correction;
+    const auto ratio = correction_of(options_, columns, columns.old_logprob);
+    for (const double one : algorithm::ratios_to_tell(kind, columns.start, ratio, columns.mask)) mean.add(one);
+  }
+  return mean.value();
+}
+
 void Updater::zero_grad(UpdateReport& report) {
   const Stopwatch watch(report.update_seconds);
   model_.zero_grad();
@@ -318,7 +349,8 @@ void Updater::pass(const MicroBatch& batch, algorithm::Normalizer normalizer, bo
     survey_ = std::make_shared<const Survey>(surveyor.finish(draw_key_));
   }
   if (survey_) normalizer.entropy_tokens = survey_->entropy_tokens;
-  const TokenWeights weights(options_, batch, columns, logprob, entropy, survey_.get(), report.objective);
+  TokenWeights weights(options_, batch, columns, logprob, entropy, survey_.get(), report.objective);
+  if (correction_factor_ != 1) weights.scale(correction_factor_);
   const auto result = algorithm::evaluate<float>(options_.objective,
                                                  {.start = columns.start,
                                                   .logprob = logprob,
@@ -336,6 +368,9 @@ void Updater::pass(const MicroBatch& batch, algorithm::Normalizer normalizer, bo
                                                   .covariance_key = 0},
                                                  normalizer, dlogprob, dentropy);
   report.objective.merge(result.metrics);
+  if (options_.entropy_control)
+    for (std::size_t t = 0; t < n; ++t)
+      if (counts_for_bonus(columns, weights, t)) entropy_.add(static_cast<double>(entropy[t]));
   if (keep_logprob) {
     const float* at = logprob.data();
     for (Sample* s : batch.samples()) s->old_logprob.assign(at, at + s->ids.size()), at += s->ids.size();
@@ -354,6 +389,8 @@ void Updater::optimizer_step(StepClock& clock, double factor, UpdateReport& repo
   report.optimizer_seconds += std::chrono::duration<double>(Clock::now() - start).count();
   ++clock.done;
   ++(std::isfinite(report.grad_norm) ? report.optimizer_steps : report.skipped_steps);
+  if (options_.entropy_control)
+    set_entropy_bonus(options_.entropy_control->next(entropy_bonus_, std::exchange(entropy_, {}).value()));
 }
 
 double apply_gradients(plugins::Model& model, plugins::Optimizer& optimizer, std::int64_t step, double learning_rate,

@@ -5,12 +5,13 @@ Needs a Python with trl 1.16, transformers 5.23 and torch 2.11. Run from the rep
 
     python tests/golden/make/objectives.py
 
-writes tests/algorithm/golden/{objectives,advantages,schedules}.jsonl.
+writes tests/algorithm/golden/{objectives,advantages,advantages_gdpo,entropy_control,schedules}.jsonl.
 
 - objectives: GRPOTrainer._compute_loss is called on a trainer without a model, whose per-token log-probabilities and
   entropies are leaf tensors in float64; gradients are autograd's. The importance-sampling ratio, the advantages and their
   statistics are inline code of GRPOTrainer._generate_and_score_completions: those statements are cut out of TRL's source by
   their syntax tree and executed.
+- entropy_control: the same method with use_adaptive_entropy, one optimizer step after the other.
 - schedules: transformers' get_scheduler.
 """
 
@@ -296,6 +297,30 @@ def several_rewards(rng):
             file.write(json.dumps(row, separators=(",", ":"), allow_nan=False) + "\n")
 
 
+def entropy_control(rng):
+    """use_adaptive_entropy: the coefficient after each optimizer step, and the one that its gradient shows."""
+    with open(OUT / "entropy_control.jsonl", "w") as file:
+        for start, target, least, most, delta in [(0.0, 0.2, 0.0, 1.0, 0.005), (0.3, 1.0, 0.1, 0.4, 0.05), (0.02, 0.5, 0.0, 0.03, 0.015)]:
+            steps = []
+            options = config({"config": {"entropy_coef": start, "entropy_coef_min": least, "entropy_coef_max": most,
+                                         "entropy_coef_delta": delta, "entropy_target": target}})  # fmt: skip
+            trainer = bare_trainer(options, None, None)
+            trainer.use_adaptive_entropy = trainer._entropy_bonus_enabled = True
+            trainer._last_world_entropy, trainer._entropy_window_stats = math.inf, None
+            for _ in range(14):
+                values = [[round(rng.uniform(0, 2 * target), 4) for _ in range(3)] for _ in range(2)]
+                entropies = tensor(values).requires_grad_()
+                logps, mask = torch.zeros(2, 3).requires_grad_(), torch.ones(2, 3, dtype=torch.int64)
+                trainer._get_per_token_logps_and_entropies = lambda *a, **k: (logps, entropies, None)  # noqa: B023
+                inputs = {"prompt_ids": mask[:, :1], "prompt_mask": mask[:, :1], "completion_ids": mask, "completion_mask": mask,
+                          "advantages": torch.zeros(2), "num_items_in_batch": torch.tensor(6.0)}  # fmt: skip
+                trainer._compute_loss(None, inputs).backward()
+                applied = -entropies.grad.sum().item()
+                steps.append({"entropies": values, "applied": applied, "coefficient": trainer.entropy_coef})
+            row = {"coefficient": start, "target": target, "minimum": least, "maximum": most, "delta": delta, "steps": steps}
+            file.write(json.dumps(row, separators=(",", ":")) + "\n")
+
+
 def schedules():
     cases = [("constant", 0, 0.0), ("constant_with_warmup", 5, 0.0), ("linear", 0, 0.0), ("linear", 3, 0.0),
              ("cosine", 0, 0.0), ("cosine", 4, 0.0), ("cosine_with_min_lr", 4, 0.1), ("cosine_with_min_lr", 0, 0.5),
@@ -327,4 +352,5 @@ if __name__ == "__main__":
     objectives(random.Random(20260701))
     advantages(random.Random(7))
     several_rewards(random.Random(13))
+    entropy_control(random.Random(17))
     schedules()

@@ -278,9 +278,12 @@ def rollout_ratio(rng):
         logps, old, mask, _, width = padded(row)
         log_ratio = (old - tensor(sampled, width)) * mask
         weights, _ = correction.compute_rollout_correction_weights(log_ratio, mask, level, form.format(low=low, high=high))
-        answer = [w[: len(r)] for w, r in zip(weights.tolist(), row["per_token_logps"])]
-        rows.append({"kind": kind, "min": low if "low" in form else None, "max": high,
-                     "old": row["old_per_token_logps"], "sampled": sampled, "ratio": answer})  # fmt: skip
+        normalized, _ = correction.compute_rollout_correction_weights(
+            log_ratio, mask, level, form.format(low=low, high=high), rollout_is_batch_normalize=True
+        )
+        answer, to_one = ([w[: len(r)] for w, r in zip(x.tolist(), row["per_token_logps"])] for x in (weights, normalized))
+        rows.append({"kind": kind, "min": low if "low" in form else None, "max": high, "old": row["old_per_token_logps"],
+                     "sampled": sampled, "ratio": answer, "normalized": to_one})  # fmt: skip
     write("rollout_ratio_verl", rows)
 
 

@@ -1,4 +1,9 @@
 // Attention of single tokens over a cache in blocks.
+//
+// Main idea. Sequences of a group begin with the same blocks, those of their prompt. Rows side by side that do are a
+// run: their queries pass together over each shared block, which is then at hand in the first-level cache, and each
+// row goes on alone over its own. A query's sums run over its tokens in order either way, so its bits do not depend on
+// whom it shares with.
 #include <omp.h>
 
 #include <algorithm>
@@ -10,7 +15,7 @@
 namespace grpo::transformer::simd {
 namespace {
 
-// scores[g][16 tokens of the block] = query g . keys, for up to four queries at once; two sums each, over even and odd
+// scores[g][16 tokens of the block] = query g . keys, for a few queries at once; two sums each, over even and odd
 // places, hide the latency.
 template <int Group>
 INLINE void block_scores(const float* query, std::int64_t size, const float* keys, const float* ahead, float scale,
@@ -30,19 +35,20 @@ INLINE void block_scores(const float* query, std::int64_t size, const float* key
   for (int g = 0; g < Group; ++g) store((even[g] + odd[g]) * scale, scores + g * scores_stride);
 }
 
-// Blocks lie apart, so each is fetched while the one before it is worked on; after the last come the first values.
+// scores[g] [blocks x 16]. Blocks lie apart, so each is fetched while the one before it is worked on; after the last
+// come the first values.
 CLONES void all_scores(const float* query, std::int64_t group, std::int64_t size, const float* keys,
                        const float* values, const std::int32_t* block, std::int64_t blocks, std::int64_t block_elements,
-                       float scale, float* scores) {
-  const std::int64_t padded = blocks * lanes;
+                       float scale, float* scores, std::int64_t row) {
   for (std::int64_t b = 0; b < blocks; ++b) {
     const float* from = keys + block[b] * block_elements;
     const float* ahead = b + 1 < blocks ? keys + block[b + 1] * block_elements : values + block[0] * block_elements;
     float* to = scores + b * lanes;
     std::int64_t g = 0;
-    for (; g + 4 <= group; g += 4) block_scores<4>(query + g * size, size, from, ahead, scale, to + g * padded, padded);
-    for (; g + 3 <= group; g += 3) block_scores<3>(query + g * size, size, from, ahead, scale, to + g * padded, padded);
-    for (; g < group; ++g) block_scores<1>(query + g * size, size, from, ahead, scale, to + g * padded, padded);
+    for (; g + 6 <= group; g += 6) block_scores<6>(query + g * size, size, from, ahead, scale, to + g * row, row);
+    for (; g + 4 <= group; g += 4) block_scores<4>(query + g * size, size, from, ahead, scale, to + g * row, row);
+    for (; g + 3 <= group; g += 3) block_scores<3>(query + g * size, size, from, ahead, scale, to + g * row, row);
+    for (; g < group; ++g) block_scores<1>(query + g * size, size, from, ahead, scale, to + g * row, row);
   }
 }
 
@@ -68,14 +74,13 @@ CLONES float softmax_row(float* scores, std::int64_t first, std::int64_t length,
   return top + std::log(total);
 }
 
-// out[g][d] = sum over tokens of weight[g] * value, for Group queries and Vectors x 16 places at once.
+// sum[g][d] += weight[g] * value over tokens, for Group queries and Vectors x 16 places at once.
 template <int Group, int Vectors>
 INLINE void sum_values(const float* weight, std::int64_t weight_stride, const float* values, const std::int32_t* block,
-                       std::int64_t block_elements, std::int64_t size, std::int64_t length, const float* factor,
-                       float* out) {
+                       std::int64_t block_elements, std::int64_t size, std::int64_t length, float* sums) {
   Floats sum[Group][Vectors], v[Vectors];
-  for (auto& row : sum)
-    for (auto& s : row) s = Floats{};
+  for (int g = 0; g < Group; ++g)
+    for (int i = 0; i < Vectors; ++i) load(sums + g * size + i * lanes, sum[g][i]);
   for (std::int64_t begin = 0; begin < length; begin += lanes) {
     const float* from = values + block[begin / lanes] * block_elements;
     const float* ahead = begin + lanes < length ? values + block[begin / lanes + 1] * block_elements : from;
@@ -89,40 +94,43 @@ INLINE void sum_values(const float* weight, std::int64_t weight_stride, const fl
     }
   }
   for (int g = 0; g < Group; ++g)
-    for (int i = 0; i < Vectors; ++i) store(sum[g][i] * factor[g], out + g * size + i * lanes);
+    for (int i = 0; i < Vectors; ++i) store(sum[g][i], sums + g * size + i * lanes);
 }
 
 template <int Group>
 INLINE void group_values(const float* weight, std::int64_t weight_stride, const float* values,
                          const std::int32_t* block, std::int64_t block_elements, std::int64_t size, std::int64_t length,
-                         const float* factor, float* out) {
+                         float* sums) {
   std::int64_t d = 0;
   for (; d + 4 * lanes <= size; d += 4 * lanes)
-    sum_values<Group, 4>(weight, weight_stride, values + d, block, block_elements, size, length, factor, out + d);
+    sum_values<Group, 4>(weight, weight_stride, values + d, block, block_elements, size, length, sums + d);
   for (; d + lanes <= size; d += lanes)
-    sum_values<Group, 1>(weight, weight_stride, values + d, block, block_elements, size, length, factor, out + d);
+    sum_values<Group, 1>(weight, weight_stride, values + d, block, block_elements, size, length, sums + d);
   for (; d < size; ++d)
     for (int g = 0; g < Group; ++g) {
-      float sum = 0;
+      float sum = sums[g * size + d];
       for (std::int64_t t = 0; t < length; ++t)
         sum += weight[g * weight_stride + t] * values[block[t / lanes] * block_elements + t % lanes * size + d];
-      out[g * size + d] = sum * factor[g];
+      sums[g * size + d] = sum;
     }
 }
 
-CLONES void all_values(const float* weight, std::int64_t weight_stride, std::int64_t group, const float* values,
+// sums[g] [size] += what the tokens of the blocks add; their values, `length` of them.
+CLONES void all_values(const float* weight, std::int64_t row, std::int64_t group, const float* values,
                        const std::int32_t* block, std::int64_t block_elements, std::int64_t size, std::int64_t length,
-                       const float* factor, float* out) {
+                       float* sums) {
   std::int64_t g = 0;
   for (; g + 4 <= group; g += 4)
-    group_values<4>(weight + g * weight_stride, weight_stride, values, block, block_elements, size, length, factor + g,
-                    out + g * size);
+    group_values<4>(weight + g * row, row, values, block, block_elements, size, length, sums + g * size);
   for (; g + 3 <= group; g += 3)
-    group_values<3>(weight + g * weight_stride, weight_stride, values, block, block_elements, size, length, factor + g,
-                    out + g * size);
+    group_values<3>(weight + g * row, row, values, block, block_elements, size, length, sums + g * size);
   for (; g < group; ++g)
-    group_values<1>(weight + g * weight_stride, weight_stride, values, block, block_elements, size, length, factor + g,
-                    out + g * size);
+    group_values<1>(weight + g * row, row, values, block, block_elements, size, length, sums + g * size);
+}
+
+CLONES void scale_rows(const float* sums, std::int64_t rows, std::int64_t size, const float* factor, float* out) {
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t d = 0; d < size; ++d) out[r * size + d] = sums[r * size + d] * factor[r];
 }
 
 // Turns one key head's queries and its key, and puts key and value into the cache.
@@ -147,35 +155,103 @@ CLONES void write_head(const CachedLayer& a, std::int64_t row, std::int64_t head
   std::copy_n(from + key + a.kv_heads * size, size, a.values + at + lane * size);
 }
 
-// What one key head's queries of a token see. scores: [group][tokens up to a whole block].
-void attend_head(const CachedLayer& a, std::int64_t row, std::int64_t head, float* scores) {
-  constexpr std::int64_t most = 64;  // queries of a key head, in steps
-  const std::int64_t size = a.size, group = a.group, heads = a.kv_heads * group;
-  const std::int64_t block_elements = a.kv_heads * size * lanes, part = head * size * lanes;
-  const std::int64_t seen = a.token[row].position + 1,
-                     first = a.window > 0 ? std::max<std::int64_t>(0, seen - a.window) : 0;
-  const std::int64_t first_block = first / lanes, blocks = (seen + lanes - 1) / lanes - first_block;
-  const std::int64_t skipped = first_block * lanes, length = seen - skipped, padded = blocks * lanes;
-  const std::int32_t* block = a.token[row].block + first_block;
-  const float* query = a.turned + row * (group + 2) * a.kv_heads * size + head * group * size;
-  float* out = a.out + (row * heads + head * group) * size;
-  for (std::int64_t begin = 0; begin < group; begin += most) {
-    const std::int64_t n = std::min(most, group - begin);
-    float factor[most];
-    all_scores(query + begin * size, n, size, a.keys + part, a.values + part, block, blocks, block_elements, a.scale,
-               scores);
-    for (std::int64_t g = 0; g < n; ++g) {
-      const float lse = softmax_row(scores + g * padded, first - skipped, length, padded, factor + g);
-      if (a.lse) a.lse[row * heads + head * group + begin + g] = lse;
+constexpr std::int64_t most_queries = 64;  // of a run, and of a key head in one go
+constexpr std::int64_t most_rows = 16;     // of a run
+
+// The tokens that a row sees, from a whole block on.
+struct Seen {
+  Seen(const CachedLayer& a, std::int64_t row) {
+    const std::int64_t end = a.token[row].position + 1,
+                       begin = a.window > 0 ? std::max<std::int64_t>(0, end - a.window) : 0;
+    const std::int64_t skipped = begin / lanes;
+    block = a.token[row].block + skipped;
+    blocks = (end + lanes - 1) / lanes - skipped;
+    first = begin - skipped * lanes;
+    length = end - skipped * lanes;
+  }
+  const std::int32_t* block;
+  std::int64_t blocks, first, length;  // of `length` tokens those before `first` are not seen
+};
+
+// Rows [begin, end) and how many whole blocks, their first, they share.
+struct RowsOfRun {
+  std::int64_t begin, end, shared;
+};
+
+std::int64_t rows_of_run(const CachedLayer& a) {
+  const std::int64_t wanted = a.n * a.kv_heads / (2 * omp_get_num_threads());  // enough runs for all threads
+  return std::clamp<std::int64_t>(std::min(wanted, most_queries / a.group), 1, most_rows);
+}
+
+// How many whole blocks the sequences of two rows have in common. The last one of a row may still be written to.
+std::int64_t common_blocks(const CachedToken& a, const CachedToken& b) {
+  const std::int64_t most = std::min(a.position, b.position) / lanes;
+  return std::mismatch(a.block, a.block + most, b.block).first - a.block;
+}
+
+// Neighbours of a group have the same number of blocks in common; where two have more or fewer, another run begins.
+RowsOfRun run_from(const CachedLayer& a, std::int64_t begin, std::int64_t end) {
+  RowsOfRun run{begin, begin + 1, 0};
+  if (a.window > 0) return run;
+  for (; run.end < end; ++run.end) {
+    const std::int64_t common = common_blocks(a.token[run.end - 1], a.token[run.end]);
+    if (run.end == begin + 1) run.shared = common;
+    if (common > run.shared) --run.end;
+    if (common == 0 || common != run.shared) break;
+  }
+  if (run.end == begin + 1) run.shared = 0;
+  return run;
+}
+
+std::int64_t scores_row(std::int64_t longest) { return (longest + lanes - 1) / lanes * lanes + lanes; }
+
+// What the queries of one key head see, all rows of a run. memory: see cached_attention_scratch.
+void attend_run(const CachedLayer& a, const RowsOfRun& run, std::int64_t head, float* memory) {
+  const std::int64_t size = a.size, heads = a.kv_heads * a.group, rows = run.end - run.begin;
+  const std::int64_t block_elements = a.kv_heads * size * lanes;
+  std::int64_t longest = 0;
+  for (std::int64_t r = run.begin; r < run.end; ++r) longest = std::max(longest, a.token[r].position + 1);
+  const std::int64_t row = scores_row(longest);
+  const float *keys = a.keys + head * size * lanes, *values = a.values + head * size * lanes;
+  for (std::int64_t begin = 0; begin < a.group; begin += most_queries) {
+    const std::int64_t n = std::min(most_queries, a.group - begin), first_head = head * a.group + begin;
+    float *query = memory, *sums = query + rows * n * size, *scores = sums + rows * n * size, factor[most_queries];
+    for (std::int64_t r = 0; r < rows; ++r)
+      std::copy_n(a.turned + (run.begin + r) * (a.group + 2) * a.kv_heads * size + first_head * size, n * size,
+                  query + r * n * size);
+    std::fill_n(sums, rows * n * size, 0.f);
+    const std::int32_t* shared = a.token[run.begin].block;
+    if (run.shared > 0)
+      all_scores(query, rows * n, size, keys, values, shared, run.shared, block_elements, a.scale, scores, row);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const Seen seen(a, run.begin + r);
+      float* of_row = scores + r * n * row;
+      all_scores(query + r * n * size, n, size, keys, values, seen.block + run.shared, seen.blocks - run.shared,
+                 block_elements, a.scale, of_row + run.shared * lanes, row);
+      for (std::int64_t g = 0; g < n; ++g) {
+        const float lse =
+            softmax_row(of_row + g * row, seen.first, seen.length, seen.blocks * lanes, factor + r * n + g);
+        if (a.lse) a.lse[(run.begin + r) * heads + first_head + g] = lse;
+      }
     }
-    all_values(scores, padded, n, a.values + part, block, block_elements, size, length, factor, out + begin * size);
+    for (std::int64_t b = 0; b < run.shared; ++b)
+      all_values(scores + b * lanes, row, rows * n, values, shared + b, block_elements, size, lanes, sums);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const Seen seen(a, run.begin + r);
+      all_values(scores + r * n * row + run.shared * lanes, row, n, values, seen.block + run.shared, block_elements,
+                 size, seen.length - run.shared * lanes, sums + r * n * size);
+      scale_rows(sums + r * n * size, n, size, factor + r * n, a.out + ((run.begin + r) * heads + first_head) * size);
+    }
   }
 }
 
 }  // namespace
 
-std::int64_t cached_attention_scratch(std::int64_t longest, std::int64_t group) {
-  return omp_get_max_threads() * group * ((longest + lanes - 1) / lanes * lanes + lanes);
+// Of each thread: [queries][size] twice, and their scores.
+std::int64_t cached_attention_scratch(std::int64_t longest, std::int64_t group, std::int64_t size) {
+  const std::int64_t queries =
+      std::max(std::min(group, most_queries), std::min(most_queries / group, most_rows) * group);
+  return omp_get_max_threads() * queries * (2 * size + scores_row(longest));
 }
 
 void write_cache(const CachedLayer& a) {
@@ -183,12 +259,19 @@ void write_cache(const CachedLayer& a) {
   for (std::int64_t i = 0; i < a.n * a.kv_heads; ++i) write_head(a, i / a.kv_heads, i % a.kv_heads);
 }
 
-// Heads outside, tokens inside: sequences of a group lie side by side and share most blocks, which are then read from
-// memory by one thread, once.
 void cached_attention(const CachedLayer& a, std::int64_t longest, float* scratch) {
-  float* scores = scratch + omp_get_thread_num() * (cached_attention_scratch(longest, a.group) / omp_get_max_threads());
-#pragma omp for schedule(static)
-  for (std::int64_t i = 0; i < a.n * a.kv_heads; ++i) attend_head(a, i % a.n, i / a.n, scores);
+  const std::int64_t own = cached_attention_scratch(longest, a.group, a.size) / omp_get_max_threads();
+  float* memory = scratch + omp_get_thread_num() * own;
+  const std::int64_t step = rows_of_run(a), places = (a.n + step - 1) / step;
+#pragma omp for schedule(dynamic)
+  for (std::int64_t i = 0; i < places * a.kv_heads; ++i) {
+    const std::int64_t end = std::min(a.n, (i % places + 1) * step);
+    for (std::int64_t row = i % places * step; row < end;) {
+      const RowsOfRun run = run_from(a, row, end);
+      attend_run(a, run, i / places, memory);
+      row = run.end;
+    }
+  }
 }
 
 }  // namespace grpo::transformer::simd

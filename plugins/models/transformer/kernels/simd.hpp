@@ -111,8 +111,35 @@ struct CachedLayer {
 // [all threads] Norm, RoPE, then keys and values into their places.
 void write_cache(const CachedLayer& layer);
 // [all threads] Floats of scratch for sequences of up to `longest` tokens; then what each token sees.
-std::int64_t cached_attention_scratch(std::int64_t longest, std::int64_t group);
+std::int64_t cached_attention_scratch(std::int64_t longest, std::int64_t group, std::int64_t size);
 void cached_attention(const CachedLayer& layer, std::int64_t longest, float* scratch);
+
+// Queries [q, q + q_size) of a forest's tokens against keys [k, k + k_size). Query i sees key j if visible_from_all, or
+// if 0 <= distance + i - j, and under `window` if that is above 0.
+struct AttentionBlock {
+  std::int64_t q, q_size, k, k_size, distance, window;
+  bool visible_from_all;
+};
+// Heads lie side by side: [tokens][heads][size], a token every `..._stride` floats. size: a multiple of 16.
+struct ForestAttention {
+  const AttentionBlock* block;
+  std::int64_t blocks, tokens, kv_heads, group, size;
+  const float *q, *k, *v;
+  std::int64_t qk_stride, v_stride;
+  float scale;  // of scores
+  float* out;   // [tokens][kv_heads * group][size]
+  float* lse;   // [tokens][kv_heads * group] log of the sum of exp(score) over all blocks
+};
+struct ForestAttentionGradients {
+  const float* dout;    // as out
+  float *dq, *dk, *dv;  // written
+  std::int64_t stride;  // of the three
+};
+// Blocks add up in an order that does not depend on the number of threads. forward writes out and lse, backward reads
+// them.
+std::int64_t forest_attention_scratch(const ForestAttention& a);  // floats, enough for both
+void forest_attention(const ForestAttention& a, float* scratch);
+void forest_attention_backward(const ForestAttention& a, const ForestAttentionGradients& g, float* scratch);
 
 }  // namespace grpo::transformer::simd
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "compare.hpp"
 #include "text.hpp"
 
 namespace grpo::kit::grading {
@@ -382,7 +383,10 @@ std::string with_words_replaced(std::string s) {
     std::string out;
     std::size_t done = 0;
     for (; at != std::string::npos; at = s.find(from, done)) {
-      out.append(s, done, at - done).append(to);
+      const std::string_view before = std::string_view(s).substr(0, at),
+                             behind = std::string_view(s).substr(at + from.size());
+      const bool stays = from == " and " && and_is_of_a_number(before, behind);
+      out.append(s, done, at - done).append(stays ? from : to);
       done = at + from.size();
     }
     s = out.append(s, done);

@@ -77,8 +77,20 @@ std::optional<Relation> relation(std::string_view s);
 bool relations_equal(const Relation& a, const Relation& b, Work work);
 // What inequalities, one or a list, say as intervals: x < 1, x > 3 is a union. "" where they say none.
 std::string as_intervals(const std::string& s);
+// The real line without some points, \mathbb{R} \setminus \{0\}, as the union of intervals that it is; "" for all else.
+std::string without_points(const std::string& s);
 // A name that an answer is given for: x, f(x), \theta, a_1, "Area", (x, y).
 bool is_name(std::string_view s);
+
+// ---- words.cpp ----
+
+// "forty-two", "minus one hundred and five" in figures, below 10^12; "" for what is not a number in words and nothing
+// else.
+std::string number_in_words(std::string_view s);
+// Is the "and" between them part of a number, "one hundred and five", and does not join two answers?
+bool and_is_of_a_number(std::string_view before, std::string_view behind);
+// 10 a.m., 10:00 AM as "10am"; "" where no half of the day is named.
+std::string time_of_day(std::string_view s);
 
 }  // namespace grpo::kit::grading
 

@@ -3,6 +3,7 @@
 #include <grpo/kit/grading.hpp>
 
 #include "compare.hpp"
+#include "expression.hpp"
 #include "text.hpp"
 
 namespace grpo::kit {
@@ -14,9 +15,14 @@ constexpr std::size_t max_answer = 4000;  // so are answers longer than this
 constexpr int max_nesting = 8;
 constexpr int max_comparisons = 5000;  // of parts, in all: sets of sets of sets would be compared with each other
 
+bool both_are_times(const std::string& a, const std::string& b) {
+  return !time_of_day(a).empty() && !time_of_day(b).empty();
+}
+
 // A part of a structure: its unit does not count either.
 bool items_equal(const std::string& a, const std::string& b, Work work) {
   if (parts_equal(a, b, work)) return true;
+  if (both_are_times(a, b)) return false;  // am and pm are no units
   if ((a + b).find_first_of("()[]{}=<>,") != std::string::npos) return false;
   const std::string bare_a = without_unit(a), bare_b = without_unit(b);
   return (bare_a != a || bare_b != b) && !bare_a.empty() && !bare_b.empty() && parts_equal(bare_a, bare_b, work);
@@ -93,8 +99,24 @@ bool brackets_equal(const Bracketed& a, const Bracketed& b, Work work) {
   return left.size() > 1 && same_in_order(left, right, work);
 }
 
+using Matrix = std::vector<std::vector<std::string>>;
+
 // Rows of \begin{pmatrix} ... \end{pmatrix}, whatever the kind of bracket.
-std::optional<std::vector<std::vector<std::string>>> matrix(std::string_view s) {
+std::optional<Matrix> matrix(std::string_view s) {
+  // A factor in front, as inverses have it: \frac{1}{5}\begin{pmatrix}...
+  if (const auto begin = s.find("\\begin{"); begin != s.npos && begin > 0) {
+    const std::string_view front = trimmed(s.substr(0, begin));
+    const std::string factor(front == "-" ? "-1" : front);
+    const std::string_view rest = s.substr(begin);
+    const bool determinant = rest.substr(0, 14) == "\\begin{vmatrix" || rest.substr(0, 14) == "\\begin{Vmatrix";
+    if (!determinant && rest.find("\\begin{", 1) == rest.npos && evaluate(factor)) {
+      auto rows = matrix(rest);
+      if (!rows) return rows;
+      for (auto& row : *rows)
+        for (auto& entry : row) entry = "(" + factor + ")(" + entry + ")";
+      return rows;
+    }
+  }
   while (s.size() > 2 && (s[0] == '[' || s[0] == '(') && (s.back() == ']' || s.back() == ')') &&
          trimmed(s.substr(1)).substr(0, 7) == "\\begin{")
     s = trimmed(s.substr(1, s.size() - 2));  // \left[\begin{array}...
@@ -107,14 +129,13 @@ std::optional<std::vector<std::vector<std::string>>> matrix(std::string_view s) 
   if (name.find("matrix") == name.npos && name != "array") return std::nullopt;
   std::string_view body = trimmed(s.substr(open_end + 1, close - open_end - 1));
   if (name == "array" && !body.empty() && body[0] == '{') body = body.substr(std::min(body.find('}') + 1, body.size()));
-  std::vector<std::vector<std::string>> rows;
+  Matrix rows;
   for (const auto& row : split(body, "\\\\"))
     if (!row.empty()) rows.push_back(split(row, "&"));
   return rows;
 }
 
-bool matrices_equal(const std::vector<std::vector<std::string>>& a, const std::vector<std::vector<std::string>>& b,
-                    Work work) {
+bool matrices_equal(const Matrix& a, const Matrix& b, Work work) {
   if (a.size() != b.size()) return false;
   for (std::size_t i = 0; i < a.size(); ++i)
     if (!same_in_order(a[i], b[i], work)) return false;
@@ -171,6 +192,8 @@ bool structures_equal(const std::string& gold, const std::string& answer, Work w
     if (names(gb)) return parts_equal(gold, gb->right(), work);
     return false;
   }
+  const std::string wa = without_points(gold), wb = without_points(answer);
+  if (!wa.empty() || !wb.empty()) return parts_equal(wa.empty() ? gold : wa, wb.empty() ? answer : wb, work);
   const auto unions_a = split(gold, "\\cup"), unions_b = split(answer, "\\cup");
   if (unions_a.size() > 1 || unions_b.size() > 1) return same_in_any_order(unions_a, unions_b, work);
   const auto set_of = [](const std::string& s) {
@@ -222,6 +245,10 @@ bool parts_equal(const std::string& gold, const std::string& answer, Work work) 
   if (--*work.comparisons < 0) return false;
   if (gold.size() > max_answer || answer.size() > max_answer || work.nesting >= max_nesting) return false;
   if (expressions_equal(gold, answer)) return true;
+  if (both_are_times(gold, answer)) return time_of_day(gold) == time_of_day(answer);
+  const std::string gold_said = number_in_words(gold), answer_said = number_in_words(answer);
+  if (!gold_said.empty() || !answer_said.empty())
+    return expressions_equal(gold_said.empty() ? gold : gold_said, answer_said.empty() ? answer : answer_said);
   // x = 1, y = 2: the commas bind looser than the equals signs.
   if (has_top_level_comma(gold) && has_top_level_comma(answer)) {
     const auto a = listed(gold), b = listed(answer);
@@ -260,7 +287,7 @@ bool answers_equal(std::string_view gold, std::string_view answer) {
   if (a.empty() || b.empty()) return false;
   if (grading::cleaned_equal(a, b)) return true;
   const std::string bare_a = grading::without_unit(a), bare_b = grading::without_unit(b);
-  if (bare_a == a && bare_b == b) return false;
+  if ((bare_a == a && bare_b == b) || grading::both_are_times(a, b)) return false;
   return !bare_a.empty() && !bare_b.empty() && grading::cleaned_equal(bare_a, bare_b);
 }
 

@@ -134,4 +134,29 @@ std::string as_intervals(const std::string& s) {
   return out;
 }
 
+std::string without_points(const std::string& s) {
+  std::string_view rest = trimmed(s);
+  const auto take = [&](std::string_view mark) {
+    const bool there = rest.substr(0, mark.size()) == mark;
+    if (there) rest = trimmed(rest.substr(mark.size()));
+    return there;
+  };
+  if (!take("\\mathbb{R}") && !take("\\mathbb R")) return {};
+  if (!take("\\setminus") && !take("\\backslash") && !take("-")) return {};
+  if (rest.size() < 5 || rest.substr(0, 2) != "\\{" || rest.substr(rest.size() - 2) != "\\}") return {};
+  std::vector<std::pair<double, std::string>> points;
+  for (auto& point : split(rest.substr(2, rest.size() - 4), ",")) {
+    const auto v = evaluate(point);
+    if (!v || v->too_long || v->at[0].imag() != 0 || v->at[0] != v->at[1] || v->at[0] != v->at[2]) return {};
+    points.emplace_back(v->at[0].real(), std::move(point));
+  }
+  std::sort(points.begin(), points.end());
+  std::string out, from = "-\\infty ";
+  for (auto& [value, point] : points) {
+    out += "(" + from + ", " + point + ") \\cup ";
+    from = std::move(point);
+  }
+  return out + "(" + from + ", \\infty )";
+}
+
 }  // namespace grpo::kit::grading

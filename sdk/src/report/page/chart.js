@@ -106,7 +106,7 @@ class Chart {
     let y0 = least(ys), y1 = most(ys);
     const {spec} = this;
     if (spec.zero || spec.stacked) { y0 = Math.min(0, y0); y1 = Math.max(0, y1); }
-    if (spec.unit_range && y0 >= 0 && y1 <= 1 && y1 - y0 > 0.5) { y0 = 0; y1 = 1; }
+    if (spec.unit_range && y0 >= 0 && y1 <= 1 && (y1 - y0 > 0.5 || y0 === y1)) { y0 = 0; y1 = 1; }
     if (!(y1 > y0)) { const d = Math.abs(y0) * 0.1 || 1; if (!(spec.zero && y0 === 0)) y0 -= d; y1 += d; }
     const room = (y1 - y0) * 0.06;
     this.y0 = (spec.zero || spec.stacked || spec.unit_range) && y0 === 0 ? 0 : y0 - room;

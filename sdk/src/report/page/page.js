@@ -128,7 +128,7 @@ function learning() {
       ...evals.map(n => m(n, n.replace(/^eval\//, ''), {points: true}))) : null,
     rewards.length ? chart({title: 'Each reward', help: 'Means before weights.'}, ...rewards.map(n => m(n, n.slice(8, -5)))) : null,
     chart({title: 'Groups that teach nothing', help: 'Completions in groups whose rewards are all equal: too easy, too hard, or a reward that does not fit.', format: format.percent, unit_range: true, zero: true}, m('frac_reward_zero_std', 'equal rewards')),
-    chart({title: 'Loss', help: series(runs[0], 'reward') ? 'Near 0 on the first pass by construction: the reward tells more.' : 'Mean negative log-likelihood, nats a token.'}, m('loss', 'loss'), m('eval/loss', 'held out', {points: true})),
+    chart({title: 'Loss', help: series(runs[0], 'reward') ? 'On the first pass near 0, but for what longer completions weigh: the reward tells more.' : 'Mean negative log-likelihood, nats a token.'}, m('loss', 'loss'), m('eval/loss', 'held out', {points: true})),
     chart({title: 'Probability of the right token', format: format.percent, unit_range: true}, m('mean_token_probability', 'probability')));
   drawn.add('policy_loss');
 }

@@ -62,6 +62,9 @@ UpdateOptions update_options(const config::Config& c) {
   UpdateOptions options;
   options.objective = objective_of(c);
   options.weights = weights_of(c);
+  if (a.adaptive_entropy)
+    options.entropy_control = {a.entropy_target, a.entropy_coefficient_min, a.entropy_coefficient_max,
+                               a.entropy_coefficient_delta};
   options.seed = static_cast<std::uint64_t>(c.run.seed);
   options.temperature = c.sampler.temperature;
   options.max_completion_length = c.sampler.max_new_tokens;

@@ -32,8 +32,8 @@
 namespace grpo::algorithm {
 
 // {"loss", "dlogp", "dentropy", "metrics"}: shapes as per_token_logps (a flat list is one row); dentropy is null
-// without an entropy bonus; metrics have the names of ObjectiveMetrics::values. Throws grpo::Error naming the key (and
-// row) that is unknown, missing or of the wrong shape. [any thread]
+// without an entropy bonus; metrics have the names of ObjectiveMetrics::values. From rewards also "advantages" [rows].
+// Throws grpo::Error naming the key (and row) that is unknown, missing or of the wrong shape. [any thread]
 nlohmann::json objective_row(const nlohmann::json& row);
 
 }  // namespace grpo::algorithm

@@ -29,6 +29,11 @@ std::vector<double> rollout_ratio(RolloutCorrection kind, std::optional<double> 
                                   std::span<const int64_t> start, std::span<const double> old_logprob,
                                   std::span<const double> sampled_logprob, std::span<const uint8_t> mask);
 
+// What statistics of rollout_ratio are of: the ratios of masked tokens, or with a kind of whole rows one of each row
+// that has such a token. Their mean is what verl's rollout_is_batch_normalize divides by. [any thread]
+std::vector<double> ratios_to_tell(RolloutCorrection kind, std::span<const int64_t> start,
+                                   std::span<const double> ratio, std::span<const uint8_t> mask);
+
 // Off-policy sequence masking (DeepSeek-V3.2): 0 for the tokens of a row with a negative advantage whose mean
 // (sampled - logprob) over masked tokens exceeds `threshold`, 1 elsewhere. [any thread]
 std::vector<double> off_policy_mask(double threshold, std::span<const int64_t> start, std::span<const double> logprob,

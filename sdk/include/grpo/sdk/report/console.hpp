@@ -55,6 +55,8 @@ class Console {
   void sft_step(std::int64_t step, const Metrics& metrics);
   // A line of its own, such as "checkpoint written to ...".
   void line(std::string_view text);
+  // A line that goes right below the table's next one.
+  void below_next_row(std::string_view text);
   // The bar: `done` of `total`, drawn at most some ten times a second. Ended by the next line.
   void progress(std::string_view what, double done, double total);
   void samples(std::int64_t step, std::span<const Sample> samples);
@@ -71,6 +73,7 @@ class Console {
   std::optional<std::size_t> columns_;
   bool bars_ = false, color_ = false;
   std::string title_;  // of a stage that has no line yet
+  std::string below_;  // what goes below the next line
   std::int64_t steps_ = 0, first_ = 0, lines_ = 0;
   std::size_t width_ = 9;         // of the column "step/steps"
   std::vector<bool> kept_;        // the columns that fit

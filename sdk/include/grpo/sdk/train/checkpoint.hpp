@@ -21,6 +21,7 @@
 #include <string>
 
 #include "grpo/kit/adapter.hpp"
+#include "grpo/sdk/algorithm/entropy_control.hpp"
 #include "grpo/sdk/plugins/model.hpp"
 #include "grpo/sdk/plugins/optimizer.hpp"
 
@@ -35,8 +36,9 @@ struct TrainerState {
   std::int64_t num_tokens = 0;
   double completion_length = 0;               // mean of the last step: what the next is planned with; 0: not known
   std::optional<double> kl_coefficient = {};  // where an adaptive one is
-  double seconds = 0;                         // trained so far
-  std::map<std::string, std::string> fixed;   // key -> value as text: must be the same on resume
+  std::optional<algorithm::EntropyBonus> entropy_bonus = {};  // likewise
+  double seconds = 0;                                         // trained so far
+  std::map<std::string, std::string> fixed;                   // key -> value as text: must be the same on resume
 };
 
 struct CheckpointOptions {

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "grpo/sdk/algorithm/objective.hpp"
 #include "grpo/sdk/plugins/sampler.hpp"
 #include "grpo/sdk/train/scoring.hpp"
 #include "grpo/sdk/train/session.hpp"
@@ -36,6 +37,10 @@ struct Rollout {
   ScoreReport scores;
   double seconds = 0;  // of generating
   std::int64_t completion_tokens = 0;
+  // |log-probability under the distribution that was drawn from - the one that is trained on|, where a penalty or a
+  // truncation parts them and the sampler tells both.
+  algorithm::Mean truncation = {};
+  double truncation_max = 0;
 };
 
 // What was drawn: groups, then rejected.

@@ -43,6 +43,12 @@ struct AskedOnce {
   std::vector<std::pair<std::string, double>> rewards;  // mean of each, before its weight
 };
 
+// best_of.hpp, means over questions; of the majority the accuracy.
+struct BestOfN {
+  std::int64_t n = 0;
+  Estimate accuracy_best, accuracy_worst, majority, reward_best, reward_worst;
+};
+
 struct DatasetResult {
   std::string name, path;
   std::int64_t questions = 0;  // that were asked
@@ -52,6 +58,7 @@ struct DatasetResult {
   std::int64_t max_new_tokens = 0;
   std::optional<AskedOnce> greedy, sampled;
   std::vector<std::pair<std::int64_t, Estimate>> pass_at;  // by k, rising; only where samples reach k
+  std::vector<BestOfN> best_of;                            // likewise
   double seconds = 0;
 
   bool complete() const { return questions == rows; }

@@ -24,6 +24,7 @@
 #include <span>
 #include <vector>
 
+#include "grpo/sdk/algorithm/entropy_control.hpp"
 #include "grpo/sdk/algorithm/objective.hpp"
 #include "grpo/sdk/algorithm/schedule.hpp"
 #include "grpo/sdk/algorithm/weights.hpp"
@@ -47,9 +48,10 @@ algorithm::ObjectiveOptions objective_of(const config::Config& config);
 struct WeightOptions {
   std::optional<algorithm::RolloutCorrection> correction = {};
   std::optional<double> correction_min = {}, correction_max = {};
-  bool old_from_sampler = false;    // the ratio compares with what the sampler reported
-  double off_policy_threshold = 0;  // 0: off
-  double top_entropy_quantile = 1;  // share of the tokens that train
+  bool normalize_correction = false;  // to a mean of 1 over the step
+  bool old_from_sampler = false;      // the ratio compares with what the sampler reported
+  double off_policy_threshold = 0;    // 0: off
+  double top_entropy_quantile = 1;    // share of the tokens that train
 };
 
 WeightOptions weights_of(const config::Config& config);
@@ -57,7 +59,8 @@ WeightOptions weights_of(const config::Config& config);
 struct UpdateOptions {
   algorithm::ObjectiveOptions objective = {};
   WeightOptions weights = {};
-  std::uint64_t seed = 0;  // of the draw of clip_cov
+  std::optional<algorithm::AdaptiveEntropy> entropy_control = {};  // of objective.entropy_coefficient
+  std::uint64_t seed = 0;                                          // of the draw of clip_cov
   double temperature = 1;  // of the rollout; the trained distribution has the same
   std::int64_t max_completion_length = 0;
   std::int64_t max_tokens_per_microbatch = 0;  // 0: all in one
@@ -94,6 +97,10 @@ class Updater {
   // The weight of the KL in the loss from now on. Not from 0: whether there is a reference was settled at the start.
   void set_kl_coefficient(double coefficient);
 
+  // Where an adaptive entropy bonus is, to be saved, and to go on from; it moves with every optimizer step.
+  const algorithm::EntropyBonus& entropy_bonus() const { return entropy_bonus_; }
+  void set_entropy_bonus(const algorithm::EntropyBonus& bonus);
+
   // Trains on the groups, whose samples carry advantages; clock.done goes up by iterations x minibatches, also where a
   // minibatch has no token to learn from or a gradient is not finite. progress(done, total) counts optimizer steps in
   // fractions; may be null. Throws grpo::Error for fewer groups than minibatches, and what model and optimizer throw.
@@ -115,6 +122,7 @@ class Updater {
   void fill_old_logprobs(std::span<Group* const> groups, UpdateReport& report);
   void fill_reference_logprobs(std::span<Group* const> groups, UpdateReport& report);
   std::pair<std::vector<Group*>, std::vector<Group*>> split(const std::vector<Group*>& groups) const;
+  double mean_correction(std::span<Group* const> groups) const;
   void zero_grad(UpdateReport& report);
   bool pass_all(const std::vector<Group*>& groups, const algorithm::Normalizer& normalizer, bool keep_logprob,
                 UpdateReport& report, const std::function<void(double share)>& progress);
@@ -137,6 +145,9 @@ class Updater {
   double prepare_old_seconds_ = 0, prepare_reference_seconds_ = 0;  // told with the next update
   std::shared_ptr<const Survey> survey_;                            // of the optimizer step that is under way
   std::uint64_t draw_key_ = 0;                                      // and its random numbers
+  double correction_factor_ = 1;                                    // of the step that is under way
+  algorithm::EntropyBonus entropy_bonus_;
+  algorithm::Mean entropy_;  // of the tokens of the bonus in this optimizer step; counted for entropy_control alone
 };
 
 // One optimizer step from the gradients that the model holds, times factor: norm, clipping, step, commit. Returns the
