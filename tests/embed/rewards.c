@@ -128,6 +128,25 @@ static void test_math(grpo_embed_plugins* plugins) {
   grpo_embed_reward_close(math);
 }
 
+/* n completions, one a row, and where what a reward says of each goes: [n]. */
+typedef struct call {
+  grpo_embed_batch batch;
+  grpo_embed_scores scores;
+} call;
+
+static call call_of(const grpo_embed_texts* completion, int64_t n, double* score, int32_t* status,
+                    grpo_embed_texts* message) {
+  call c = {{0}, {0}};
+  c.batch.struct_size = sizeof c.batch;
+  c.batch.n_rows = c.batch.n_samples = n;
+  c.batch.completion = completion;
+  c.scores.struct_size = sizeof c.scores;
+  c.scores.score = score;
+  c.scores.status = status;
+  c.scores.message = message;
+  return c;
+}
+
 /* What a plugin does wrong is told sample by sample, never as a number. */
 static void test_bad_plugin(grpo_embed_plugins* plugins) {
   grpo_embed_reward* moody = opened(plugins, "moody", NULL);
@@ -137,16 +156,8 @@ static void test_bad_plugin(grpo_embed_plugins* plugins) {
   grpo_embed_texts completion = texts_of(4, said, data, start), message = {0};
   double score[4];
   int32_t status[4];
-  grpo_embed_batch batch = {0};
-  grpo_embed_scores scores = {0};
-  batch.struct_size = sizeof batch;
-  batch.n_rows = batch.n_samples = 4;
-  batch.completion = &completion;
-  scores.struct_size = sizeof scores;
-  scores.score = score;
-  scores.status = status;
-  scores.message = &message;
-  NEED(grpo_embed_reward_score(moody, &batch, &scores, &error));
+  call c = call_of(&completion, 4, score, status, &message);
+  NEED(grpo_embed_reward_score(moody, &c.batch, &c.scores, &error));
   CHECK(score[0] == 4 && isnan(score[1]) && isnan(score[2]) && isnan(score[3]));
   CHECK(status[1] == GRPO_SAMPLE_ERROR && status[2] == GRPO_SAMPLE_ERROR && status[3] == GRPO_SAMPLE_NOT_APPLICABLE);
   CHECK(is_text(&message, 0, "") && is_text(&message, 1, "a bad sample"));
@@ -154,9 +165,9 @@ static void test_bad_plugin(grpo_embed_plugins* plugins) {
 
   const char* const slow[] = {"four", "slow"};
   completion = texts_of(2, slow, data, start);
-  batch.n_rows = batch.n_samples = 2;
-  batch.timeout_ns = 1000000;
-  NEED(grpo_embed_reward_score(moody, &batch, &scores, &error));
+  c.batch.n_rows = c.batch.n_samples = 2;
+  c.batch.timeout_ns = 1000000;
+  NEED(grpo_embed_reward_score(moody, &c.batch, &c.scores, &error));
   CHECK(score[0] == 4 && status[1] == GRPO_SAMPLE_TIMEOUT);
   grpo_embed_free(message.owner);
   grpo_embed_reward_close(moody);
@@ -170,27 +181,19 @@ static void test_hanging_plugin(grpo_embed_plugins* plugins) {
   int64_t start[3];
   const char* const said[] = {"a", "b"};
   const grpo_embed_texts completion = texts_of(2, said, data, start);
-  for (int call = 0; call < 2; ++call) {
+  for (int time = 0; time < 2; ++time) {
     grpo_embed_texts message = {0};
     double score[2] = {9, 9};
     int32_t status[2];
-    grpo_embed_batch batch = {0};
-    grpo_embed_scores scores = {0};
-    batch.struct_size = sizeof batch;
-    batch.n_rows = batch.n_samples = 2;
-    batch.completion = &completion;
-    batch.timeout_ns = 50000000;
-    scores.struct_size = sizeof scores;
-    scores.score = score;
-    scores.status = status;
-    scores.message = &message;
-    NEED(grpo_embed_reward_score(stuck, &batch, &scores, &error));
+    call c = call_of(&completion, 2, score, status, &message);
+    c.batch.timeout_ns = 50000000;
+    NEED(grpo_embed_reward_score(stuck, &c.batch, &c.scores, &error));
     for (int i = 0; i < 2; ++i) CHECK(isnan(score[i]) && status[i] == GRPO_SAMPLE_TIMEOUT);
     char text[512] = "";
     const int64_t size = message.start[1];
     CHECK(size > 0 && size < (int64_t)sizeof text);
     memcpy(text, message.data, (size_t)size);
-    CHECK((strstr(text, "left behind") != NULL) == (call == 0));
+    CHECK((strstr(text, "left behind") != NULL) == (time == 0));
     grpo_embed_free(message.owner);
   }
   grpo_embed_reward_close(stuck);

@@ -51,7 +51,13 @@ Run::Run(const StageSettings& settings, TrainerState state)
       recover_({settings.config.checkpoint.recover_every_steps, settings.config.checkpoint.recover_every_epochs,
                 settings.config.checkpoint.recover_every_seconds}) {
   report::hold_log();
-  if (!settings.config.run.name.empty()) state_.fixed["run.name"] = settings.config.run.name;
+  const auto& c = settings.config;
+  if (!c.run.name.empty()) state_.fixed["run.name"] = c.run.name;
+  state_.fixed.insert({{"run.seed", std::to_string(c.run.seed)},
+                       {"data.path", c.data.path.filename().string()},
+                       {"data.shuffle", c.data.shuffle ? "true" : "false"},
+                       {"optimizer.plugin", c.optimizer.plugin},
+                       {"model.plugin", c.model.plugin}});
   state_.fixed["world_size"] = "1";  // this host trains in one process; a checkpoint of several is another run's
   resumed_ = checkpoint_to_resume(settings.config, directory());
   if (resumed_)

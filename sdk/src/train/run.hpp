@@ -19,8 +19,8 @@ namespace grpo::train {
 
 class Run {
  public:
-  // Claims the directory, finds the checkpoint to resume from; nothing is written before start. state.fixed must be
-  // filled in.
+  // Claims the directory, finds the checkpoint to resume from; nothing is written before start. state.fixed has
+  // what the stage may not change when it goes on; what no stage may is added here.
   Run(const StageSettings& settings, TrainerState state);
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;

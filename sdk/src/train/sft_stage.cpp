@@ -17,13 +17,8 @@ namespace {
 TrainerState initial_sft_state(const config::Config& c) {
   TrainerState state;
   state.stage = "sft";
-  state.fixed = {{"run.seed", std::to_string(c.run.seed)},
-                 {"data.path", c.data.path.filename().string()},
-                 {"data.shuffle", c.data.shuffle ? "true" : "false"},
-                 {"sft.batch_size", std::to_string(c.sft.batch_size)},
-                 {"sft.packing", c.sft.packing ? "true" : "false"},
-                 {"optimizer.plugin", c.optimizer.plugin},
-                 {"model.plugin", c.model.plugin}};
+  state.fixed = {{"sft.batch_size", std::to_string(c.sft.batch_size)},
+                 {"sft.packing", c.sft.packing ? "true" : "false"}};
   return state;
 }
 

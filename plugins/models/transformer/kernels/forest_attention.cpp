@@ -273,13 +273,16 @@ VERSION(plain, , 2, 1)
 #undef VERSION
 
 const Version& version_of_this_machine() {
+  switch (registers_of_this_machine()) {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    return v4;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) return v3;
+    case Registers::v4:
+      return v4;
+    case Registers::v3:
+      return v3;
 #endif
-  return plain;
+    default:
+      return plain;
+  }
 }
 
 // Blocks cut to most_keys keys, in passes: within one, no two share queries or keys.

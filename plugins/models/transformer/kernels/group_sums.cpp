@@ -154,14 +154,16 @@ void GroupSums::operator()(const float* x, std::int64_t rows, const PackedMatrix
 
 const GroupSums& GroupSums::of_this_machine() {
   static const GroupSums version = [] {
+    switch (registers_of_this_machine()) {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-      return GroupSums(group_sums_v4<float>, group_sums_v4<std::uint16_t>, 8);
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
-      return GroupSums(group_sums_v3<float>, group_sums_v3<std::uint16_t>, 6);
+      case Registers::v4:
+        return GroupSums(group_sums_v4<float>, group_sums_v4<std::uint16_t>, 8);
+      case Registers::v3:
+        return GroupSums(group_sums_v3<float>, group_sums_v3<std::uint16_t>, 6);
 #endif
-    return GroupSums(group_sums_plain<float>, group_sums_plain<std::uint16_t>, 2);
+      default:
+        return GroupSums(group_sums_plain<float>, group_sums_plain<std::uint16_t>, 2);
+    }
   }();
   return version;
 }

@@ -18,6 +18,20 @@
 
 namespace grpo::transformer::simd {
 
+// What this machine has, where a loop is written anew for each size of register file: 32 registers of 16 floats, 16 of
+// 8, 16 of 4.
+enum class Registers { v4, v3, plain };
+inline Registers registers_of_this_machine() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    return Registers::v4;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
+    return Registers::v3;
+#endif
+  return Registers::plain;
+}
+
 constexpr std::int64_t lanes = 16;
 using Floats = float __attribute__((vector_size(64)));
 using Ints = std::int32_t __attribute__((vector_size(64)));

@@ -45,15 +45,10 @@ const config::Config& checked_for_grpo(const config::Config& c) {
 TrainerState initial_grpo_state(const config::Config& c) {
   TrainerState state;
   state.stage = "train";
-  state.fixed = {{"run.seed", std::to_string(c.run.seed)},
-                 {"data.path", c.data.path.filename().string()},
-                 {"data.shuffle", c.data.shuffle ? "true" : "false"},
-                 {"algorithm.prompts_per_step", std::to_string(c.algorithm.prompts_per_step)},
+  state.fixed = {{"algorithm.prompts_per_step", std::to_string(c.algorithm.prompts_per_step)},
                  {"algorithm.group_size", std::to_string(c.algorithm.group_size)},
                  {"algorithm.iterations", std::to_string(c.algorithm.iterations)},
-                 {"algorithm.minibatches", std::to_string(c.algorithm.minibatches)},
-                 {"optimizer.plugin", c.optimizer.plugin},
-                 {"model.plugin", c.model.plugin}};
+                 {"algorithm.minibatches", std::to_string(c.algorithm.minibatches)}};
   return state;
 }
 
