@@ -114,8 +114,8 @@ Work linear(std::int64_t rows, int times) {
   return [=, x = wave(rows * inputs, 0.1), y = std::vector<float>(static_cast<std::size_t>(rows * outputs)),
           scratch = std::vector<float>(static_cast<std::size_t>(simd::linear_scratch(rows, inputs)))]() mutable {
     for (int i = 0; i < times; ++i)
-      simd::linear({x.data()}, rows, {packed.data(), simd::PackedType::float32}, nullptr, outputs, inputs, nullptr,
-                   y.data(), scratch.data());
+      simd::linear({x.data(), inputs}, rows, {packed.data(), simd::PackedType::float32}, nullptr, outputs, inputs,
+                   {y.data(), outputs}, scratch.data());
     return static_cast<double>(y[1]);
   };
 }
@@ -136,6 +136,8 @@ Work cached_attention() {
     layer.group = group;
     layer.size = size;
     layer.turned = query.data();
+    layer.step = heads * size;
+    layer.block_step = kv_heads * size * 16;
     layer.keys = keys.data();
     layer.values = values.data();
     layer.scale = 0.125f;

@@ -31,6 +31,20 @@ void expect_near(const Floats& got, const Floats& wanted, double tolerance, cons
   for (const float x : got) ASSERT_TRUE(std::isfinite(x)) << what;
 }
 
+// Rows of n floats, `step` apart: NaN between them; and without what is between them.
+Floats spread(const Floats& rows, std::int64_t n, std::int64_t step) {
+  Floats out(rows.size() / static_cast<std::size_t>(n) * static_cast<std::size_t>(step), NAN);
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    out[i / static_cast<std::size_t>(n) * static_cast<std::size_t>(step) + i % static_cast<std::size_t>(n)] = rows[i];
+  return out;
+}
+
+Floats gathered(const Floats& rows, std::int64_t n, std::int64_t step) {
+  Floats out;
+  for (auto at = rows.begin(); at != rows.end(); at += step) out.insert(out.end(), at, at + n);
+  return out;
+}
+
 Floats plain_norm(const Floats& x, const Floats& weight, double eps, std::int64_t rows) {
   const auto size = static_cast<std::int64_t>(weight.size());
   Floats out(x.size());
@@ -71,24 +85,27 @@ TEST(Kernels, Linear) {
     for (const bool normed : {false, true}) {
       const Floats wanted =
           plain_linear(normed ? plain_norm(x, norm, 1e-6, rows) : x, weight, bias, rows, outputs, inputs);
-      Floats y(wanted.size()), scratch(static_cast<std::size_t>(simd::linear_scratch(rows, inputs)));
-      const simd::LinearInput in{x.data(), normed ? norm.data() : nullptr, 1e-6};
+      const Floats apart = spread(x, inputs, inputs + 3);
+      Floats y(static_cast<std::size_t>(rows * (outputs + 5)), NAN),
+          scratch(static_cast<std::size_t>(simd::linear_scratch(rows, inputs)));
+      const simd::LinearInput in{apart.data(), inputs + 3, normed ? norm.data() : nullptr, 1e-6};
+      const simd::PackedMatrix matrix{packed.data(), simd::PackedType::float32};
 #pragma omp parallel
-      simd::linear(in, rows, {packed.data(), simd::PackedType::float32}, bias.data(), outputs, inputs, nullptr,
-                   y.data(), scratch.data());
-      expect_near(y, wanted, 1e-3, what);
-      Floats added = y, twice(y.size());
-      for (std::size_t i = 0; i < y.size(); ++i) twice[i] = 2 * y[i];
-      simd::linear(in, rows, {packed.data(), simd::PackedType::float32}, bias.data(), outputs, inputs, added.data(),
-                   added.data(), scratch.data());
+      simd::linear(in, rows, matrix, bias.data(), outputs, inputs, {y.data(), outputs + 5}, scratch.data());
+      expect_near(gathered(y, outputs, outputs + 5), wanted, 1e-3, what);
+      EXPECT_TRUE(std::isnan(y.back())) << "nothing is written between the rows";
+      Floats added = gathered(y, outputs, outputs + 5), twice(added.size());
+      for (std::size_t i = 0; i < added.size(); ++i) twice[i] = 2 * added[i];
+      simd::linear(in, rows, matrix, bias.data(), outputs, inputs, {added.data(), outputs, y.data(), outputs + 5},
+                   scratch.data());
       expect_near(added, twice, 1e-4, what + ", residual");
     }
     std::vector<std::uint16_t> half(packed.size());
     simd::pack(weight.data(), outputs, inputs, {half.data(), simd::PackedType::bfloat16});
     Floats y(static_cast<std::size_t>(rows * outputs)),
         scratch(static_cast<std::size_t>(simd::linear_scratch(rows, inputs)));
-    simd::linear({x.data()}, rows, {half.data(), simd::PackedType::bfloat16}, bias.data(), outputs, inputs, nullptr,
-                 y.data(), scratch.data());
+    simd::linear({x.data(), inputs}, rows, {half.data(), simd::PackedType::bfloat16}, bias.data(), outputs, inputs,
+                 {y.data(), outputs}, scratch.data());
     expect_near(y, plain_linear(x, weight, bias, rows, outputs, inputs), 0.2, what + ", bfloat16");
   }
 }
@@ -102,8 +119,8 @@ TEST(Kernels, GatedLinear) {
     Floats both(static_cast<std::size_t>(rows * 2 * outputs)), y(static_cast<std::size_t>(rows * outputs)),
         wanted(y.size()), scratch(static_cast<std::size_t>(simd::linear_scratch(rows, inputs)));
 #pragma omp parallel
-    simd::gated_linear({x.data()}, rows, {packed.data(), simd::PackedType::float32}, bias.data(), outputs, inputs,
-                       both.data(), y.data(), scratch.data());
+    simd::gated_linear({x.data(), inputs}, rows, {packed.data(), simd::PackedType::float32}, bias.data(), outputs,
+                       inputs, both.data(), 2 * outputs, y.data(), scratch.data());
     expect_near(both, plain_linear(x, weight, bias, rows, 2 * outputs, inputs), 1e-3, "gate and up");
     for (std::int64_t r = 0; r < rows; ++r)
       for (std::int64_t o = 0; o < outputs; ++o) {
@@ -123,30 +140,32 @@ TEST(Kernels, CachedAttention) {
         constexpr std::int64_t kv_heads = 2, n = 3, n_blocks = 8;
         const std::int32_t blocks[n][3] = {{5, 0, 0}, {2, 7, 0}, {1, 6, 3}};
         const std::int64_t positions[n] = {0, 16, 47};
-        const std::int64_t stride = (group + 2) * kv_heads * size, cache = n_blocks * kv_heads * size * width;
+        const std::int64_t stride = (group + 2) * kv_heads * size, layer = kv_heads * size * width;
+        const std::int64_t cache = n_blocks * 2 * layer, outs = kv_heads * group * size;  // one layer of two
         const Floats qkv = random_floats(n * stride, 1), cos(n * size / 2, 1.0f), sin(n * size / 2, 0.0f);
-        Floats keys = random_floats(cache, 2), values = random_floats(cache, 3), turned = qkv,
-               out(n * kv_heads * group * size), lse(n * kv_heads * group);
+        Floats keys = random_floats(cache, 2), values = random_floats(cache, 3), turned = qkv, out(n * stride),
+               lse(n * stride);
         simd::CachedToken token[n];
         for (std::int64_t i = 0; i < n; ++i) token[i] = {blocks[i], positions[i]};
         simd::CachedLayer a{};
         a.token = token, a.n = n, a.kv_heads = kv_heads, a.group = group, a.size = size, a.qkv = qkv.data();
         a.cos = cos.data(), a.sin = sin.data(), a.turned = turned.data(), a.keys = keys.data();
         a.values = values.data(), a.window = window, a.scale = 0.25f, a.out = out.data(), a.lse = lse.data();
+        a.step = a.turned_step = stride, a.block_step = 2 * layer;
         Floats scratch(static_cast<std::size_t>(simd::cached_attention_scratch(48, group, size)));
 #pragma omp parallel
         {
           simd::write_cache(a);
           simd::cached_attention(a, 48, scratch.data());
         }
-        Floats wanted(out.size());
+        Floats wanted(n * outs);
         for (std::int64_t i = 0; i < n; ++i)
           for (std::int64_t h = 0; h < kv_heads * group; ++h) {
             const std::int64_t head = h / group, seen = positions[i] + 1;
             std::vector<double> weight(seen), sum(size);
             double total = 0;
             for (std::int64_t t = window ? std::max<std::int64_t>(0, seen - window) : 0; t < seen; ++t) {
-              const std::int64_t at = (blocks[i][t / width] * kv_heads + head) * size * width;
+              const std::int64_t at = blocks[i][t / width] * 2 * layer + head * size * width;
               double score = 0;
               for (std::int64_t d = 0; d < size; ++d)
                 score += double(qkv[i * stride + h * size + d]) * keys[at + d * width + t % width];
@@ -156,9 +175,10 @@ TEST(Kernels, CachedAttention) {
             }
             for (std::int64_t d = 0; d < size; ++d)
               wanted[(i * kv_heads * group + h) * size + d] = float(sum[d] / total);
-            EXPECT_NEAR(lse[i * kv_heads * group + h], std::log(total), 1e-4);
+            EXPECT_NEAR(lse[i * stride + h], std::log(total), 1e-4);
           }
-        expect_near(out, wanted, 1e-4, std::to_string(group) + " queries, heads of " + std::to_string(size));
+        expect_near(gathered(out, outs, stride), wanted, 1e-4,
+                    std::to_string(group) + " queries, heads of " + std::to_string(size));
       }
 }
 
@@ -209,6 +229,7 @@ TEST(Kernels, CachedAttentionOfAGroupIsThatOfEachAlone) {
       const auto attend = [&](std::int64_t first, std::int64_t rows) {
         Floats out(rows * outs, NAN), scratch(simd::cached_attention_scratch(96, group, size), NAN);
         simd::CachedLayer a{};
+        a.step = outs, a.turned_step = stride, a.block_step = kv_heads * size * width;
         a.token = token.data() + first, a.n = rows, a.kv_heads = kv_heads, a.group = group, a.size = size;
         a.turned = turned.data() + first * stride, a.keys = keys.data(), a.values = values.data();
         a.scale = 0.25f, a.out = out.data();

@@ -69,10 +69,9 @@ void expect_equal_gradients(Model& model, Model& plain) {
   }
 }
 
-// Forward and backward of both models over the batch; the plain one records nothing.
-void expect_equal(Model& model, Model& plain, const Batch& batch, double recorded) {
+// Forward and backward of both models over the batch; the plain one records nothing. Returns the share recorded.
+double expect_equal(Model& model, Model& plain, const Batch& batch) {
   const auto a = model.forward(batch, true), b = plain.forward(batch, true);
-  EXPECT_EQ(a.metrics.at("recorded"), recorded);
   EXPECT_EQ(b.metrics.count("recorded"), 0u) << "nothing to say where nothing is recorded";
   expect_near(a.logprob, b.logprob, 5e-5, "log-probability");
   expect_near(a.entropy, b.entropy, 5e-5, "entropy");
@@ -85,6 +84,11 @@ void expect_equal(Model& model, Model& plain, const Batch& batch, double recorde
   model.backward(a.ticket, dlogprob, dentropy);
   plain.backward(b.ticket, dlogprob, dentropy);
   expect_equal_gradients(model, plain);
+  return a.metrics.at("recorded");
+}
+
+void expect_equal(Model& model, Model& plain, const Batch& batch, double recorded) {
+  EXPECT_EQ(expect_equal(model, plain, batch), recorded);
 }
 
 class Recorded : public testing::TestWithParam<std::string> {};
@@ -131,8 +135,32 @@ TEST(Record, KnowsThePlainDistributionUnderAPenalty) {
   expect_equal(model, plain, rollout.batch, 1);
 }
 
+// From room for everything to room for little more than the layers' inputs.
+TEST_P(Recorded, KeepsFewerLayersWhenItIsFull) {
+  Model plain = open(GetParam(), 0);
+  const auto tokens = static_cast<double>(sample(plain, 1).batch.token.size());
+  const double whole = tokens / static_cast<double>(open(GetParam(), 1).info().rollout_tokens);
+  double before = 1;
+  for (const double part : {1.1, 0.8, 0.4}) {
+    SCOPED_TRACE(part);
+    Model model = open(GetParam(), part * whole);
+    double share = 0;
+    for (int rollout = 0; rollout < 3; ++rollout) {  // the first one gives layers up on its way
+      share = expect_equal(model, plain, sample(model, 1).batch);
+      model.commit();
+    }
+    EXPECT_GT(share, 0);
+    EXPECT_LE(share, std::min(part, before));
+    if (part > 1) {
+      EXPECT_EQ(share, 1);
+    }
+    before = share;
+  }
+  EXPECT_LT(before, 0.5);
+}
+
 TEST(Record, IsGivenUpWhenFull) {
-  Model model = open("qwen3", 1e-4), plain = open("qwen3", 0);
+  Model model = open("qwen3", 3e-5), plain = open("qwen3", 0);
   const auto rollout = sample(model, 1);
   expect_equal(model, plain, rollout.batch, 0);
   model.commit();

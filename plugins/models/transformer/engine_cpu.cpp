@@ -94,18 +94,14 @@ namespace {
 class CpuEngine final : public Engine {
  public:
   CpuEngine(EngineModel& model, std::int64_t blocks, std::int64_t longest)
-      : model_(model), c_(model.config), longest_(longest), block_elements_(c_.kv_size() * block_tokens) {
+      : model_(model), c_(model.config), shape_(c_), longest_(longest), layer_block_(c_.kv_size() * block_tokens) {
     if (!model.packed) model.packed = std::make_shared<PackedWeights>(model.weights, model.decode_type);
     model.packed->refresh(model.version);
     const auto floats = [](std::int64_t n) { return fresh_zeros(n, at::kFloat); };
-    keys_ = floats(c_.layers * blocks * block_elements_);
-    values_ = floats(c_.layers * blocks * block_elements_);
-    layer_stride_ = blocks * block_elements_;
+    cache_ = floats(blocks * block_step());
     x_ = floats(rows * c_.hidden);
-    qkv_ = floats(rows * c_.qkv_size());
+    inside_ = floats(rows * shape_.inside_step());
     if (c_.qk_norm) turned_ = floats(rows * c_.qkv_size());
-    attention_ = floats(rows * c_.q_size());
-    gate_up_ = floats(rows * 2 * c_.ffn);
     active_ = floats(rows * c_.ffn);
     logits_ = floats(logit_rows * c_.vocabulary);
     cos_ = floats(rows * c_.head_dim / 2);
@@ -126,73 +122,63 @@ class CpuEngine final : public Engine {
       tokens_[static_cast<std::size_t>(r)] = {row[r].block, row[r].position};
     }
     rope_table(c_, positions_.data(), n, data(cos_), data(sin_));
-    auto a = place_of(0, place);
+    const auto first = rows_of(0, place);
     const float* embedding = model_.weights.value_data() + model_.weights.layout().embedding.offset;
     for (std::int64_t r = 0; r < n; ++r)
-      std::copy_n(embedding + row[r].token * c_.hidden, c_.hidden, a.x + r * c_.hidden);
+      std::copy_n(embedding + row[r].token * c_.hidden, c_.hidden, first.x + r * first.step);
       // One region for all layers: a thread that has done its part of a product goes straight on to the next.
-#pragma omp parallel firstprivate(a)
-    for (std::size_t i = 0; i < layers(); ++i) {
-      const auto next = place_of(i + 1, place);
-      run_layer(i, n, a, next.x);
-      a = next;
-    }
-    last_ = place_of(layers(), place).x;
+#pragma omp parallel
+    for (std::size_t i = 0; i < layers(); ++i) run_layer(i, n, rows_of(i, place), rows_of(i + 1, place).x);
+    last_ = rows_of(layers(), place);
   }
 
   const float* logits(std::int64_t first, std::int64_t n) override {
     const Layout& layout = model_.weights.layout();
     const float* norm = model_.weights.value_data() + layout.final_norm.offset;
 #pragma omp parallel
-    simd::linear({last_ + first * c_.hidden, norm, c_.norm_eps}, n, model_.packed->at(model_.packed->head()), nullptr,
-                 c_.vocabulary, c_.hidden, nullptr, data(logits_), data(scratch_));
+    simd::linear({last_.x + first * last_.step, last_.step, norm, c_.norm_eps}, n,
+                 model_.packed->at(model_.packed->head()), nullptr, c_.vocabulary, c_.hidden,
+                 {data(logits_), c_.vocabulary}, data(scratch_));
     return data(logits_);
   }
 
   void copy_block(std::int32_t from, std::int32_t to) override {
-    const auto bytes = static_cast<std::size_t>(block_elements_) * sizeof(float);
-    for (std::int64_t i = 0; i < c_.layers; ++i)
-      for (auto* cache : {data(keys_), data(values_)})
-        std::memcpy(cache + i * layer_stride_ + to * block_elements_,
-                    cache + i * layer_stride_ + from * block_elements_, bytes);
+    std::copy_n(data(cache_) + from * block_step(), block_step(), data(cache_) + to * block_step());
   }
 
  private:
   static constexpr std::int64_t rows = 256, logit_rows = 64;
   static float* data(const at::Tensor& t) { return t.mutable_data_ptr<float>(); }
 
-  // Where the layer's activations go, in the record or in memory of our own, which every layer uses again. Of what
-  // comes after the last layer, x alone.
-  Record::Layer place_of(std::size_t layer, std::int64_t place) const {
-    if (place < 0)
-      return {data(x_), data(qkv_), data(attention_), nullptr, data(x_), data(gate_up_)};  // x is updated in place
-    if (layer == static_cast<std::size_t>(c_.layers))
-      return {model_.record->last(place), nullptr, nullptr, nullptr, nullptr, nullptr};
-    return model_.record->layer(layer, place);
+  // Where the layer's activations go: into the record, or into memory of our own, which every layer uses again.
+  LayerRows rows_of(std::size_t layer, std::int64_t place) const {
+    if (place < 0) return shape_.rows(data(x_), c_.hidden, data(inside_));
+    const auto recorded = model_.record->layer(layer, place);
+    return recorded.qkv ? recorded : shape_.rows(recorded.x, recorded.step, data(inside_));
   }
 
   std::size_t layers() const { return static_cast<std::size_t>(c_.layers); }
+  std::int64_t block_step() const { return c_.layers * 2 * layer_block_; }
 
   // By all threads of a region.
-  void run_layer(std::size_t i, std::int64_t n, const Record::Layer& a, float* next) {
+  void run_layer(std::size_t i, std::int64_t n, const LayerRows& a, float* next) {
     const auto& l = model_.weights.layout().layers[i];
     const auto& packed = model_.packed->layer(i);
     const float* values = model_.weights.value_data();
     const auto at = [values](const Range& r) { return r.exists() ? values + r.offset : nullptr; };
     const auto linear = [&](const simd::LinearInput& in, std::int64_t matrix, const Range& weight, const Range& bias,
-                            const float* residual, float* y) {
-      simd::linear(in, n, model_.packed->at(matrix), at(bias), weight.rows, weight.columns, residual, y,
-                   data(scratch_));
+                            const simd::LinearOutput& out) {
+      simd::linear(in, n, model_.packed->at(matrix), at(bias), weight.rows, weight.columns, out, data(scratch_));
     };
-    linear({a.x, at(l.input_norm), c_.norm_eps}, packed.qkv, l.qkv, l.qkv_bias, nullptr, a.qkv);
+    linear({a.x, a.step, at(l.input_norm), c_.norm_eps}, packed.qkv, l.qkv, l.qkv_bias, {a.qkv, a.inside_step});
     attend(i, n, a);
-    linear({a.attention}, packed.o, l.o, l.o_bias, a.x, a.middle);
-    simd::gated_linear({a.middle, at(l.post_norm), c_.norm_eps}, n, model_.packed->at(packed.gate_up),
-                       at(l.gate_up_bias), c_.ffn, c_.hidden, a.gate_up, data(active_), data(scratch_));
-    linear({data(active_)}, packed.down, l.down, l.down_bias, a.middle, next);
+    linear({a.attention, a.inside_step}, packed.o, l.o, l.o_bias, {a.middle, a.inside_step, a.x, a.step});
+    simd::gated_linear({a.middle, a.inside_step, at(l.post_norm), c_.norm_eps}, n, model_.packed->at(packed.gate_up),
+                       at(l.gate_up_bias), c_.ffn, c_.hidden, a.gate_up, a.inside_step, data(active_), data(scratch_));
+    linear({data(active_), c_.ffn}, packed.down, l.down, l.down_bias, {next, a.step, a.middle, a.inside_step});
   }
 
-  void attend(std::size_t i, std::int64_t n, const Record::Layer& a) {
+  void attend(std::size_t i, std::int64_t n, const LayerRows& a) {
     const auto& l = model_.weights.layout().layers[i];
     const float* values = model_.weights.value_data();
     simd::CachedLayer layer{};
@@ -202,16 +188,19 @@ class CpuEngine final : public Engine {
     layer.group = c_.group();
     layer.size = c_.head_dim;
     layer.qkv = layer.turned = a.qkv;
+    layer.step = layer.turned_step = a.inside_step;
     if (c_.qk_norm) {  // a record has them as they were before
       layer.q_norm = values + l.q_norm.offset;
       layer.k_norm = values + l.k_norm.offset;
       layer.norm_eps = c_.norm_eps;
       layer.turned = data(turned_);
+      layer.turned_step = c_.qkv_size();
     }
     layer.cos = data(cos_);
     layer.sin = data(sin_);
-    layer.keys = data(keys_) + static_cast<std::int64_t>(i) * layer_stride_;
-    layer.values = data(values_) + static_cast<std::int64_t>(i) * layer_stride_;
+    layer.keys = data(cache_) + static_cast<std::int64_t>(i) * 2 * layer_block_;
+    layer.values = layer.keys + layer_block_;
+    layer.block_step = block_step();
     layer.window = c_.window[i];
     layer.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(c_.head_dim)));
     layer.out = a.attention;
@@ -222,10 +211,11 @@ class CpuEngine final : public Engine {
 
   EngineModel& model_;
   const Config& c_;
-  std::int64_t longest_, block_elements_, layer_stride_ = 0;
-  at::Tensor keys_, values_;  // [layers][blocks][kv_heads][size][16] and [..][16][size]
-  at::Tensor x_, qkv_, turned_, attention_, gate_up_, active_, logits_, cos_, sin_, scratch_;
-  const float* last_ = nullptr;  // [rows, hidden] what the last pass left
+  LayerShape shape_;
+  std::int64_t longest_, layer_block_;
+  at::Tensor cache_;  // [blocks][layers]: keys [kv_heads][size][16], values [kv_heads][16][size]
+  at::Tensor x_, inside_, turned_, active_, logits_, cos_, sin_, scratch_;
+  LayerRows last_{};  // whose x the last pass left
   std::vector<simd::CachedToken> tokens_;
   std::vector<std::int32_t> positions_;
 };

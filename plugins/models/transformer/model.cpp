@@ -175,7 +175,7 @@ void Model::describe() {
   info_.max_tickets = max_tickets;
   info_.n_elements = weights_.layout().parameter_elements;
   info_.flops_per_token = weights_.layout().flops_per_token;
-  info_.rollout_tokens = record_ ? record_->capacity() : 0;
+  info_.rollout_tokens = record_ ? record_->tokens_kept_whole() : 0;
   info_.device_type = device.is_cuda() ? GRPO_DEVICE_CUDA : GRPO_DEVICE_CPU;
   info_.device_id = device.is_cuda() ? device.index() : 0;
   info_.stream = device.is_cuda() ? 1 : 0;
@@ -239,7 +239,7 @@ void Model::forward(const grpo::call& call, const grpo_forward& a) {
     spare_.push_back(std::move(activations));
     throw;
   }
-  if (train && record_) report_record(activations->record != nullptr);
+  if (train && record_) report_record(activations->record ? record_->share() : 0);
   if (train) {
     if (activations->record) record_->pin();
     *a.ticket = ++last_ticket_;
@@ -263,14 +263,15 @@ std::vector<std::int64_t> Model::recorded_places(const Forest& forest) const {
   return places;
 }
 
-void Model::report_record(bool found) {
-  host_.metric("recorded", found ? 1 : 0);
-  if (found || told_ || !record_->overflowed()) return;
+void Model::report_record(double share) {
+  host_.metric("recorded", share);
+  const auto depth = static_cast<std::int64_t>(record_->depth());
+  if (told_ || depth == config_.layers) return;
   told_ = true;
-  host_.log(GRPO_LOG_INFO, "a rollout has more tokens than the " + std::to_string(record_->capacity()) +
-                               " that activation_gib has room for, so the update computes it again; with more memory, "
-                               "raise model.options.activation_gib (" +
-                               std::to_string(Record::bytes_per_token(config_) / 1024) + " KiB a token)");
+  host_.log(GRPO_LOG_INFO, "a rollout has more tokens than the " + std::to_string(record_->tokens_kept_whole()) +
+                               " for which activation_gib has room for everything, so the update computes " +
+                               std::to_string(config_.layers - depth) + " of " + std::to_string(config_.layers) +
+                               " layers again; with more memory, raise model.options.activation_gib");
 }
 
 void Model::require_trainable(const char* what) const {

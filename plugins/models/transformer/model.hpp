@@ -53,7 +53,7 @@ class Model {
   void changed();
   using Tickets = std::map<std::uint64_t, std::unique_ptr<Activations>>;
   std::unique_ptr<Activations> take_ticket(Tickets::iterator at);
-  void report_record(bool found);
+  void report_record(double share);
   std::vector<std::int64_t> recorded_places(const Forest& forest) const;
   void require_trainable(const char* what) const;
   std::unique_ptr<Activations> take_activations();

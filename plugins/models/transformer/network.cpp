@@ -202,8 +202,9 @@ Tensor Network::last_rows(Activations& keep, bool train, const std::function<voi
 Tensor Network::recorded_last_rows(const Activations& keep) {
   std::vector<std::int64_t> places;
   for (const auto token : keep.forest.row_token) places.push_back(keep.places[static_cast<std::size_t>(token)]);
+  const auto last = keep.record->layer(weights_.layout().layers.size(), 0);
   auto rows = scratch_.take({keep.forest.rows(), config_.hidden}, at::kFloat);
-  simd::gather(keep.record->last(0), config_.hidden, places.data(), keep.forest.rows(), rows.mutable_data_ptr<float>());
+  simd::gather(last.x, last.step, config_.hidden, places.data(), keep.forest.rows(), rows.mutable_data_ptr<float>());
   return rows;
 }
 
@@ -211,18 +212,19 @@ Tensor Network::recorded_last_rows(const Activations& keep) {
 LayerActivations Network::recorded_layer(std::size_t index, const Activations& keep) {
   const auto from = keep.record->layer(index, 0);
   const std::int64_t n = keep.forest.tokens;
-  const auto fetch = [&](const float* rows, at::IntArrayRef shape) {
+  const auto fetch = [&](const float* rows, std::int64_t step, at::IntArrayRef shape) {
     const auto to = scratch_.take(shape, at::kFloat);
-    simd::gather(rows, to.numel() / n, keep.places.data(), n, to.mutable_data_ptr<float>());
+    simd::gather(rows, step, to.numel() / n, keep.places.data(), n, to.mutable_data_ptr<float>());
     return to;
   };
   LayerActivations a;
-  a.x = fetch(from.x, {n, config_.hidden});
-  a.qkv = fetch(from.qkv, {n, config_.qkv_size()});
-  a.attention = fetch(from.attention, {n, config_.heads, config_.head_dim});
-  a.lse = fetch(from.lse, {n, config_.heads});
-  a.middle = fetch(from.middle, {n, config_.hidden});
-  a.gate_up = fetch(from.gate_up, {n, 2 * config_.ffn});
+  a.x = fetch(from.x, from.step, {n, config_.hidden});
+  if (!from.qkv) return a;
+  a.qkv = fetch(from.qkv, from.inside_step, {n, config_.qkv_size()});
+  a.attention = fetch(from.attention, from.inside_step, {n, config_.heads, config_.head_dim});
+  a.lse = fetch(from.lse, from.inside_step, {n, config_.heads});
+  a.middle = fetch(from.middle, from.inside_step, {n, config_.hidden});
+  a.gate_up = fetch(from.gate_up, from.inside_step, {n, 2 * config_.ffn});
   return a;
 }
 

@@ -4,9 +4,6 @@
 // again: the residual stream before and in the middle of each layer, q, k, v, the attention's output, gate and up. The
 // normed inputs and the activation's output are made again. Where a rollout has left all that in a Record, forward runs
 // no layer. The residual stream and all gradients are fp32; matrix products run in the compute type.
-//
-//     x ─ norm ─ q, k, v ─ RoPE ─ attention ─ o ─(+x)─ middle ─ norm ─ gate, up ─ silu(gate) up ─ down ─(+middle)─ next
-//     x
 #ifndef GRPO_TRANSFORMER_NETWORK_HPP
 #define GRPO_TRANSFORMER_NETWORK_HPP
 
@@ -20,7 +17,7 @@
 
 namespace grpo::transformer {
 
-// What one layer keeps, T tokens; as in Record::Layer. Where memory is short only x, the rest undefined.
+// What one layer keeps, T tokens; as in LayerRows. Where memory is short only x, the rest undefined.
 struct LayerActivations {
   at::Tensor x;               // [T, hidden]
   at::Tensor qkv;             // [T, q + 2 kv]; RoPE applied unless the model norms q and k

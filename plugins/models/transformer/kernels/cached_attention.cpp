@@ -38,11 +38,11 @@ INLINE void block_scores(const float* query, std::int64_t size, const float* key
 // scores[g] [blocks x 16]. Blocks lie apart, so each is fetched while the one before it is worked on; after the last
 // come the first values.
 CLONES void all_scores(const float* query, std::int64_t group, std::int64_t size, const float* keys,
-                       const float* values, const std::int32_t* block, std::int64_t blocks, std::int64_t block_elements,
+                       const float* values, const std::int32_t* block, std::int64_t blocks, std::int64_t block_step,
                        float scale, float* scores, std::int64_t row) {
   for (std::int64_t b = 0; b < blocks; ++b) {
-    const float* from = keys + block[b] * block_elements;
-    const float* ahead = b + 1 < blocks ? keys + block[b + 1] * block_elements : values + block[0] * block_elements;
+    const float* from = keys + block[b] * block_step;
+    const float* ahead = b + 1 < blocks ? keys + block[b + 1] * block_step : values + block[0] * block_step;
     float* to = scores + b * lanes;
     std::int64_t g = 0;
     for (; g + 6 <= group; g += 6) block_scores<6>(query + g * size, size, from, ahead, scale, to + g * row, row);
@@ -77,13 +77,13 @@ CLONES float softmax_row(float* scores, std::int64_t first, std::int64_t length,
 // sum[g][d] += weight[g] * value over tokens, for Group queries and Vectors x 16 places at once.
 template <int Group, int Vectors>
 INLINE void sum_values(const float* weight, std::int64_t weight_stride, const float* values, const std::int32_t* block,
-                       std::int64_t block_elements, std::int64_t size, std::int64_t length, float* sums) {
+                       std::int64_t block_step, std::int64_t size, std::int64_t length, float* sums) {
   Floats sum[Group][Vectors], v[Vectors];
   for (int g = 0; g < Group; ++g)
     for (int i = 0; i < Vectors; ++i) load(sums + g * size + i * lanes, sum[g][i]);
   for (std::int64_t begin = 0; begin < length; begin += lanes) {
-    const float* from = values + block[begin / lanes] * block_elements;
-    const float* ahead = begin + lanes < length ? values + block[begin / lanes + 1] * block_elements : from;
+    const float* from = values + block[begin / lanes] * block_step;
+    const float* ahead = begin + lanes < length ? values + block[begin / lanes + 1] * block_step : from;
     for (std::int64_t t = begin; t < std::min(length, begin + lanes); ++t, from += size, ahead += size) {
       for (int i = 0; i < Vectors; ++i) load(from + i * lanes, v[i]);
       for (int i = 0; i < Vectors; ++i) __builtin_prefetch(ahead + i * lanes, 0, 2);
@@ -99,33 +99,33 @@ INLINE void sum_values(const float* weight, std::int64_t weight_stride, const fl
 
 template <int Group>
 INLINE void group_values(const float* weight, std::int64_t weight_stride, const float* values,
-                         const std::int32_t* block, std::int64_t block_elements, std::int64_t size, std::int64_t length,
+                         const std::int32_t* block, std::int64_t block_step, std::int64_t size, std::int64_t length,
                          float* sums) {
   std::int64_t d = 0;
   for (; d + 4 * lanes <= size; d += 4 * lanes)
-    sum_values<Group, 4>(weight, weight_stride, values + d, block, block_elements, size, length, sums + d);
+    sum_values<Group, 4>(weight, weight_stride, values + d, block, block_step, size, length, sums + d);
   for (; d + lanes <= size; d += lanes)
-    sum_values<Group, 1>(weight, weight_stride, values + d, block, block_elements, size, length, sums + d);
+    sum_values<Group, 1>(weight, weight_stride, values + d, block, block_step, size, length, sums + d);
   for (; d < size; ++d)
     for (int g = 0; g < Group; ++g) {
       float sum = sums[g * size + d];
       for (std::int64_t t = 0; t < length; ++t)
-        sum += weight[g * weight_stride + t] * values[block[t / lanes] * block_elements + t % lanes * size + d];
+        sum += weight[g * weight_stride + t] * values[block[t / lanes] * block_step + t % lanes * size + d];
       sums[g * size + d] = sum;
     }
 }
 
 // sums[g] [size] += what the tokens of the blocks add; their values, `length` of them.
 CLONES void all_values(const float* weight, std::int64_t row, std::int64_t group, const float* values,
-                       const std::int32_t* block, std::int64_t block_elements, std::int64_t size, std::int64_t length,
+                       const std::int32_t* block, std::int64_t block_step, std::int64_t size, std::int64_t length,
                        float* sums) {
   std::int64_t g = 0;
   for (; g + 4 <= group; g += 4)
-    group_values<4>(weight + g * row, row, values, block, block_elements, size, length, sums + g * size);
+    group_values<4>(weight + g * row, row, values, block, block_step, size, length, sums + g * size);
   for (; g + 3 <= group; g += 3)
-    group_values<3>(weight + g * row, row, values, block, block_elements, size, length, sums + g * size);
+    group_values<3>(weight + g * row, row, values, block, block_step, size, length, sums + g * size);
   for (; g < group; ++g)
-    group_values<1>(weight + g * row, row, values, block, block_elements, size, length, sums + g * size);
+    group_values<1>(weight + g * row, row, values, block, block_step, size, length, sums + g * size);
 }
 
 CLONES void scale_rows(const float* sums, std::int64_t rows, std::int64_t size, const float* factor, float* out) {
@@ -135,10 +135,10 @@ CLONES void scale_rows(const float* sums, std::int64_t rows, std::int64_t size, 
 
 // Turns one key head's queries and its key, and puts key and value into the cache.
 CLONES void write_head(const CachedLayer& a, std::int64_t row, std::int64_t head) {
-  const std::int64_t size = a.size, group = a.group, stride = (group + 2) * a.kv_heads * size, half = size / 2;
+  const std::int64_t size = a.size, group = a.group, half = size / 2;
   const float *cos = a.cos + row * half, *sin = a.sin + row * half;
-  const float* from = a.qkv + row * stride;
-  float* to = a.turned + row * stride;
+  const float* from = a.qkv + row * a.step;
+  float* to = a.turned + row * a.turned_step;
   const auto turn = [&](std::int64_t at, const float* norm) {
     if (norm) {
       const float factor = norm_factor(from + at, size, a.norm_eps);
@@ -150,7 +150,7 @@ CLONES void write_head(const CachedLayer& a, std::int64_t row, std::int64_t head
   const std::int64_t key = (a.kv_heads * group + head) * size;
   turn(key, a.k_norm);
   const auto [block, position] = a.token[row];
-  const std::int64_t at = (block[position / lanes] * a.kv_heads + head) * size * lanes, lane = position % lanes;
+  const std::int64_t at = block[position / lanes] * a.block_step + head * size * lanes, lane = position % lanes;
   for (std::int64_t d = 0; d < size; ++d) a.keys[at + d * lanes + lane] = to[key + d];
   std::copy_n(from + key + a.kv_heads * size, size, a.values + at + lane * size);
 }
@@ -207,8 +207,7 @@ std::int64_t scores_row(std::int64_t longest) { return (longest + lanes - 1) / l
 
 // What the queries of one key head see, all rows of a run. memory: see cached_attention_scratch.
 void attend_run(const CachedLayer& a, const RowsOfRun& run, std::int64_t head, float* memory) {
-  const std::int64_t size = a.size, heads = a.kv_heads * a.group, rows = run.end - run.begin;
-  const std::int64_t block_elements = a.kv_heads * size * lanes;
+  const std::int64_t size = a.size, rows = run.end - run.begin;
   std::int64_t longest = 0;
   for (std::int64_t r = run.begin; r < run.end; ++r) longest = std::max(longest, a.token[r].position + 1);
   const std::int64_t row = scores_row(longest);
@@ -217,30 +216,29 @@ void attend_run(const CachedLayer& a, const RowsOfRun& run, std::int64_t head, f
     const std::int64_t n = std::min(most_queries, a.group - begin), first_head = head * a.group + begin;
     float *query = memory, *sums = query + rows * n * size, *scores = sums + rows * n * size, factor[most_queries];
     for (std::int64_t r = 0; r < rows; ++r)
-      std::copy_n(a.turned + (run.begin + r) * (a.group + 2) * a.kv_heads * size + first_head * size, n * size,
-                  query + r * n * size);
+      std::copy_n(a.turned + (run.begin + r) * a.turned_step + first_head * size, n * size, query + r * n * size);
     std::fill_n(sums, rows * n * size, 0.f);
     const std::int32_t* shared = a.token[run.begin].block;
     if (run.shared > 0)
-      all_scores(query, rows * n, size, keys, values, shared, run.shared, block_elements, a.scale, scores, row);
+      all_scores(query, rows * n, size, keys, values, shared, run.shared, a.block_step, a.scale, scores, row);
     for (std::int64_t r = 0; r < rows; ++r) {
       const Seen seen(a, run.begin + r);
       float* of_row = scores + r * n * row;
       all_scores(query + r * n * size, n, size, keys, values, seen.block + run.shared, seen.blocks - run.shared,
-                 block_elements, a.scale, of_row + run.shared * lanes, row);
+                 a.block_step, a.scale, of_row + run.shared * lanes, row);
       for (std::int64_t g = 0; g < n; ++g) {
         const float lse =
             softmax_row(of_row + g * row, seen.first, seen.length, seen.blocks * lanes, factor + r * n + g);
-        if (a.lse) a.lse[(run.begin + r) * heads + first_head + g] = lse;
+        if (a.lse) a.lse[(run.begin + r) * a.step + first_head + g] = lse;
       }
     }
     for (std::int64_t b = 0; b < run.shared; ++b)
-      all_values(scores + b * lanes, row, rows * n, values, shared + b, block_elements, size, lanes, sums);
+      all_values(scores + b * lanes, row, rows * n, values, shared + b, a.block_step, size, lanes, sums);
     for (std::int64_t r = 0; r < rows; ++r) {
       const Seen seen(a, run.begin + r);
-      all_values(scores + r * n * row + run.shared * lanes, row, n, values, seen.block + run.shared, block_elements,
-                 size, seen.length - run.shared * lanes, sums + r * n * size);
-      scale_rows(sums + r * n * size, n, size, factor + r * n, a.out + ((run.begin + r) * heads + first_head) * size);
+      all_values(scores + r * n * row + run.shared * lanes, row, n, values, seen.block + run.shared, a.block_step, size,
+                 seen.length - run.shared * lanes, sums + r * n * size);
+      scale_rows(sums + r * n * size, n, size, factor + r * n, a.out + (run.begin + r) * a.step + first_head * size);
     }
   }
 }

@@ -11,10 +11,11 @@ namespace {
 
 constexpr int most_arranging = 4;  // threads that each arrange all of the input
 
-// The gate's half of gate_up, rows 2 x stride apart, and the other one become y.
-CLONES void activate(const float* gate_up, std::int64_t rows, std::int64_t stride, std::int64_t n, float* y) {
+// n of `outputs` gates, and the ups behind them, become y.
+CLONES void activate(const float* gate_up, std::int64_t step, std::int64_t rows, std::int64_t outputs, std::int64_t n,
+                     float* y) {
   for (std::int64_t r = 0; r < rows; ++r)
-    swiglu_lanes(gate_up + 2 * r * stride, gate_up + (2 * r + 1) * stride, n, y + r * stride);
+    swiglu_lanes(gate_up + r * step, gate_up + r * step + outputs, n, y + r * outputs);
 }
 
 // 16 inputs of 8 rows, turned in registers: each zip puts rows that are half as far apart side by side.
@@ -42,7 +43,7 @@ CLONES void arrange_tile(const LinearInput& in, std::int64_t begin, std::int64_t
   const float* row[most_rows];
   float factor[most_rows];
   for (std::int64_t r = 0; r < most_rows; ++r) {
-    row[r] = in.x + (begin + std::min(r, height - 1)) * inputs;  // places past the last row hold it again
+    row[r] = in.x + (begin + std::min(r, height - 1)) * in.step;  // places past the last row hold it again
     factor[r] = in.norm && r < height ? norm_factor(row[r], inputs, in.eps) : 0;
   }
   std::int64_t k = 0;
@@ -98,11 +99,13 @@ struct Product {
   }
 };
 
-// y[r][0, n) = sums[r] (+ bias) (+ residual[r]); residual may be y.
-CLONES void finish(const float* sums, std::int64_t rows, const float* bias, const float* residual, std::int64_t stride,
-                   std::int64_t n, float* y) {
-  for (std::int64_t r = 0; r < rows; ++r, sums += width, y += stride) {
-    const float* before = residual ? residual + r * stride : nullptr;
+// y[r][at, at + n) = sums[r] (+ bias) (+ residual[r]).
+CLONES void finish(const float* sums, std::int64_t rows, const float* bias, const LinearOutput& out, std::int64_t at,
+                   std::int64_t n) {
+  if (bias) bias += at;
+  float* y = out.y + at;
+  for (std::int64_t r = 0; r < rows; ++r, sums += width, y += out.step) {
+    const float* before = out.residual ? out.residual + r * out.residual_step + at : nullptr;
     if (bias && before) {
       for (std::int64_t i = 0; i < n; ++i) y[i] = sums[i] + bias[i] + before[i];
     } else if (bias) {
@@ -123,7 +126,7 @@ std::int64_t linear_scratch(std::int64_t rows, std::int64_t inputs) {
 }
 
 void linear(const LinearInput& in, std::int64_t rows, const PackedMatrix& weight, const float* bias,
-            std::int64_t outputs, std::int64_t inputs, const float* residual, float* y, float* scratch) {
+            std::int64_t outputs, std::int64_t inputs, const LinearOutput& out, float* scratch) {
   const std::int64_t groups = (outputs + width - 1) / width;
   const Product product(in, rows, inputs, scratch);
   const float* x = product.arrange();
@@ -132,13 +135,13 @@ void linear(const LinearInput& in, std::int64_t rows, const PackedMatrix& weight
   for (std::int64_t g = 0; g < groups; ++g) {
     product.group_sums(x, rows, weight, g * width * inputs, inputs, g == groups - 1, sums);
     const std::int64_t at = g * width;
-    finish(sums, rows, bias ? bias + at : nullptr, residual ? residual + at : nullptr, outputs,
-           std::min(width, outputs - at), y + at);
+    finish(sums, rows, bias, out, at, std::min(width, outputs - at));
   }
 }
 
 void gated_linear(const LinearInput& in, std::int64_t rows, const PackedMatrix& weight, const float* bias,
-                  std::int64_t outputs, std::int64_t inputs, float* gate_up, float* y, float* scratch) {
+                  std::int64_t outputs, std::int64_t inputs, float* gate_up, std::int64_t gate_up_step, float* y,
+                  float* scratch) {
   const std::int64_t groups = (outputs + width - 1) / width;
   const Product product(in, rows, inputs, scratch);
   const float* x = product.arrange();
@@ -148,9 +151,9 @@ void gated_linear(const LinearInput& in, std::int64_t rows, const PackedMatrix& 
     product.group_sums(x, rows, weight, 2 * g * width * inputs, inputs, false, gate);
     product.group_sums(x, rows, weight, (2 * g + 1) * width * inputs, inputs, g == groups - 1, up);
     const std::int64_t at = g * width, n = std::min(width, outputs - at);
-    finish(gate, rows, bias ? bias + at : nullptr, nullptr, 2 * outputs, n, gate_up + at);
-    finish(up, rows, bias ? bias + outputs + at : nullptr, nullptr, 2 * outputs, n, gate_up + outputs + at);
-    activate(gate_up + at, rows, outputs, n, y + at);
+    finish(gate, rows, bias, {gate_up, gate_up_step}, at, n);
+    finish(up, rows, bias, {gate_up, gate_up_step}, outputs + at, n);
+    activate(gate_up + at, gate_up_step, rows, outputs, n, y + at);
   }
 }
 

@@ -207,9 +207,10 @@ double exponentials(const float* z, std::int64_t size, float top, float scale, f
   return sum;
 }
 
-void gather(const float* from, std::int64_t size, const std::int64_t* places, std::int64_t n, float* out) {
+void gather(const float* from, std::int64_t step, std::int64_t size, const std::int64_t* places, std::int64_t n,
+            float* out) {
 #pragma omp parallel for schedule(static)
-  for (std::int64_t i = 0; i < n; ++i) std::copy_n(from + places[i] * size, size, out + i * size);
+  for (std::int64_t i = 0; i < n; ++i) std::copy_n(from + places[i] * step, size, out + i * size);
 }
 
 }  // namespace grpo::transformer::simd

@@ -47,8 +47,9 @@ double exponentials(const float* z, std::int64_t size, float top, float scale, f
                     double* weighted);
 float maximum(const float* z, std::int64_t size);
 
-// out[i] = from[places[i]], rows of `size`.
-void gather(const float* from, std::int64_t size, const std::int64_t* places, std::int64_t n, float* out);
+// out[i] = from[places[i]], rows of `size`, in `from` a row every `step` floats.
+void gather(const float* from, std::int64_t step, std::int64_t size, const std::int64_t* places, std::int64_t n,
+            float* out);
 
 // A weight [outputs, inputs] in groups of linear_width outputs: [groups][inputs][linear_width], the last group filled
 // with zeros. Arithmetic is fp32 whatever the type, so a weight whose values bfloat16 holds exactly gives the same bits
@@ -74,22 +75,32 @@ bool fits_bfloat16(const float* x, std::int64_t n);  // without rounding
 // Rows of a product's input, [rows, inputs].
 struct LinearInput {
   const float* x;
+  std::int64_t step;            // floats from row to row
   const float* norm = nullptr;  // [inputs] the rows are normed first, as by rms_norm; null: they are not
   double eps = 0;
 };
+// And of its output.
+struct LinearOutput {
+  float* y;
+  std::int64_t step;
+  const float* residual = nullptr;  // is added; may be y itself. null: nothing
+  std::int64_t residual_step = 0;
+};
 
-// [all threads] y = x weight^T (+ bias) (+ residual). y: [rows, outputs], and residual, which may be y itself. scratch:
-// linear_scratch(rows, inputs) floats. A row's sums run over the inputs in order.
+// [all threads] y = x weight^T (+ bias) (+ residual), [rows, outputs]. scratch: linear_scratch(rows, inputs) floats. A
+// row's sums run over the inputs in order.
 std::int64_t linear_scratch(std::int64_t rows, std::int64_t inputs);
 void linear(const LinearInput& in, std::int64_t rows, const PackedMatrix& weight, const float* bias,
-            std::int64_t outputs, std::int64_t inputs, const float* residual, float* y, float* scratch);
+            std::int64_t outputs, std::int64_t inputs, const LinearOutput& out, float* scratch);
 
-// [all threads] gate_up = x weight^T (+ bias), [rows, 2 outputs], the weight by pack_gated; y = silu(gate) * up, [rows,
-// outputs].
+// [all threads] gate_up = x weight^T (+ bias), [rows, 2 outputs], the weight by pack_gated, its rows gate_up_step
+// floats apart; y = silu(gate) * up, [rows, outputs], rows side by side.
 void gated_linear(const LinearInput& in, std::int64_t rows, const PackedMatrix& weight, const float* bias,
-                  std::int64_t outputs, std::int64_t inputs, float* gate_up, float* y, float* scratch);
+                  std::int64_t outputs, std::int64_t inputs, float* gate_up, std::int64_t gate_up_step, float* y,
+                  float* scratch);
 
-// What the cache holds of one layer, in blocks of 16 tokens: keys [kv_heads][size][16], values [kv_heads][16][size].
+// What the cache holds of one layer, in blocks of 16 tokens: keys [kv_heads][size][16], values [kv_heads][16][size]. A
+// block every block_step floats. The rows of qkv, out and lse are `step` floats apart.
 struct CachedToken {
   const std::int32_t* block;  // of its sequence
   std::int64_t position;      // in its sequence; it sees those up to itself
@@ -97,16 +108,19 @@ struct CachedToken {
 struct CachedLayer {
   const CachedToken* token;  // [n]
   std::int64_t n, kv_heads, group, size;
+  std::int64_t step;
   const float* qkv;              // [n][(group + 2) * kv_heads * size]: queries, keys, values
   const float *q_norm, *k_norm;  // [size] of rms_norm; null: none
   double norm_eps;
-  const float *cos, *sin;  // [n, size / 2]
-  float* turned;           // [n] as qkv: queries after norm and RoPE; may be qkv itself
-  float *keys, *values;    // the cache
-  std::int64_t window;     // tokens that are seen at most; 0: all
-  float scale;             // of scores
-  float* out;              // [n][kv_heads * group * size]
-  float* lse;              // [n][kv_heads * group] log of the sum of exp(score); null: not wanted
+  const float *cos, *sin;    // [n, size / 2]
+  float* turned;             // [n] as qkv: queries after norm and RoPE; may be qkv itself
+  std::int64_t turned_step;  // of its rows
+  float *keys, *values;      // the cache
+  std::int64_t block_step;
+  std::int64_t window;  // tokens that are seen at most; 0: all
+  float scale;          // of scores
+  float* out;           // [n][kv_heads * group * size]
+  float* lse;           // [n][kv_heads * group] log of the sum of exp(score); null: not wanted
 };
 // [all threads] Norm, RoPE, then keys and values into their places.
 void write_cache(const CachedLayer& layer);
