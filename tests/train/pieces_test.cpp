@@ -16,8 +16,10 @@ TEST(Pieces, ALongerOneIsCutEvenly) {
 }
 
 TEST(Pieces, ThereAreAlwaysEnoughCompletionsToKeepTheArithmeticBusy) {
-  EXPECT_EQ(prompts_per_piece({32, 8, 100, 350, 6000}), 2u);
-  EXPECT_EQ(prompts_per_piece({32, 8, 100, 400, 6000}), 32u) << "16 completions do not fit: nothing is gained";
+  EXPECT_EQ(prompts_per_piece({32, 8, 100, 170, 6000}), 4u);
+  EXPECT_EQ(prompts_per_piece({32, 8, 100, 200, 6000}), 4u) << "of 32 completions most may be kept";
+  EXPECT_EQ(prompts_per_piece({32, 8, 100, 1480, 6000}), 4u) << "an eighth";
+  EXPECT_EQ(prompts_per_piece({32, 8, 100, 1500, 6000}), 32u) << "too little";
   EXPECT_EQ(prompts_per_piece({1, 64, 100, 128, 6000}), 1u) << "a group is never cut";
 }
 

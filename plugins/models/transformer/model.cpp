@@ -19,7 +19,13 @@ at::Device device_of(const Options& o) {
   return at::Device(at::kCUDA, 0);
 }
 
-std::int64_t gibibytes(double n) { return static_cast<std::int64_t>(n * (1 << 30)); }
+// By default it grows with the model, whose parameters, gradients and moments take four times what the parameters do.
+std::int64_t activation_bytes(const Options& o, const Weights& weights) {
+  constexpr double gib = 1 << 30, least = 0.25;
+  const double parameters = static_cast<double>(weights.layout().parameter_elements) * sizeof(float);
+  return static_cast<std::int64_t>(o.activation_gib >= 0 ? o.activation_gib * gib
+                                                         : std::max(1.5 * parameters, least * gib));
+}
 
 DecodeType decode_type_of(const Options& o) {
   return o.decode_dtype == "auto"      ? DecodeType::automatic
@@ -132,7 +138,6 @@ Options read_options(const grpo_options* in) {
   one_of("matmul", o.matmul, {"auto", "libtorch", "onednn"});
   require(o.logits_chunk > 0, "option logits_chunk is not above 0");
   require(o.threads >= 0, "option threads is negative");
-  require(o.activation_gib >= 0, "option activation_gib is negative");
   return o;
 }
 
@@ -141,13 +146,13 @@ Model::Model(const Options& o, const grpo::host& host)
       weights_(make_layout(config_, o.adapter), device_of(o), type_of(o), o.trainable),
       fast_(o.kernels == "auto" && o.device == "cpu" && o.dtype == "float32"),
       flash_(o.kernels == "auto" && uses_flash(config_, weights_, host)),
-      network_(config_, weights_, fast_, flash_, o.logits_chunk, gibibytes(o.activation_gib),
+      network_(config_, weights_, fast_, flash_, o.logits_chunk, activation_bytes(o, weights_),
                o.adapter ? o.adapter->dropout : 0, matmul_of(o)),
       drops_(o.adapter && o.adapter->dropout > 0),
       seed_(o.seed),
       // Rounded weights give other activations than those of training.
-      record_(fast_ && o.trainable && o.activation_gib > 0 && decode_type_of(o) != DecodeType::bfloat16
-                  ? std::make_unique<Record>(config_, gibibytes(o.activation_gib))
+      record_(fast_ && o.trainable && o.activation_gib != 0 && decode_type_of(o) != DecodeType::bfloat16
+                  ? std::make_unique<Record>(config_, activation_bytes(o, weights_))
                   : nullptr),
       engine_model_{config_, weights_, version_, nullptr, flash_, decode_type_of(o), record_.get()},
       host_(host) {

@@ -24,7 +24,7 @@ struct Options {
                     matmul = "auto";
   std::uint64_t seed = 0;
   std::int64_t logits_chunk = 256, threads = 0;
-  double activation_gib = 4;
+  double activation_gib = -1;              // below 0: by the size of the model
   std::optional<kit::Adapter> adapter;     // wanted, or that of `path`
   std::filesystem::path base, adapter_at;  // where weights are; where an adapter to go on with is, or empty
   bool trainable = true;

@@ -1,5 +1,7 @@
 #include "grpo/sdk/train/microbatch.hpp"
 
+#include <algorithm>
+
 namespace grpo::train {
 
 plugins::Forest MicroBatch::forest() const {
@@ -52,6 +54,12 @@ std::vector<MicroBatch> cut_into_microbatches(std::span<Group* const> groups, st
   }
   close();
   return batches;
+}
+
+std::int64_t tokens_of_a_pass(std::int64_t configured, const plugins::Model& model) {
+  constexpr std::int64_t enough = 1024;
+  const std::int64_t cheapest = model.info().rollout_tokens;
+  return configured == 0 || cheapest == 0 ? configured : std::min(configured, std::max(cheapest, enough));
 }
 
 }  // namespace grpo::train

@@ -3,8 +3,7 @@
 // Main idea. A model may keep what it computed while it sampled, so that training on it starts with the backward pass,
 // but only so much of it (grpo_model_info::rollout_tokens). A step that is longer is cut: sample a piece, add its
 // gradient, go on with the next. Cost and memory of a token then stay the same as steps grow. Fewer completions at a
-// time decode slower, so a piece has at least as many as keep the arithmetic busy; where not even those fit, cutting
-// would gain nothing.
+// time decode slower, so a piece has at least as many as keep the arithmetic busy, and a model may keep part of it.
 #ifndef GRPO_SRC_TRAIN_PIECES_HPP
 #define GRPO_SRC_TRAIN_PIECES_HPP
 

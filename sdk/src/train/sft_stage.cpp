@@ -7,6 +7,7 @@
 
 #include "grpo/sdk/data/order.hpp"
 #include "grpo/sdk/error.hpp"
+#include "grpo/sdk/train/microbatch.hpp"
 #include "grpo/sdk/train/update.hpp"
 #include "run.hpp"
 #include "sft_examples.hpp"
@@ -37,6 +38,7 @@ class SftStage {
         learnt_(what_is_learnt(config_)),
         run_(settings, initial_sft_state(config_)),
         session_(config_, settings.plugin_directories, {.optimizer = true}, run_.resumed().value_or("")),
+        tokens_of_a_pass_(tokens_of_a_pass(config_.algorithm.max_tokens_per_microbatch, session_.model())),
         max_length_(config_.sft.max_length > 0 ? std::min(config_.sft.max_length, session_.model().info().max_positions)
                                                : session_.model().info().max_positions),
         examples_(session_.text(), config_, config_.data.path, config_.data.max_samples, max_length_),
@@ -88,7 +90,7 @@ class SftStage {
 
     session_.model().zero_grad();
     double loss = 0, probability = 0, tokens = 0, done = 0;
-    for (const ExampleBatch& batch : batches_of(examples, config_.algorithm.max_tokens_per_microbatch)) {
+    for (const ExampleBatch& batch : batches_of(examples, tokens_of_a_pass_)) {
       std::vector<float> logprob(static_cast<std::size_t>(batch.targets));
       auto ticket = session_.model().forward(batch.forest, 1.0, logprob, {}, /*train=*/true);
       const std::vector<float> dlogprob(logprob.size(), static_cast<float>(-1.0 / targets));
@@ -167,7 +169,7 @@ class SftStage {
     for (std::int64_t first = 0; first < n; first += at_once) {
       std::vector<Example> examples;
       for (std::int64_t i = first; i < std::min(n, first + at_once); ++i) examples.push_back(held_out_->example(i));
-      for (const ExampleBatch& batch : batches_of(examples, config_.algorithm.max_tokens_per_microbatch)) {
+      for (const ExampleBatch& batch : batches_of(examples, tokens_of_a_pass_)) {
         std::vector<float> logprob(static_cast<std::size_t>(batch.targets));
         session_.model().forward(batch.forest, 1.0, logprob, {}, /*train=*/false);
         for (const float l : logprob) loss -= static_cast<double>(l);
@@ -206,6 +208,7 @@ class SftStage {
   std::string learnt_;
   Run run_;
   Session session_;
+  std::int64_t tokens_of_a_pass_;
   std::int64_t max_length_;
   SftExamples examples_;
   std::optional<SftExamples> held_out_;

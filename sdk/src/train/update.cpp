@@ -112,6 +112,7 @@ bool counts_for_bonus(const Columns& columns, const TokenWeights& weights, std::
 
 Updater::Updater(plugins::Model& model, plugins::Model* reference, plugins::Optimizer& optimizer, UpdateOptions options)
     : model_(model), reference_(reference), optimizer_(optimizer), options_(std::move(options)) {
+  options_.max_tokens_per_microbatch = tokens_of_a_pass(options_.max_tokens_per_microbatch, model_);
   algorithm::check(options_.objective);
   if (options_.objective.kl_coefficient != 0 && !reference_)
     throw Error("algorithm.kl_coefficient is not 0, but there is no reference model");

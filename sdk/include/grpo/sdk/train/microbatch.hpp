@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "grpo/sdk/plugins/forest.hpp"
+#include "grpo/sdk/plugins/model.hpp"
 #include "grpo/sdk/train/rollout.hpp"
 
 namespace grpo::train {
@@ -37,6 +38,10 @@ struct MicroBatch {
 // Cuts groups into micro batches of at most max_tokens tokens (0: all in one). A single sequence longer than that makes
 // a micro batch of its own. Empty completions are left out: they have nothing to learn from.
 std::vector<MicroBatch> cut_into_microbatches(std::span<Group* const> groups, std::int64_t max_tokens);
+
+// The most tokens of a pass: as configured (0: all in one), and no more than the model trains on cheapest, for of more
+// it would compute some twice; but always enough for large matrix products.
+std::int64_t tokens_of_a_pass(std::int64_t configured, const plugins::Model& model);
 
 }  // namespace grpo::train
 
