@@ -5,6 +5,7 @@
 #include "adapter.hpp"
 
 #include "kernels/simd.hpp"
+#include "wide.hpp"
 
 namespace grpo::transformer {
 namespace {
@@ -61,7 +62,7 @@ void Network::multiply_add(const Tensor& y, const Tensor& a, const Tensor& b) co
     auto to = y;
     to.addmm_(a, b);
   } else {  // gradients are fp32 whatever the products are
-    y.add_(at::mm(a, b));
+    wide::add(y, a, b);
   }
 }
 
@@ -308,9 +309,7 @@ Tensor Network::head_logits(const Activations& keep, const LogitsPart& part) {
   if (type_ == at::kFloat) {
     linear(normed, head, {}, logits);
   } else {
-    const auto narrow = scratch_.take({part.rows, part.ids}, type_);
-    linear(normed, head, {}, narrow);
-    logits.copy_(narrow);
+    wide::set(logits, normed, weights_.matrix(head).t());
   }
   return logits;
 }
