@@ -7,6 +7,7 @@
 
 #include <random>
 
+#include "arena.hpp"
 #include "forest.hpp"
 #include "ops.hpp"
 
@@ -101,6 +102,35 @@ TEST(Flash, OfChunksEqualsTheirPartOfTheWhole) {
     EXPECT_TRUE(at::allclose(chunk.out, whole.out.narrow(0, 9, 3), 1e-5, 1e-6));
     EXPECT_TRUE(at::allclose(chunk.lse, whole.lse.narrow(0, 9, 3), 1e-5, 1e-6));
   }
+}
+
+// Passes that grow step by step, as completions do, and small ones between them.
+TEST(Arena, KeepsLittleMoreThanTheLargestPassUsed) {
+  Arena arena(at::kCPU);
+  std::int64_t most = 0, largest = 0;
+  for (std::int64_t i = 0; i < 40; ++i) {
+    const std::int64_t rows = i % 3 == 2 ? 30 : 300 + 15 * i;
+    std::int64_t taken = 0;
+    std::vector<at::Tensor> pieces;
+    const auto take = [&](std::int64_t width) {
+      pieces.push_back(arena.take({rows, width}, at::kFloat).fill_(static_cast<double>(pieces.size())));
+      taken += pieces.back().nbytes();
+    };
+    for (int layer = 0; layer < 4; ++layer) {
+      for (const std::int64_t width : {900, 10, 9000}) take(width);
+      const auto mark = arena.mark();
+      take(3000);
+      pieces.pop_back();
+      arena.rewind(mark);
+    }
+    for (std::size_t p = 0; p < pieces.size(); ++p)  // none lies on another
+      ASSERT_TRUE((pieces[p] == static_cast<double>(p)).all().item<bool>()) << p;
+    largest = std::max(largest, taken);
+    pieces.clear();
+    arena.rewind();
+    most = std::max(most, arena.capacity());
+  }
+  EXPECT_LT(static_cast<double>(most), 1.4 * static_cast<double>(largest) + (40 << 20));
 }
 
 TEST(Flash, IsNotForTheCpu) { EXPECT_NE(flash::why_not(at::kCPU, at::kBFloat16, 4, 2, 64), ""); }

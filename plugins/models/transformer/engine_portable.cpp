@@ -3,7 +3,8 @@
 //
 // Running ahead. For one call, the keys and values that its rows will see are gathered once, with space for the tokens
 // to come; then `room` passes follow each other, each feeding what the one before chose, all on the device. New keys
-// and values go to both places. Nothing is read back before the end.
+// and values go to the cache at the end. Nothing is read back before it.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "flash.hpp"
 #include "network.hpp"
 #include "weights.hpp"
+#include "wide.hpp"
 
 namespace grpo::transformer {
 namespace {
@@ -43,6 +45,7 @@ class PortableEngine final : public Engine {
   std::int64_t max_logits() const override { return 64; }
 
   void run(const EngineRow* row, std::int64_t n, std::int64_t) override {
+    copy_blocks();
     read_rows(row, n);
     const auto place = place_.to(device_);
     const auto write = [&](std::size_t i, const Tensor& k, const Tensor& v) {
@@ -76,10 +79,14 @@ class PortableEngine final : public Engine {
     return logits_.const_data_ptr<float>();
   }
 
+  // Noted, and done all at once before the next pass: forks come by the hundred, and each would be two copies a layer.
   void copy_block(std::int32_t from, std::int32_t to) override {
-    for (auto* caches : {&keys_, &values_})
-      for (const auto& cache : *caches)
-        cache.narrow(0, to * block_tokens, block_tokens).copy_(cache.narrow(0, from * block_tokens, block_tokens));
+    const auto noted = [&](std::int64_t block) {
+      return std::find(copy_to_.begin(), copy_to_.end(), block) != copy_to_.end();
+    };
+    if (noted(from) || noted(to)) copy_blocks();
+    copy_from_.push_back(from);
+    copy_to_.push_back(to);
   }
 
   bool runs_ahead() const override { return true; }
@@ -87,6 +94,8 @@ class PortableEngine final : public Engine {
   // As many rows together as the gathered keys have memory for: twice that of the cache.
   void run_ahead(const AheadRow* row, std::int64_t n, std::int64_t room, const std::function<void()>& stop,
                  const AheadResult& to) override {
+    if (n == 0) return;
+    copy_blocks();
     std::int64_t longest = 0;
     for (std::int64_t r = 0; r < n; ++r) longest = std::max(longest, row[r].length + room);
     const std::int64_t together = std::clamp<std::int64_t>(2 * blocks_ * block_tokens / longest, 1, max_rows());
@@ -99,6 +108,21 @@ class PortableEngine final : public Engine {
   }
 
  private:
+  Tensor by_block(const Tensor& cache) const { return cache.view({blocks_, block_tokens * c_.kv_size()}); }
+
+  void copy_blocks() {
+    if (copy_to_.empty()) return;
+    Upload upload;
+    const auto from_at = upload.add(copy_from_), to_at = upload.add(copy_to_);
+    upload.send(device_);
+    const auto n = static_cast<std::int64_t>(copy_to_.size());
+    const auto from = upload.integers(from_at, {n}), to = upload.integers(to_at, {n});
+    for (const auto* caches : {&keys_, &values_})
+      for (const auto& cache : *caches) by_block(cache).index_copy_(0, to, by_block(cache).index_select(0, from));
+    copy_from_.clear();
+    copy_to_.clear();
+  }
+
   // All layers of a pass: x [n, hidden] after the last. attend(layer, q, k, v), [n, heads, size] each, RoPE applied,
   // gives [n, heads, size].
   template <typename Attend>
@@ -128,7 +152,11 @@ class PortableEngine final : public Engine {
 
   Tensor logits_of(const Tensor& x) const {  // fp32
     const auto& layout = model_.weights.layout();
-    return linear(norm(x, layout.final_norm), layout.head, {}).to(at::kFloat);
+    const auto normed = norm(x, layout.final_norm);
+    if (type_ == at::kFloat) return linear(normed, layout.head, {});
+    const auto z = at::empty({x.size(0), c_.vocabulary}, x.options().dtype(at::kFloat));
+    wide::set(z, normed, model_.weights.matrix(layout.head).t());
+    return z;
   }
 
   void run_ahead_together(const AheadRow* row, std::int64_t n, std::int64_t room, std::int64_t longest,
@@ -148,12 +176,15 @@ class PortableEngine final : public Engine {
     sampler.begin(upload);
 
     const auto lanes = at::arange(block_tokens, at::TensorOptions().device(device_).dtype(at::kLong));
-    const auto places = (upload.integers(table_at, {n * blocks, 1}) * block_tokens + lanes).view({n, stride});
-    const auto all = places.view({-1});
+    const auto blocks_of = upload.integers(table_at, {n * blocks});
+    const auto places = (blocks_of.unsqueeze(1) * block_tokens + lanes).view({n, stride});
     std::vector<Tensor> keys, values;  // [n * stride, kv_heads, size]
+    const auto gathered = [&](const Tensor& cache) {
+      return by_block(cache).index_select(0, blocks_of).view({n * stride, c_.kv_heads, c_.head_dim});
+    };
     for (std::size_t i = 0; i < keys_.size(); ++i) {
-      keys.push_back(keys_[i].index_select(0, all));
-      values.push_back(values_[i].index_select(0, all));
+      keys.push_back(gathered(keys_[i]));
+      values.push_back(gathered(values_[i]));
     }
     const auto row_begin = at::arange(n, lanes.options()) * stride, column = at::arange(stride, lanes.options());
     flash::Sequences single;
@@ -162,17 +193,18 @@ class PortableEngine final : public Engine {
     single.q_longest = 1;
     single.k_longest = stride;
 
+    std::vector<Tensor> written, written_to;  // of each pass: where in the gathered keys, where in the cache
     for (std::int64_t k = 0; k < room; ++k) {
       stop();
       if (device_.is_cpu() && !sampler.alive().any().item<bool>()) break;  // a device would have to be waited for
       const auto position = sampler.position();
-      const auto place = places.gather(1, position.unsqueeze(1)).squeeze(1), here = row_begin + position;
+      const auto here = row_begin + position;
+      written.push_back(here);
+      written_to.push_back(places.gather(1, position.unsqueeze(1)).squeeze(1));
       const auto distance = position.unsqueeze(1) - column;
       single.k_used = (position + 1).to(at::kInt);
       const auto x = layers(sampler.pending(), position,
                             [&](std::size_t i, const Tensor& q, const Tensor& k_new, const Tensor& v_new) {
-                              keys_[i].index_copy_(0, place, k_new);
-                              values_[i].index_copy_(0, place, v_new);
                               keys[i].index_copy_(0, here, k_new);
                               values[i].index_copy_(0, here, v_new);
                               if (!model_.flash) return look_at(q, hidden(distance, c_.window[i]), keys[i], values[i]);
@@ -180,6 +212,12 @@ class PortableEngine final : public Engine {
                               return flash::forward(single, q, keys[i], values[i]).out;
                             });
       sampler.choose(logits_of(x));
+    }
+    // Rows that ended have written their last place again and again, always the same.
+    const auto here = at::cat(written), place = at::cat(written_to);
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
+      keys_[i].index_copy_(0, place, keys[i].index_select(0, here));
+      values_[i].index_copy_(0, place, values[i].index_select(0, here));
     }
     sampler.finish(to);
   }
@@ -291,7 +329,8 @@ class PortableEngine final : public Engine {
   at::Device device_;
   std::int64_t blocks_;
   std::vector<Tensor> keys_, values_;
-  Tensor cos_, sin_;  // [positions, size / 2]
+  std::vector<std::int64_t> copy_from_, copy_to_;  // blocks, not yet copied
+  Tensor cos_, sin_;                               // [positions, size / 2]
   Tensor token_, place_, position_, last_, logits_;
 };
 

@@ -2,9 +2,13 @@
 
 #include <grpo/random.h>
 
+#include <algorithm>
+#include <numeric>
+
 #include "adapter.hpp"
 
 #include "kernels/simd.hpp"
+#include "wide.hpp"
 
 namespace grpo::transformer {
 namespace {
@@ -22,12 +26,21 @@ Tensor index_tensor(const std::vector<std::int64_t>& values, at::Device device) 
 
 }  // namespace
 
+// Each position once, since all completions have the same ones and a sine costs more than a copy: a device would wait.
 std::pair<Tensor, Tensor> rope_tables(const Config& config, const std::int32_t* positions, std::int64_t n,
                                       at::Device device) {
   const auto half = static_cast<std::int64_t>(config.inv_freq.size());
-  const auto cos = at::empty({n, half}, at::kFloat), sin = at::empty({n, half}, at::kFloat);
-  rope_table(config, positions, n, cos.mutable_data_ptr<float>(), sin.mutable_data_ptr<float>());
-  return {cos.to(device), sin.to(device)};
+  const std::int64_t longest = n > 0 ? std::int64_t{*std::max_element(positions, positions + n)} + 1 : 0;
+  const bool repeats = longest < n;
+  std::vector<std::int32_t> each(static_cast<std::size_t>(repeats ? longest : 0));
+  std::iota(each.begin(), each.end(), 0);
+  const std::int64_t rows = repeats ? longest : n;
+  const auto cos = at::empty({rows, half}, at::kFloat), sin = at::empty({rows, half}, at::kFloat);
+  rope_table(config, repeats ? each.data() : positions, rows, cos.mutable_data_ptr<float>(),
+             sin.mutable_data_ptr<float>());
+  if (!repeats) return {cos.to(device), sin.to(device)};
+  const auto index = index_tensor(std::vector<std::int64_t>(positions, positions + n), device);
+  return {cos.to(device).index_select(0, index), sin.to(device).index_select(0, index)};
 }
 
 Network::Network(const Config& config, Weights& weights, bool fast, bool flash, std::int64_t logits_chunk,
@@ -61,7 +74,7 @@ void Network::multiply_add(const Tensor& y, const Tensor& a, const Tensor& b) co
     auto to = y;
     to.addmm_(a, b);
   } else {  // gradients are fp32 whatever the products are
-    y.add_(at::mm(a, b));
+    wide::add(y, a, b);
   }
 }
 
@@ -310,9 +323,7 @@ Tensor Network::head_logits(const Activations& keep, const LogitsPart& part) {
   if (type_ == at::kFloat) {
     linear(normed, head, {}, logits);
   } else {
-    const auto narrow = scratch_.take({part.rows, part.ids}, type_);
-    linear(normed, head, {}, narrow);
-    logits.copy_(narrow);
+    wide::set(logits, normed, weights_.matrix(head).t());
   }
   return logits;
 }

@@ -1,4 +1,5 @@
-// Ops by LibTorch's operations: any device, any floating type; arithmetic in fp32.
+// Ops by LibTorch's operations: any device, any floating type; arithmetic in fp32. Few operations count here: decoding
+// on a GPU costs what it costs to start them.
 #include "ops.hpp"
 
 namespace grpo::transformer {
@@ -14,13 +15,38 @@ Tensor block_sum(const Tensor& x) {
   return at::constant_pad_nd(x, {0, rest}, 0).view({x.size(0), -1, sum_block}).sum(-1).to(at::kDouble).sum(-1);
 }
 
+// LibTorch's own norm of fp32 vectors, with their factors: one operation in place of five. On a GPU it is a kernel of
+// its own, which is tried once; on the CPU it is made of the five.
+bool has_fused_norm(at::Device device) {
+  if (!device.is_cuda()) return true;
+  static const bool good = [&] {
+    try {
+      const auto options = at::TensorOptions().device(device).dtype(at::kFloat);
+      const auto x = at::randn({7, 1, 96}, options), weight = at::rand({96}, options);
+      const auto [y, factor] = at::_fused_rms_norm(x, {96}, weight, 1e-5);
+      const auto right = x.square().mean(-1, true).add_(1e-5).rsqrt_();
+      return at::allclose(factor, right, 1e-4) && at::allclose(y, x * right * weight, 1e-4, 1e-6);
+    } catch (const c10::Error&) {
+      return false;
+    }
+  }();
+  return good;
+}
+
 class PortableOps final : public Ops {
  public:
   void rms_norm(const Tensor& x, const Tensor& weight, double eps, const Tensor& y, const Tensor& rstd) const override {
     const auto wide = x.to(at::kFloat);
+    if (has_fused_norm(x.device())) {
+      const auto [normed, factor] = at::_fused_rms_norm(wide, {x.size(2)}, weight, eps);
+      if (rstd.defined()) rstd.copy_(factor.squeeze(-1));
+      y.copy_(normed);
+      return;
+    }
     const auto factor = wide.square().mean(-1, true).add_(eps).rsqrt_();
     if (rstd.defined()) rstd.copy_(factor.squeeze(-1));
-    y.copy_(wide * factor * weight);
+    auto to = y;
+    at::mul_out(to, wide * factor, weight);
   }
 
   void rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& rstd, const Tensor& dx,
@@ -38,16 +64,18 @@ class PortableOps final : public Ops {
 
   void rope(const Tensor& x, const Tensor& cos, const Tensor& sin, bool back) const override {
     const std::int64_t half = x.size(2) / 2;
-    const auto a = x.narrow(2, 0, half).to(at::kFloat, false, true),
-               b = x.narrow(2, half, half).to(at::kFloat, false, true);
-    const auto c = cos.unsqueeze(1), s = back ? -sin.unsqueeze(1) : sin.unsqueeze(1);
-    x.narrow(2, 0, half).copy_(a * c - b * s);
-    x.narrow(2, half, half).copy_(b * c + a * s);
+    const auto wide = x.to(at::kFloat);
+    const auto turned = wide.view({x.size(0), x.size(1), 2, half}) * cos.view({cos.size(0), 1, 1, half});
+    const auto s = sin.unsqueeze(1);
+    turned.select(2, 0).addcmul_(wide.narrow(2, half, half), s, back ? 1 : -1);
+    turned.select(2, 1).addcmul_(wide.narrow(2, 0, half), s, back ? -1 : 1);
+    x.copy_(turned.reshape(x.sizes()));
   }
 
   void swiglu(const Tensor& gate_up, const Tensor& y) const override {
     const std::int64_t size = y.size(1);
-    y.copy_(at::silu(gate_up.narrow(1, 0, size).to(at::kFloat)) * gate_up.narrow(1, size, size));
+    auto to = y;
+    at::mul_out(to, at::silu(gate_up.narrow(1, 0, size).to(at::kFloat)), gate_up.narrow(1, size, size));
   }
 
   void swiglu_backward(const Tensor& dout, const Tensor& gate_up) const override {
