@@ -19,12 +19,24 @@ at::Device device_of(const Options& o) {
   return at::Device(at::kCUDA, 0);
 }
 
+// What is free on the device beside two moments of all parameters; 0 in host memory, and where that cannot be asked.
+double free_on_device(const Weights& weights, double parameters) {
+  const auto device = weights.device();
+  if (!device.is_cuda()) return 0;
+  try {
+    const auto free = c10::getDeviceAllocator(device.type())->getMemoryInfo(device.index()).first;
+    return std::max(0.0, static_cast<double>(free) - 2 * parameters);
+  } catch (const c10::Error&) {
+    return 0;
+  }
+}
+
 // By default it grows with the model, whose parameters, gradients and moments take four times what the parameters do.
 std::int64_t activation_bytes(const Options& o, const Weights& weights) {
   constexpr double gib = 1 << 30, least = 0.25;
+  if (o.activation_gib >= 0) return static_cast<std::int64_t>(o.activation_gib * gib);
   const double parameters = static_cast<double>(weights.layout().parameter_elements) * sizeof(float);
-  return static_cast<std::int64_t>(o.activation_gib >= 0 ? o.activation_gib * gib
-                                                         : std::max(1.5 * parameters, least * gib));
+  return static_cast<std::int64_t>(std::max({1.5 * parameters, least * gib, free_on_device(weights, parameters) / 3}));
 }
 
 DecodeType decode_type_of(const Options& o) {
