@@ -12,7 +12,7 @@
 
 GRPO_MANIFEST({"name": "crashes", "version": "1.0.0", "licence": "MIT", "components": [
   {"interface": "grpo.reward/1", "name": "crashes", "options": {
-    "how": {"type": "string", "default": "none", "description": "none, null, library, divide, trap, bus, abort, throw, overflow, thread, elsewhere, open"}}}]});
+    "how": {"type": "string", "default": "none", "description": "none, null, library, divide, trap, bus, abort, throw, overflow, thread, elsewhere, exit, exit_thread, open"}}}]});
 
 namespace {
 
@@ -46,6 +46,8 @@ struct crashes {
     }
     if (how == "abort") std::abort();
     if (how == "throw") std::thread([] { throw std::runtime_error("nobody catches this"); }).join();
+    if (how == "exit") std::exit(0);
+    if (how == "exit_thread") std::thread([] { std::exit(3); }).join();
     if (how == "overflow") return static_cast<double>(deeper(nullptr));
     if (how == "thread") std::thread([] { write_to(nullptr); }).join();
     if (how == "elsewhere") {
