@@ -11,8 +11,8 @@ using testing::HasSubstr;
 
 class Train : public testing::Test {
  protected:
-  // A run over the fake model, whose only reward does this at its first call.
-  Result train(const std::string& how, const std::string& more = "") const {
+  // A run over the fake model whose only reward, `crashes`, does `how` at its first call; keys of its entry may follow.
+  Result train(const std::string& reward) const {
     make_model(scratch_.path());
     write(scratch_ / "data.jsonl", "{\"prompt\": \"1+1=\", \"answer\": \"2\"}\n");
     write(scratch_ / "run.yaml", R"(run: {output_dir: out, max_steps: 1}
@@ -21,7 +21,7 @@ model: {plugin: fake, path: model}
 sampler: {max_new_tokens: 4}
 algorithm: {group_size: 2, prompts_per_step: 1}
 rewards: [{plugin: crashes, options: {how: )" +
-                                     how + more + "}]\n");
+                                     reward + "}]\n");
     return host("train --config run.yaml --plugins " FAKE_MODEL " --plugins " FAULTS
                 "/fault_crashes.so --plugins " PLUGINS,
                 scratch_.path());
@@ -31,7 +31,7 @@ rewards: [{plugin: crashes, options: {how: )" +
 };
 
 TEST_F(Train, ACrashIsNamedOnStandardErrorAndInTheLog) {
-  const Result result = train("null}");
+  const Result result = train("'null'}");
   EXPECT_NE(result.status, 0);
   const auto named = AllOf(HasSubstr("grpo-host: SIGSEGV (at address 0x0) in plugin 'crashes' ("),
                            HasSubstr("fault_crashes.so): score\n"), HasSubstr("`isolate: true` beside the reward"));
@@ -47,7 +47,7 @@ TEST_F(Train, AnExitOfAPluginIsNotTheEndOfTheRun) {
 }
 
 TEST_F(Train, TheWayOutLeadsOut) {
-  const Result result = train("null}, isolate: true", "");
+  const Result result = train("'null'}, isolate: true");
   EXPECT_THAT(result.err, testing::Not(HasSubstr("SIGSEGV (at address")));
   EXPECT_THAT(log(), HasSubstr("SIGSEGV"));  // of its own process
 }
