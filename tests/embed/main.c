@@ -58,7 +58,9 @@ static void note_handlers(struct sigaction* now) {
 static void test_handlers(void) {
   struct sigaction now[n_crashes];
   note_handlers(now);
+#if !defined(__SANITIZE_ADDRESS__) /* which puts up one of its own meanwhile */
   for (int i = 0; i < n_crashes; ++i) CHECK(now[i].sa_handler == handlers[i].sa_handler);
+#endif
 }
 
 int main(int argc, char** argv) {
