@@ -277,6 +277,7 @@ TEST(Objective, BadInputIsRefusedByName) {
 TEST(Objective, NamesFold) {
   EXPECT_EQ(objective_options("Dr-GRPO").aggregation, Aggregation::fixed_length);
   EXPECT_EQ(objective_options("gspo").clip_high, 4e-4);
+  EXPECT_EQ(objective_options("luspo").clip_high, 2.5e-3);
   EXPECT_EQ(kl_estimator("low_var_kl"), KlEstimator::k3);
   EXPECT_EQ(aggregation("seq-mean-token-sum"), Aggregation::sequence_sum);
   EXPECT_EQ(ratio_level("sequence"), RatioLevel::sequence);

@@ -63,6 +63,17 @@ TEST_F(Score, ACrashIsNamedAndIsolationGoesOn) {
   EXPECT_THAT(apart.out, HasSubstr("killed by SIGSEGV"));
 }
 
+TEST_F(Score, AnExitOfThePluginIsNotTheEndOfTheWork) {
+  const std::string exits = "--plugins " FAULTS "/fault_crashes.so --reward crashes --options '{\"how\": \"exit\"}'";
+  const Result here = score(exits, fine);
+  EXPECT_EQ(here.status, 1);
+  EXPECT_THAT(here.err, AllOf(HasSubstr("grpo-host: exit(0) in plugin 'crashes' ("),
+                              HasSubstr("fault_crashes.so): score\n"), HasSubstr("score --isolate")));
+  const Result apart = score("--isolate " + exits, fine);
+  EXPECT_EQ(apart.status, 1);
+  EXPECT_THAT(apart.out, HasSubstr("exit"));
+}
+
 TEST_F(Score, ACallThatHangsIsLeftBehind) {
   const Result result = score("--batch 1 --timeout 0.2 --plugins " MOODY " --reward stuck", fine + fine);
   EXPECT_EQ(result.status, 1);

@@ -111,6 +111,7 @@ TEST(Load, ClipsAreThoseOfTheObjectivesPaperUnlessGiven) {
   };
   EXPECT_EQ(clips("objective: dapo"), std::pair(0.2, 0.2));
   EXPECT_EQ(clips("objective: gspo"), std::pair(3e-4, 4e-4));
+  EXPECT_EQ(clips("objective: luspo"), std::pair(2e-3, 2.5e-3));
   EXPECT_EQ(clips("objective: geo_mean"), std::pair(0.4, 0.4));
   EXPECT_EQ(clips("objective: gspo, clip_high: 0.1"), std::pair(3e-4, 0.1));
   EXPECT_EQ(clips("objective: gspo, epsilon: 0.2"), std::pair(0.2, 0.2));

@@ -1,5 +1,8 @@
 /* Everything that grpo/embed.h offers, from C11. Usage: embed_c PLUGINS MOODY.so FAKE_MODEL.so MODEL_DIRECTORY SCRATCH
  */
+#define _POSIX_C_SOURCE 200809L
+#include <signal.h>
+
 #include "check.h"
 
 int checks, failures;
@@ -45,17 +48,34 @@ static void test_errors(void) {
   FAILS(grpo_embed_tokenizer_open("none", NULL, &error), GRPO_STATUS_INVALID, "tokenizer is NULL");
 }
 
+/* What a program does at a crash is its own: the library leaves every handler as it was. */
+enum { n_crashes = 5 };
+static struct sigaction handlers[n_crashes];
+static void note_handlers(struct sigaction* now) {
+  const int crashes[n_crashes] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+  for (int i = 0; i < n_crashes; ++i) CHECK(sigaction(crashes[i], NULL, &now[i]) == 0);
+}
+static void test_handlers(void) {
+  struct sigaction now[n_crashes];
+  note_handlers(now);
+#if !defined(__SANITIZE_ADDRESS__) /* which puts up one of its own meanwhile */
+  for (int i = 0; i < n_crashes; ++i) CHECK(now[i].sa_handler == handlers[i].sa_handler);
+#endif
+}
+
 int main(int argc, char** argv) {
   if (argc != 6) {
     fprintf(stderr, "usage: %s PLUGINS MOODY.so FAKE_MODEL.so MODEL_DIRECTORY SCRATCH\n", argv[0]);
     return 2;
   }
+  note_handlers(handlers);
   test_library();
   test_errors();
   test_text(argv[4]);
   test_algorithm();
   test_rewards(argv[1], argv[2]);
   test_trainer(argv[1], argv[3], argv[4], argv[5]);
+  test_handlers();
   printf("%d checks, %d failures\n", checks, failures);
   return failures != 0;
 }

@@ -90,6 +90,35 @@ TEST_F(Crash, OnAThreadOfThePlugin) {
   EXPECT_EXIT(named("throw"), EndsBy{SIGABRT}, "SIGABRT (.|\n)*under way on other threads: plugin 'crashes'");
 }
 
+TEST_F(Crash, WhileItIsLoaded) {
+  const auto load = [](const std::string& name) {
+    name_crashes("a-host");
+    RegistrySettings settings;
+    settings.probe_cache.clear();
+    settings.isolate_first_load = false;
+    Registry registry(settings);
+    registry.add_file(std::string(FAULTS) + "/fault_" + name + ".so");
+    registry.load(GRPO_REWARD_ID, name);
+  };
+  EXPECT_EXIT(load("segfaults"), EndsBy{SIGSEGV}, "SIGSEGV in plugin 'segfaults' \\(.*fault_segfaults\\.so\\): load");
+  EXPECT_EXIT(load("exits"), testing::ExitedWithCode(3),
+              "exit\\(3\\) in plugin 'exits' \\(.*fault_exits\\.so\\): load");
+}
+
+TEST_F(Crash, OneThatCallsExitHasNotDoneItsWork) {
+  EXPECT_EXIT(named("exit"), testing::ExitedWithCode(1), "a-host: exit\\(0\\) " + here + "(.|\n)*isolate: true");
+  EXPECT_EXIT(
+      named("exit_thread"), testing::ExitedWithCode(3),
+      "exit\\(3\\) on a thread that the host called no plugin on(.|\n)*under way on other threads: plugin 'crashes'");
+  EXPECT_EXIT(
+      {
+        name_crashes("a-host");
+        crash("none");
+        std::exit(0);
+      },
+      testing::ExitedWithCode(0), testing::Not(testing::HasSubstr("exit")));
+}
+
 TEST_F(Crash, GoesIntoTheLogToo) {
   const std::string file = testing::TempDir() + "/crash_test.log";
   std::ofstream(file) << "what was there\n";

@@ -12,7 +12,7 @@
 
 GRPO_MANIFEST({"name": "crashes", "version": "1.0.0", "licence": "MIT", "components": [
   {"interface": "grpo.reward/1", "name": "crashes", "options": {
-    "how": {"type": "string", "default": "none", "description": "none, null, library, divide, trap, bus, abort, throw, overflow, thread, elsewhere, open"}}}]});
+    "how": {"type": "string", "default": "none", "description": "none, null, library, divide, trap, bus, abort, throw, overflow, thread, elsewhere, exit, exit_thread, open"}}}]});
 
 namespace {
 
@@ -23,6 +23,10 @@ UNCHECKED int divided_by(const volatile int& by) { return by / by; }
 volatile bool never = false;
 void* volatile nowhere = nullptr;
 volatile int zero = 0;
+UNCHECKED void fill_nowhere() {
+  std::memset(nowhere, 1, 1 << 20);
+  if (never) write_to(nullptr);  // and so memset returns here: not a jump
+}
 UNCHECKED std::size_t deeper(volatile char* before) {
   volatile char room[4096];
   if (never) return 0;
@@ -37,7 +41,7 @@ struct crashes {
   }
   grpo::score operator()(const grpo::sample&) const {
     if (how == "null") write_to(nullptr);
-    if (how == "library") std::memset(nowhere, 1, 1 << 20);
+    if (how == "library") fill_nowhere();
     if (how == "divide") return divided_by(zero);
     if (how == "trap" && !never) __builtin_trap();
     if (how == "bus") {  // beyond the end of a mapped file
@@ -46,13 +50,12 @@ struct crashes {
     }
     if (how == "abort") std::abort();
     if (how == "throw") std::thread([] { throw std::runtime_error("nobody catches this"); }).join();
+    if (how == "exit") std::exit(0);
+    if (how == "exit_thread") std::thread([] { std::exit(3); }).join();
     if (how == "overflow") return static_cast<double>(deeper(nullptr));
     if (how == "thread") std::thread([] { write_to(nullptr); }).join();
     if (how == "elsewhere") {
-      std::thread([] {
-        std::memset(nowhere, 1, 1 << 20);
-        if (never) write_to(nullptr);  // and so it returns here: not a jump
-      }).join();
+      std::thread(fill_nowhere).join();
     }
     return 1;
   }

@@ -143,6 +143,9 @@ TEST_F(Around, PreflightWarnsStopsOrKeepsQuiet) {
   const auto text = error_of([&] { train(with("stop")); });
   EXPECT_NE(text.find("run.preflight: stop: the first 6 completions"), std::string::npos) << text;
   EXPECT_FALSE(fs::exists(dir / "stop/checkpoint-1"));
+  train(settings({"algorithm.ratio=sequence", "run.max_steps=1"}, "sequence"));
+  EXPECT_NE(read(dir / "sequence/run.log").find("preflight: algorithm.clip_low (default): ratios are clipped under"),
+            std::string::npos);
   // It changes nothing.
   EXPECT_EQ(metrics("warn")[0]["completions/mean_length"], metrics("off")[0]["completions/mean_length"]);
 }

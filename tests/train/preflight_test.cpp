@@ -144,6 +144,37 @@ TEST_F(Preflight, WhatTheFirstRolloutShows) {
   EXPECT_NE(fits.find("its pattern \"x+\" fits none of the first 2"), std::string::npos) << fits;
 }
 
+TEST(PreflightOfSettings, AClipOfTokensOnTheRatioOfCompletions) {
+  const auto says = [](const std::string& algorithm, const std::vector<std::string>& overrides = {}) {
+    std::string all;
+    for (const auto& f :
+         check_settings(config::load(config::Source{"run.yaml", "algorithm: {" + algorithm + "}", {}}, overrides)))
+      all += f + "\n";
+    return all;
+  };
+  const std::string gspo =
+      "Set algorithm.clip_low: 0.0003 and algorithm.clip_high: 0.0004 (GSPO, arXiv 2507.18071, "
+      "section 5.1)";
+  const auto given = says("objective: gspo, clip_low: 0.2, clip_high: 0.28");
+  EXPECT_EQ(given.find("run.yaml:1: algorithm.clip_low: ratios are clipped under 1 - 0.2 and over 1 + 0.28"), 0u)
+      << given;
+  EXPECT_NE(given.find("with algorithm.objective: gspo a ratio"), std::string::npos) << given;
+  EXPECT_NE(given.find(gspo), std::string::npos) << given;
+  const auto left = says("ratio: sequence");
+  EXPECT_EQ(left.find("algorithm.clip_low (default): ratios are clipped under 1 - 0.2"), 0u) << left;
+  EXPECT_NE(left.find("with algorithm.ratio: sequence a ratio"), std::string::npos) << left;
+  EXPECT_NE(left.find(gspo), std::string::npos) << left;
+  const auto high = says("objective: gspo_token", {"algorithm.clip_high=0.28"});
+  EXPECT_EQ(high.find("command line: algorithm.clip_high: ratios"), 0u) << high;
+  EXPECT_NE(says("objective: luspo, epsilon: 0.2").find("clip_low: 0.002 and algorithm.clip_high: 0.0025 (LUSPO, "),
+            std::string::npos);
+  for (const char* fine :
+       {"", "objective: gspo", "objective: gspo_token", "objective: luspo", "objective: gspo, clip_low: 0.009",
+        "ratio: sequence, clip_low: 3e-4, clip_high: 4e-4", "objective: gspo, ratio: token, clip_low: 0.2",
+        "objective: gmpo", "objective: cispo, ratio: sequence", "clip_low: 0.2, clip_high: 0.28"})
+    EXPECT_EQ(says(fine), "") << fine;
+}
+
 TEST(HealthSigns, WhatWasMissingInAllOfTheFirstStepsIsSaidOnce) {
   const auto metrics = [](double clipped, double reward, double norm) {
     report::Metrics m;

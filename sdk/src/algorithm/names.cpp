@@ -31,7 +31,7 @@ constexpr std::array<Named<Parts>, own_objectives + 2> objectives = {{
     {"gspo_token", {PolicyTerm::clip, RatioLevel::sequence_token, Aggregation::sequence_mean, 3e-4, 4e-4}},
     {"cispo", {PolicyTerm::cispo, RatioLevel::token, Aggregation::token_mean}},
     {"sapo", {PolicyTerm::sapo, RatioLevel::token, Aggregation::sequence_mean}},
-    {"luspo", {PolicyTerm::clip, RatioLevel::sequence, Aggregation::sequence_sum}},
+    {"luspo", {PolicyTerm::clip, RatioLevel::sequence, Aggregation::sequence_sum, 2e-3, 2.5e-3}},
     {"vespo", {PolicyTerm::vespo, RatioLevel::token, Aggregation::token_mean}},
     {"gmpo", {PolicyTerm::gmpo, RatioLevel::sequence, Aggregation::sequence_mean, 0.4, 0.4}},
     {"clip_cov", {PolicyTerm::clip, RatioLevel::token, Aggregation::token_mean, 0.2, 0.2, CovarianceControl::clip}},

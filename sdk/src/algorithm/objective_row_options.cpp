@@ -168,7 +168,10 @@ void read_objective(const Options& options, RowOptions& out) {
   ObjectiveOptions& o = out.objective;
   out.loss_type = folded(options.text("loss_type", "dapo"));
   o = objective_options(out.loss_type);
-  if (out.loss_type == "luspo") o.ratio = RatioLevel::token;  // TRL's default whatever the loss
+  if (out.loss_type == "luspo") {  // TRL's defaults whatever the loss
+    o.ratio = RatioLevel::token;
+    o.clip_low = o.clip_high = 0.2;
+  }
   if (options.has("importance_sampling_level")) {
     o.ratio = ratio_level(options.text("importance_sampling_level", "token"));
   }

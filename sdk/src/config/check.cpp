@@ -13,8 +13,11 @@ namespace {
 // What is not given depends on what is: written down, so that the configuration in effect says it and reads back to the
 // same.
 void derive_algorithm(Config& config, const Origin& derived) {
-  static const std::map<std::string, std::pair<Number, Number>> clips = {
-      {"gspo", {3e-4, 4e-4}}, {"gspo_token", {3e-4, 4e-4}}, {"gmpo", {0.4, 0.4}}, {"geo_mean", {0.4, 0.4}}};
+  static const std::map<std::string, std::pair<Number, Number>> clips = {{"gspo", {3e-4, 4e-4}},
+                                                                         {"gspo_token", {3e-4, 4e-4}},
+                                                                         {"luspo", {2e-3, 2.5e-3}},
+                                                                         {"gmpo", {0.4, 0.4}},
+                                                                         {"geo_mean", {0.4, 0.4}}};
   auto& a = config.algorithm;
   const auto open = [&](const char* key) { return config.origin(key).kind == Origin::Kind::built_in; };
   const auto set = [&](auto& value, const auto& to, const char* key) {

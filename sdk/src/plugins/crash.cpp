@@ -13,7 +13,10 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <iostream>
 
 #include "running.hpp"
 
@@ -232,6 +235,40 @@ void on_crash(int signal, siginfo_t* info, void* context) {
 
 // ---- to here ----
 
+bool a_call_is_under_way() {
+  const auto runs = [](const RunningCall& call) { return call.component.load(std::memory_order_relaxed) != nullptr; };
+  if (runs(running_call)) return true;
+  for (const auto& slot : threads)
+    if (const RunningCall* call = slot.load(std::memory_order_acquire); call && runs(*call)) return true;
+  return false;
+}
+
+void tell_exit(int status) {
+  Words out;
+  out << program << ": exit(";
+  if (status < 0) out << "-";
+  out.number(static_cast<std::uint64_t>(std::abs(static_cast<long long>(status))), 10) << ")";
+  if (const Component* who = running_call.component.load(std::memory_order_relaxed)) {
+    out << " in ";
+    put_call(out, *who, running_call.function.load(std::memory_order_relaxed));
+    out << "\n";
+    put_way_out(out, *who);
+  } else {
+    out << " on a thread that the host called no plugin on\n";
+    put_others(out);
+  }
+}
+
+// A plugin that calls exit must not look like a program that has done its work.
+void on_exit_amid_calls(int status, void*) {
+  if (!a_call_is_under_way()) return;
+  tell_exit(status);
+  std::cout.flush();
+  std::fflush(nullptr);
+  constexpr int seen_by_the_parent = 0xff;
+  ::_exit((status & seen_by_the_parent) != 0 ? status : 1);
+}
+
 // What a thread has as long as it lives.
 class Thread {
  public:
@@ -321,6 +358,7 @@ void name_crashes(const char* name) {
   ::backtrace(&frame, 1);  // loads what it needs, which a handler could not
   installed.store(true, std::memory_order_release);
   know_this_thread();
+  ::on_exit(on_exit_amid_calls, nullptr);
   for (std::size_t i = 0; i < signals.size(); ++i) {
     struct sigaction action {};
     action.sa_sigaction = on_crash;

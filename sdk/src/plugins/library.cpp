@@ -171,11 +171,22 @@ void check_answer(const grpo_plugin* plugin, const Manifest& manifest) {
   }
 }
 
+// For the mark of a call while there is no component yet.
+Component about_to_load(const Manifest& manifest) {
+  Component who;
+  who.path = manifest.path;
+  if (!manifest.components.empty()) who.manifest.interface_id = manifest.components.front().interface_id;
+  who.manifest.name = manifest.name;
+  return who;
+}
+
 const grpo_plugin* load_now(const Manifest& manifest, const RegistrySettings& settings, Process& p) {
   const ElfFile file(manifest.path);
   check_exports(file);
   check_requirements(manifest, p);
   if (settings.isolate_first_load) probe_library(manifest.path, settings);
+  const Component who = about_to_load(manifest);
+  const Running mark(who, "load");
   boost::dll::shared_library& library = open_library(manifest.path, file, p);
   auto* entry = library.get<grpo_plugin_entry_fn>(entry_name);
   remember_code(manifest.path, reinterpret_cast<const void*>(entry));

@@ -11,6 +11,7 @@
 
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/report/visible.hpp"
+#include "grpo/sdk/train/update.hpp"
 
 namespace grpo::train {
 namespace {
@@ -196,7 +197,35 @@ void check_patterns(const config::Config& c, const ModelText& text, std::span<co
   }
 }
 
+// The clips that the paper of a ratio over whole completions has.
+struct SequenceClips {
+  double low, high;
+  const char* source;
+};
+SequenceClips clips_of_paper(const config::AlgorithmConfig& a) {
+  const bool luspo = a.objective == "luspo";
+  const auto paper = algorithm::objective_options(luspo ? "luspo" : "gspo");
+  return {paper.clip_low, paper.clip_high,
+          luspo ? "LUSPO, arXiv 2602.05261, section 5.1" : "GSPO, arXiv 2507.18071, section 5.1"};
+}
+
 }  // namespace
+
+Findings check_settings(const config::Config& c) {
+  const auto objective = objective_of(c);
+  const bool of_sequences =
+      objective.term == algorithm::PolicyTerm::clip && objective.ratio != algorithm::RatioLevel::token;
+  if (!of_sequences || std::max(objective.clip_low, objective.clip_high) < clip_of_tokens) return {};
+  const auto& a = c.algorithm;
+  const auto paper = clips_of_paper(a);
+  return {fmt::format(
+      "{}: ratios are clipped under 1 - {} and over 1 + {}, a range for those of single tokens; with {} a ratio is the "
+      "geometric mean over a whole completion, which stays far nearer to 1, so next to nothing is clipped. Set "
+      "algorithm.clip_low: {} and algorithm.clip_high: {} ({})",
+      c.where(objective.clip_low < clip_of_tokens ? "algorithm.clip_high" : "algorithm.clip_low"), objective.clip_low,
+      objective.clip_high, a.ratio.empty() ? "algorithm.objective: " + a.objective : "algorithm.ratio: " + a.ratio,
+      paper.low, paper.high, paper.source)};
+}
 
 Findings check_prompts(const config::Config& config, const ModelText& text, std::span<const Prompt> prompts) {
   Findings findings;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/report/console.hpp"
@@ -21,7 +22,8 @@ void StartChecks::prompts(const ModelText& text, const PromptSet& prompts, data:
   std::vector<Prompt> first;
   for (std::int64_t i = 0; i < std::min(prompts.size(), preflight_prompts); ++i)
     first.push_back(prompts.prompt(order.at(order.position() + i)));
-  auto findings = check_prompts(config_, text, first);
+  auto findings = check_settings(config_);
+  for (auto& finding : check_prompts(config_, text, first)) findings.push_back(std::move(finding));
   const std::int64_t of_a_step = config_.algorithm.prompts_per_step;
   if (prompts.size() < of_a_step)
     findings.push_back(

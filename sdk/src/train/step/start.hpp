@@ -17,7 +17,7 @@ class StartChecks {
  public:
   explicit StartChecks(const config::Config& config) : config_(config) {}
 
-  // Before the first step of a run: the prompts that it is about to use.
+  // Before the first step of a run: its settings, and the prompts that it is about to use.
   void prompts(const ModelText& text, const PromptSet& prompts, data::EpochOrder& order) const;
   // The first rollout, before the first update.
   void rollout(const Rollout& rollout, const std::vector<std::string>& reward_names) const;

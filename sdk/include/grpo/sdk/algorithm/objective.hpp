@@ -120,7 +120,8 @@ struct ObjectiveOptions {
 
 // The parts that a name stands for: grpo, bnpo, dapo, dr_grpo, gspo, gspo_token, cispo, sapo, luspo, vespo, gmpo,
 // clip_cov, kl_cov (also with "-" for "_", any case), and verl's geo_mean (gmpo) and vanilla (dapo). Numbers keep their
-// defaults, but gspo's clips are the paper's 3e-4 and 4e-4, and gmpo's 0.4. Throws grpo::Error that lists the names.
+// defaults, but clips are those of the paper: 3e-4 and 4e-4 for gspo, 2e-3 and 2.5e-3 for luspo, 0.4 for gmpo. Throws
+// grpo::Error that lists the names.
 ObjectiveOptions objective_options(std::string_view name);
 std::vector<std::string_view> objective_names();
 

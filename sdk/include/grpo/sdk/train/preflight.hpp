@@ -1,5 +1,5 @@
-// preflight.hpp: what is wrong with a run and can be seen at its start: in the prompts before the first step, in its
-// completions and scores before the first update, in the numbers of the first steps.
+// preflight.hpp: what is wrong with a run and can be seen at its start: in its settings and prompts before the first
+// step, in its completions and scores before the first update, in the numbers of the first steps.
 //
 // Main idea. Nothing extra is computed: prompts are rendered anyway, and the rollout is the one that the first step
 // trains on, so that a run with preflight is the run without. Each finding is one sentence for people: what was seen,
@@ -22,6 +22,10 @@ using Findings = std::vector<std::string>;
 
 // Prompts to look at, from the beginning of the run's order.
 inline constexpr std::int64_t preflight_prompts = 16;
+
+// A clip range for tokens' ratios where the ratio is of whole completions: from clip_of_tokens upwards.
+inline constexpr double clip_of_tokens = 0.01;
+Findings check_settings(const config::Config& config);
 
 // The template was applied twice, two beginnings of text, the system prompt twice, the label in the prompt, a pattern
 // of `format` that no completion can fit.
