@@ -36,7 +36,7 @@ std::int64_t activation_bytes(const Options& o, const Weights& weights) {
   constexpr double gib = 1 << 30, least = 0.25;
   if (o.activation_gib >= 0) return static_cast<std::int64_t>(o.activation_gib * gib);
   const double parameters = static_cast<double>(weights.layout().parameter_elements) * sizeof(float);
-  return static_cast<std::int64_t>(std::max({1.5 * parameters, least * gib, free_on_device(weights, parameters) / 3}));
+  return static_cast<std::int64_t>(std::max({1.25 * parameters, least * gib, free_on_device(weights, parameters) / 3}));
 }
 
 DecodeType decode_type_of(const Options& o) {
