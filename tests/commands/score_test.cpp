@@ -22,6 +22,17 @@ class Score : public testing::Test {
   Result scores(const std::string& name, const std::string& input) const {
     return score("--plugins " FAULTS "/fault_scores.so --reward " + name, input);
   }
+  // A plugin that ends its process: what is said of it here, and of its samples with --isolate. The status here.
+  int named_and_survived(const std::string& how, const std::string& here, const char* apart) const {
+    const std::string run =
+        "--batch 1 --plugins " FAULTS "/fault_crashes.so --reward crashes --options '{\"how\": \"" + how + "\"}'";
+    const Result bare = score(run, fine), isolated = score("--isolate " + run, fine);
+    EXPECT_THAT(bare.err, AllOf(HasSubstr("grpo-host: " + here + " in plugin 'crashes' ("),
+                                HasSubstr("fault_crashes.so): score\n"), HasSubstr("score --isolate")));
+    EXPECT_EQ(isolated.status, 1);
+    EXPECT_THAT(isolated.out, HasSubstr(apart));
+    return bare.status;
+  }
   Scratch scratch_;
 };
 
@@ -53,26 +64,10 @@ TEST_F(Score, EndsWithOneWhenALineIsNoSample) {
 }
 
 TEST_F(Score, ACrashIsNamedAndIsolationGoesOn) {
-  const std::string crash = "--plugins " FAULTS "/fault_crashes.so --reward crashes --options '{\"how\": \"null\"}'";
-  const Result here = score("--batch 1 " + crash, fine);
-  EXPECT_NE(here.status, 0);
-  EXPECT_THAT(here.err, AllOf(HasSubstr("grpo-host: SIGSEGV (at address 0x0) in plugin 'crashes' ("),
-                              HasSubstr("fault_crashes.so): score\n"), HasSubstr("score --isolate")));
-  const Result apart = score("--isolate " + crash, fine);
-  EXPECT_EQ(apart.status, 1);
-  EXPECT_THAT(apart.out, HasSubstr("killed by SIGSEGV"));
+  EXPECT_NE(named_and_survived("null", "SIGSEGV (at address 0x0)", "killed by SIGSEGV"), 0);
 }
 
-TEST_F(Score, AnExitOfThePluginIsNotTheEndOfTheWork) {
-  const std::string exits = "--plugins " FAULTS "/fault_crashes.so --reward crashes --options '{\"how\": \"exit\"}'";
-  const Result here = score(exits, fine);
-  EXPECT_EQ(here.status, 1);
-  EXPECT_THAT(here.err, AllOf(HasSubstr("grpo-host: exit(0) in plugin 'crashes' ("),
-                              HasSubstr("fault_crashes.so): score\n"), HasSubstr("score --isolate")));
-  const Result apart = score("--isolate " + exits, fine);
-  EXPECT_EQ(apart.status, 1);
-  EXPECT_THAT(apart.out, HasSubstr("exit"));
-}
+TEST_F(Score, AnExitOfThePluginIsNotTheEndOfTheWork) { EXPECT_EQ(named_and_survived("exit", "exit(0)", "exit"), 1); }
 
 TEST_F(Score, ACallThatHangsIsLeftBehind) {
   const Result result = score("--batch 1 --timeout 0.2 --plugins " MOODY " --reward stuck", fine + fine);
