@@ -102,5 +102,26 @@ TEST(DeviceBfloat16Cuda, DecodingIsScoring) {
   expect_decoding_is_scoring({{"device", "cuda"}, {"kernels", "portable"}});
 }
 
+// The same kernels in the same order: the same bits.
+TEST(DeviceBfloat16Cuda, RecordedStepsAreSteps) {
+  json options{{"path", (models() / "qwen3").string()}, {"device", "cuda"}, {"dtype", "bfloat16"}};
+  if (const auto error = open_error(options); !error.empty()) GTEST_SKIP() << error;
+  std::vector<std::vector<Session::Row>> made;
+  for (const bool graphs : {true, false}) {
+    options["cuda_graphs"] = graphs;
+    Model model(options);
+    std::mt19937 random(1);
+    Session session(model, 4, 400);
+    session.prefill({0}, {random_tokens(random, 37)});
+    session.fork(0, {1, 2, 3});
+    session.assign({0, 1, 2, 3}, {5, 6, 7, 8}, sampling(1, 40));
+    made.push_back(session.run({0, 1, 2, 3}, 16));
+  }
+  for (std::size_t r = 0; r < 4; ++r) {
+    EXPECT_EQ(made[0][r].token, made[1][r].token);
+    EXPECT_EQ(made[0][r].logprob, made[1][r].logprob);
+  }
+}
+
 }  // namespace
 }  // namespace grpo::test

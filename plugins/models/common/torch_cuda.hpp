@@ -10,6 +10,10 @@ namespace grpo::torch_cuda {
 // empty if all is well. [any thread]
 std::string open();
 
+// A function of CUDA's runtime, by its C name, from the one that LibTorch uses; null before open(), and where there is
+// none. [any thread]
+void* symbol(const char* name);
+
 }  // namespace grpo::torch_cuda
 
 #endif

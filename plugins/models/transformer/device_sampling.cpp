@@ -21,7 +21,6 @@ bool cuts_top_p(const Sampling& s) { return s.top_p > 0 && s.top_p < 1; }
 void DeviceSampler::add(Upload& upload, const AheadRow* rows, std::int64_t n, std::int64_t room) {
   n_ = n;
   room_ = room;
-  step_ = 0;
   const auto size = static_cast<std::size_t>(n);
   std::vector<std::int64_t> pending, position, remaining, hold, force, top_k;
   std::vector<double> temperature, top_p, min_p, penalty, uniform;
@@ -49,7 +48,7 @@ void DeviceSampler::add(Upload& upload, const AheadRow* rows, std::int64_t n, st
       any_min_p_ = any_min_p_ || s.min_p > 0;
     }
     any_force_ = any_force_ || row.force >= 0;
-    hold_steps_ = std::max(hold_steps_, hold.back());
+    any_hold_ = any_hold_ || hold.back() > 0;
     stops_ = std::max(stops_, static_cast<std::int64_t>(stops[r].size()));
     longest_ = std::max(longest_, row.length);
   }
@@ -90,6 +89,7 @@ void DeviceSampler::begin(const Upload& up) {
   penalty_ = up.doubles(at_.penalty, {n_, 1}).to(at::kFloat);
   uniform_ = up.doubles(at_.uniform, {room_, n_, 1});
   const auto options = at::TensorOptions().device(device_);
+  step_ = at::zeros({1}, options.dtype(at::kLong));
   alive_ = at::ones({n_}, options.dtype(at::kBool));
   tokens_ = at::zeros({room_, n_}, options.dtype(at::kInt));
   logprobs_ = at::zeros({room_, n_}, options.dtype(at::kFloat));
@@ -106,7 +106,7 @@ void DeviceSampler::begin(const Upload& up) {
 Tensor DeviceSampler::adjusted(const Tensor& logits) const {
   auto z = logits;
   if (any_penalty_) z = at::where(seen_, at::where(z > 0, z / penalty_, z * penalty_), z);
-  if (step_ < hold_steps_) {
+  if (any_hold_) {
     const auto held = is_stop_.logical_and(hold_ > step_);
     z = z.scatter(1, stop_, z.gather(1, stop_).masked_fill(held, minus_infinity));
   }
@@ -137,7 +137,7 @@ Tensor DeviceSampler::block_sums(const Tensor& e) const { return e.view({n_, -1,
 // The smallest id up to which the sum of e is more than u times the whole, [n]. until: running sums of the blocks.
 Tensor DeviceSampler::draw(const Tensor& e, const Tensor& until) const {
   const std::int64_t blocks = until.size(1);
-  const auto wanted = uniform_[step_] * until.narrow(1, blocks - 1, 1);
+  const auto wanted = uniform_.index_select(0, step_).squeeze(0) * until.narrow(1, blocks - 1, 1);
   // Rounding may leave none: then the last one that is possible, in the last block that has one.
   const auto before_last = at::arange(blocks, pending_.options());
   auto grows = at::ones_like(until, at::kBool);
@@ -193,7 +193,7 @@ void DeviceSampler::choose(const Tensor& logits) {
     best = z.argmax(1);
     token = any_drawn_ ? at::where(greedy_, best, token) : best;
   }
-  if (any_force_ && step_ == 0) token = at::where(force_ >= 0, force_, token);
+  if (any_force_) token = at::where((force_ >= 0).logical_and(step_ == 0), force_, token);
 
   const auto temperature = temperature_.squeeze(1);
   const auto logprob = (at_token(logits, token) - plain_top.squeeze(1)) / temperature - plain_total.log();
@@ -203,19 +203,22 @@ void DeviceSampler::choose(const Tensor& logits) {
   if (any_greedy_)
     sampled = at::where(greedy_, at::zeros_like(sampled).masked_fill(token != best, minus_infinity), sampled);
 
-  tokens_[step_].copy_(token);
-  logprobs_[step_].copy_(logprob);
-  sampled_[step_].copy_(sampled);
+  const auto keep = [&](Tensor& in, const Tensor& of_step) {
+    in.index_copy_(0, step_, of_step.to(in.scalar_type()).unsqueeze(0));
+  };
+  keep(tokens_, token);
+  keep(logprobs_, logprob);
+  keep(sampled_, sampled);
   count_.add_(alive_);
   const auto now = at::where(is_stop(token), static_cast<std::int64_t>(GRPO_FINISH_STOP),
                              at::where(remaining_ <= step_ + 1, static_cast<std::int64_t>(GRPO_FINISH_LENGTH),
                                        static_cast<std::int64_t>(GRPO_FINISH_NONE)));
   ended_.copy_(at::where(alive_, now, ended_.to(at::kLong)));
-  pending_ = at::where(alive_, token, pending_);
-  position_ = position_ + alive_;
-  alive_ = ended_ == static_cast<std::int64_t>(GRPO_FINISH_NONE);
+  pending_.copy_(at::where(alive_, token, pending_));
+  position_.add_(alive_);
+  alive_.copy_(ended_ == static_cast<std::int64_t>(GRPO_FINISH_NONE));
   if (any_penalty_) seen_.scatter_(1, pending_.unsqueeze(1), true);
-  ++step_;
+  step_.add_(1);
 }
 
 void DeviceSampler::finish(const AheadResult& to) {

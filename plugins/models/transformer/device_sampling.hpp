@@ -3,7 +3,8 @@
 //
 // Main idea. What a choice depends on besides the logits is known before the first one: options, stop ids, limits, and
 // the random numbers too, which depend on key and position alone. All of it goes over in one copy. Rows that have ended
-// go on as they are: their results are masked.
+// go on as they are: their results are masked. What changes with a choice lies on the device and stays in its place,
+// the number of the step too, so that the same operations make every choice (replay.hpp).
 //
 // A draw is a search in two steps, as on the host: sums of 512 neighbours in fp32, added up in double, find the block;
 // then the place in it.
@@ -45,15 +46,15 @@ class DeviceSampler {
 
   std::int64_t vocabulary_;
   at::Device device_;
-  std::int64_t n_ = 0, room_ = 0, step_ = 0, stops_ = 0, longest_ = 0;
+  std::int64_t n_ = 0, room_ = 0, stops_ = 0, longest_ = 0;
   bool any_drawn_ = false, any_greedy_ = false, any_penalty_ = false, any_top_k_ = false, any_top_p_ = false,
-       any_min_p_ = false, any_force_ = false;
-  std::int64_t hold_steps_ = 0;  // so many first tokens may not be stop ids, in some row
+       any_min_p_ = false, any_force_ = false, any_hold_ = false;  // hold: the first tokens may not be stop ids
 
   struct Places {
     std::int64_t pending, position, remaining, hold, force, top_k, stop, is_stop, sequence, temperature, top_p, min_p,
         penalty, uniform;
   } at_{};
+  at::Tensor step_;  // [1] int64
   at::Tensor pending_, position_, alive_;
   at::Tensor remaining_, hold_, force_, top_k_, stop_, is_stop_, seen_;          // [n], stop_ [n, stops], seen_ [n, V]
   at::Tensor temperature_, scale_, greedy_, top_p_, min_p_, penalty_, uniform_;  // [n, 1], uniform_ [room, n, 1]

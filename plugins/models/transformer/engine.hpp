@@ -66,6 +66,7 @@ class Engine {
 enum class DecodeType { automatic, float32, bfloat16 };
 
 class Record;
+class Recorder;
 class Weights;
 class PackedWeights;
 
@@ -76,6 +77,7 @@ struct EngineModel {
   const std::uint64_t& version;           // changes when the weights do
   std::shared_ptr<PackedWeights> packed;  // of the fast engine; made on first use
   bool flash = false;                     // attention by flash.hpp
+  Recorder* recorder = nullptr;           // null: passes are launched operation by operation
   DecodeType decode_type = DecodeType::automatic;
   Record* record = nullptr;  // null: nothing is recorded; only the fast engine can
 };

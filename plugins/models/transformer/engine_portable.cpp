@@ -2,8 +2,9 @@
 // what a pass looks at is gathered from it by index.
 //
 // Running ahead. For one call, the keys and values that its rows will see are gathered once, with space for the tokens
-// to come; then `room` passes follow each other, each feeding what the one before chose, all on the device. New keys
-// and values go to the cache at the end. Nothing is read back before it.
+// to come; then `room` passes follow each other, each feeding what the one before chose, all on the device and by the
+// same operations in the same memory (replay.hpp). New keys and values go to the cache at the end. Nothing is read back
+// before it.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -13,7 +14,9 @@
 #include "device_sampling.hpp"
 #include "engine.hpp"
 #include "flash.hpp"
-#include "network.hpp"
+#include "ops.hpp"
+#include "replay.hpp"
+#include "rope_tables.hpp"
 #include "weights.hpp"
 #include "wide.hpp"
 
@@ -99,12 +102,15 @@ class PortableEngine final : public Engine {
     std::int64_t longest = 0;
     for (std::int64_t r = 0; r < n; ++r) longest = std::max(longest, row[r].length + room);
     const std::int64_t together = std::clamp<std::int64_t>(2 * blocks_ * block_tokens / longest, 1, max_rows());
-    for (std::int64_t r = 0; r < n; r += together) {
-      const std::int64_t at = r * room;
-      run_ahead_together(row + r, std::min(together, n - r), room, longest, stop,
-                         {to.token + at, to.count + r, to.ended + r, to.logprob ? to.logprob + at : nullptr,
-                          to.logprob_sampled ? to.logprob_sampled + at : nullptr});
-    }
+    const auto all = [&] {
+      for (std::int64_t r = 0; r < n; r += together) {
+        const std::int64_t at = r * room;
+        run_ahead_together(row + r, std::min(together, n - r), room, longest, stop,
+                           {to.token + at, to.count + r, to.ended + r, to.logprob ? to.logprob + at : nullptr,
+                            to.logprob_sampled ? to.logprob_sampled + at : nullptr});
+      }
+    };
+    model_.recorder ? model_.recorder->inside(all) : all();
   }
 
  private:
@@ -193,15 +199,18 @@ class PortableEngine final : public Engine {
     single.q_longest = 1;
     single.k_longest = stride;
 
-    std::vector<Tensor> written, written_to;  // of each pass: where in the gathered keys, where in the cache
-    for (std::int64_t k = 0; k < room; ++k) {
+    const auto first = sampler.position().clone();
+    std::int64_t passes = 0;
+    const auto goes_on = [&] {
       stop();
-      if (device_.is_cpu() && !sampler.alive().any().item<bool>()) break;  // a device would have to be waited for
-      const auto position = sampler.position();
-      const auto here = row_begin + position;
-      written.push_back(here);
-      written_to.push_back(places.gather(1, position.unsqueeze(1)).squeeze(1));
-      const auto distance = position.unsqueeze(1) - column;
+      if (device_.is_cpu() && !sampler.alive().any().item<bool>())
+        return false;  // a device would have to be waited for
+      ++passes;
+      return true;
+    };
+    const auto recording = repeat(room, model_.recorder, goes_on, [&] {
+      const auto& position = sampler.position();
+      const auto here = row_begin + position, distance = position.unsqueeze(1) - column;
       single.k_used = (position + 1).to(at::kInt);
       const auto x = layers(sampler.pending(), position,
                             [&](std::size_t i, const Tensor& q, const Tensor& k_new, const Tensor& v_new) {
@@ -212,9 +221,11 @@ class PortableEngine final : public Engine {
                               return flash::forward(single, q, keys[i], values[i]).out;
                             });
       sampler.choose(logits_of(x));
-    }
-    // Rows that ended have written their last place again and again, always the same.
-    const auto here = at::cat(written), place = at::cat(written_to);
+    });
+    // A pass more, a place more; a row that has ended stayed at its last one, and wrote the same there every time.
+    const auto went = at::arange(passes, lanes.options());
+    const auto fed = at::minimum(first.unsqueeze(1) + went, sampler.position().unsqueeze(1));  // [n, passes]
+    const auto here = (row_begin.unsqueeze(1) + fed).view({-1}), place = places.gather(1, fed).view({-1});
     for (std::size_t i = 0; i < keys_.size(); ++i) {
       keys_[i].index_copy_(0, place, keys[i].index_select(0, here));
       values_[i].index_copy_(0, place, values[i].index_select(0, here));

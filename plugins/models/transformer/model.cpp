@@ -84,6 +84,13 @@ bool uses_flash(const Config& c, const Weights& w, const grpo::host& host) {
   return why.empty();
 }
 
+std::unique_ptr<Recorder> recorder_of(const Options& o, const Weights& w, const grpo::host& host) {
+  if (!w.device().is_cuda() || !o.cuda_graphs || o.kernels != "auto") return nullptr;
+  return make_cuda_recorder(w.device(), [host](const std::string& why) {
+    host.log(GRPO_LOG_WARNING, "CUDA graphs are not used, decode steps are launched operation by operation: " + why);
+  });
+}
+
 }  // namespace
 
 namespace {
@@ -129,6 +136,7 @@ Options read_options(const grpo_options* in) {
   text("matmul", o.matmul);
   o.seed = static_cast<std::uint64_t>(grpo_option_integer(in, "seed", 0));
   o.trainable = grpo_option_integer(in, "trainable", 1) != 0;
+  o.cuda_graphs = grpo_option_integer(in, "cuda_graphs", 1) != 0;
   o.logits_chunk = grpo_option_integer(in, "logits_chunk", o.logits_chunk);
   o.threads = grpo_option_integer(in, "threads", o.threads);
   o.activation_gib = grpo_option_number(in, "activation_gib", o.activation_gib);
@@ -166,7 +174,8 @@ Model::Model(const Options& o, const grpo::host& host)
       record_(fast_ && o.trainable && o.activation_gib != 0 && decode_type_of(o) != DecodeType::bfloat16
                   ? std::make_unique<Record>(config_, activation_bytes(o, weights_))
                   : nullptr),
-      engine_model_{config_, weights_, version_, nullptr, flash_, decode_type_of(o), record_.get()},
+      recorder_(recorder_of(o, weights_, host)),
+      engine_model_{config_, weights_, version_, nullptr, flash_, recorder_.get(), decode_type_of(o), record_.get()},
       host_(host) {
   if (o.init == "random") {
     weights_.randomize(o.seed, config_.init_std);

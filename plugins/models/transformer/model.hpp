@@ -14,6 +14,7 @@
 
 #include "engine.hpp"
 #include "network.hpp"
+#include "replay.hpp"
 #include "session.hpp"
 
 namespace grpo::transformer {
@@ -27,7 +28,7 @@ struct Options {
   double activation_gib = -1;              // below 0: by the size of the model
   std::optional<kit::Adapter> adapter;     // wanted, or that of `path`
   std::filesystem::path base, adapter_at;  // where weights are; where an adapter to go on with is, or empty
-  bool trainable = true;
+  bool trainable = true, cuda_graphs = true;
 };
 Options read_options(const grpo_options* options);
 
@@ -67,7 +68,8 @@ class Model {
   std::uint64_t last_ticket_ = 0, version_ = 0;  // version_ counts commits
   bool drops_;                                   // adapters have dropout
   std::uint64_t seed_, dropout_key_ = 0, dropouts_ = 0;
-  std::unique_ptr<Record> record_;  // null: nothing is recorded
+  std::unique_ptr<Record> record_;      // null: nothing is recorded
+  std::unique_ptr<Recorder> recorder_;  // of decode passes; null: none
   EngineModel engine_model_;
   Tickets tickets_;
   std::vector<std::unique_ptr<Activations>> spare_;  // memory of ended tickets

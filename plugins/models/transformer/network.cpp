@@ -3,11 +3,11 @@
 #include <grpo/random.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "adapter.hpp"
-
 #include "kernels/simd.hpp"
+#include "rope_tables.hpp"
+#include "upload.hpp"
 #include "wide.hpp"
 
 namespace grpo::transformer {
@@ -18,30 +18,7 @@ using at::Tensor;
 // [T, n] as [T, 1, n], the form of Ops
 Tensor one_group(const Tensor& x) { return x.unsqueeze(1); }
 
-Tensor index_tensor(const std::vector<std::int64_t>& values, at::Device device) {
-  const auto host = at::empty({static_cast<std::int64_t>(values.size())}, at::kLong);
-  std::copy(values.begin(), values.end(), host.mutable_data_ptr<std::int64_t>());
-  return host.to(device);
-}
-
 }  // namespace
-
-// Each position once, since all completions have the same ones and a sine costs more than a copy: a device would wait.
-std::pair<Tensor, Tensor> rope_tables(const Config& config, const std::int32_t* positions, std::int64_t n,
-                                      at::Device device) {
-  const auto half = static_cast<std::int64_t>(config.inv_freq.size());
-  const std::int64_t longest = n > 0 ? std::int64_t{*std::max_element(positions, positions + n)} + 1 : 0;
-  const bool repeats = longest < n;
-  std::vector<std::int32_t> each(static_cast<std::size_t>(repeats ? longest : 0));
-  std::iota(each.begin(), each.end(), 0);
-  const std::int64_t rows = repeats ? longest : n;
-  const auto cos = at::empty({rows, half}, at::kFloat), sin = at::empty({rows, half}, at::kFloat);
-  rope_table(config, repeats ? each.data() : positions, rows, cos.mutable_data_ptr<float>(),
-             sin.mutable_data_ptr<float>());
-  if (!repeats) return {cos.to(device), sin.to(device)};
-  const auto index = index_tensor(std::vector<std::int64_t>(positions, positions + n), device);
-  return {cos.to(device).index_select(0, index), sin.to(device).index_select(0, index)};
-}
 
 Network::Network(const Config& config, Weights& weights, bool fast, bool flash, std::int64_t logits_chunk,
                  std::int64_t activation_bytes, double dropout, MatmulLibrary matmul)

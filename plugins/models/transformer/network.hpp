@@ -96,10 +96,6 @@ class Network {
   at::ScalarType type_;
 };
 
-// cos and sin of positions: [n, size / 2] fp32 on the device.
-std::pair<at::Tensor, at::Tensor> rope_tables(const Config& config, const std::int32_t* positions, std::int64_t n,
-                                              at::Device device);
-
 }  // namespace grpo::transformer
 
 #endif

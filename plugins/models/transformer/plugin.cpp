@@ -21,6 +21,7 @@ GRPO_MANIFEST({
       "lora": {"type": "object", "default": {}, "description": "train adapters in place of the weights: {rank, alpha (2 rank), dropout (0), targets (all-linear, or a list of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj), rslora (false)}; a directory that PEFT wrote as `path` goes on with its adapter"},
       "decode_dtype": {"type": "string", "default": "auto", "enum": ["auto", "float32", "bfloat16"], "description": "how decoding on the CPU stores weights (it computes in fp32): auto: as bfloat16 while that loses nothing, which halves what a token reads of a bfloat16 checkpoint; bfloat16: rounded, then sampling/logp_difference tells the price"},
       "matmul": {"type": "string", "default": "auto", "enum": ["auto", "libtorch", "onednn"], "description": "what multiplies fp32 matrices of training on the CPU: LibTorch's library, or oneDNN's, which is faster on processors with AVX-512 that are not Intel's; auto knows, and takes LibTorch's where oneDNN is not installed (Debian: libdnnl2)"},
+      "cuda_graphs": {"type": "boolean", "default": true, "description": "on a GPU a decode step is recorded once a call and then launched as one; false: operation by operation (what vLLM calls enforce_eager)"},
       "kernels": {"type": "string", "default": "auto", "enum": ["auto", "portable"], "description": "portable: LibTorch operations only, the reference for the others"}
     },
     "offers": ["grpo.decode/1"]

@@ -1,4 +1,4 @@
-// upload.hpp: many small host arrays to a device in one copy.
+// upload.hpp: many small host arrays to a device in one copy, which the host does not wait for.
 //
 //     Upload up;
 //     const auto a = up.add(integers), b = up.add(doubles);
@@ -46,6 +46,14 @@ class Upload {
   std::vector<std::int64_t> words_;
   at::Tensor host_, device_;
 };
+
+// [n] int64 on the device. On the CPU a copy too.
+inline at::Tensor index_tensor(const std::vector<std::int64_t>& values, at::Device device) {
+  Upload upload;
+  const auto at = upload.add(values);
+  upload.send(device);
+  return upload.integers(at, {static_cast<std::int64_t>(values.size())});
+}
 
 }  // namespace grpo::transformer
 

@@ -1,5 +1,6 @@
 #include "weights.hpp"
 
+#include <ATen/Parallel.h>
 #include <grpo/random.h>
 
 #include <algorithm>
