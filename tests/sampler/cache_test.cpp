@@ -45,6 +45,18 @@ TEST(Cache, CutsPromptsIntoChunks) {
   EXPECT_EQ(watch.prefills, 9);
 }
 
+TEST(Cache, LooksLessOftenAtADevice) {
+  for (const bool device : {false, true}) {
+    Bench bench({.sampler = {{"slots", 3}}, .model = {{"device", device}, {"positions", 8192}}});
+    auto s = bench::sampling(32);
+    s.n_stop = 0;
+    const std::vector<int32_t> prompt(2000, 9);
+    bench.generate({{1, 3, prompt, 3, &s}});
+    EXPECT_EQ(watch.steps, device ? 1 : 4);
+    EXPECT_EQ(watch.longest_prefill, device ? 2000 : 512);
+  }
+}
+
 TEST(Cache, LetsRequestsWaitWhileItIsFull) {
   Bench bench({.sampler = {{"cache_tokens", 64}}});
   auto s = bench::sampling(16);

@@ -107,7 +107,7 @@ TEST(Refusal, OfSettingsOutOfRange) {
   for (const char* key : {"slots", "room", "prefill_chunk"}) {
     test::Call call;
     void* handle = nullptr;
-    EXPECT_EQ(bench.table->open(call, test::Options{{key, 0}}, &handle), GRPO_STATUS_INVALID);
+    EXPECT_EQ(bench.table->open(call, test::Options{{key, -1}}, &handle), GRPO_STATUS_INVALID);
     EXPECT_THAT(call.error(), HasSubstr(key));
   }
 }

@@ -156,7 +156,8 @@ Options read_options(const grpo_options* in) {
   one_of("kernels", o.kernels, {"auto", "portable"});
   one_of("decode_dtype", o.decode_dtype, {"auto", "float32", "bfloat16"});
   one_of("matmul", o.matmul, {"auto", "libtorch", "onednn"});
-  require(o.logits_chunk > 0, "option logits_chunk is not above 0");
+  require(o.logits_chunk >= 0, "option logits_chunk is negative");
+  if (o.logits_chunk == 0) o.logits_chunk = o.device == "cpu" ? 256 : 2048;
   require(o.threads >= 0, "option threads is negative");
   return o;
 }

@@ -24,10 +24,10 @@ struct Options {
   std::string path, dtype = "float32", device = "cpu", init = "checkpoint", kernels = "auto", decode_dtype = "auto",
                     matmul = "auto";
   std::uint64_t seed = 0;
-  std::int64_t logits_chunk = 256, threads = 0;
-  double activation_gib = -1;              // below 0: by the size of the model
-  std::optional<kit::Adapter> adapter;     // wanted, or that of `path`
-  std::filesystem::path base, adapter_at;  // where weights are; where an adapter to go on with is, or empty
+  std::int64_t logits_chunk = 0, threads = 0;  // 0: by the device; as many as there are cores
+  double activation_gib = -1;                  // below 0: by the size of the model
+  std::optional<kit::Adapter> adapter;         // wanted, or that of `path`
+  std::filesystem::path base, adapter_at;      // where weights are; where an adapter to go on with is, or empty
   bool trainable = true, cuda_graphs = true;
 };
 Options read_options(const grpo_options* options);

@@ -18,7 +18,7 @@ generation::generation(sampler& s, const grpo::call& call, grpo::feed& feed) : s
   keys_.reserve(slots);
   samplings_.reserve(slots);
   chunk_start_.reserve(slots + 1);
-  chunk_token_.reserve(static_cast<std::size_t>(s.set.prefill_chunk));
+  chunk_token_.reserve(static_cast<std::size_t>(s.prefill_chunk));
 }
 
 generation::~generation() {
@@ -217,7 +217,7 @@ void generation::prefill() {
     chunk_slot_.clear();
     chunk_start_.assign(1, 0);
     chunk_token_.clear();
-    int64_t left = s_.set.prefill_chunk;
+    int64_t left = s_.prefill_chunk;
     uint32_t flags = GRPO_PREFILL_TRAIN;  // if all ask for it
     while (left > 0 && next < prompts_.size()) {
       const grpo_request& r = *prompts_[next];

@@ -14,10 +14,10 @@ namespace local {
 
 // From the manifest; ranges checked there and in open.
 struct settings {
-  int64_t slots = 64;           // sequences at once
-  int64_t cache_tokens = 0;     // 0: as the requests need
-  int64_t room = 8;             // tokens a step may make for a slot
-  int64_t prefill_chunk = 512;  // prompt tokens in one call
+  int64_t slots = 64;         // sequences at once
+  int64_t cache_tokens = 0;   // 0: as the requests need
+  int64_t room = 0;           // tokens a step may make for a slot; 0: by where the model is
+  int64_t prefill_chunk = 0;  // prompt tokens in one call; 0: likewise
 };
 
 struct group;
@@ -46,7 +46,7 @@ class sampler : public grpo::bound_sampler {
   settings set;
   grpo::host host;
   int64_t max_positions = 0, vocabulary = 0;  // of the model
-  int64_t room = 1;                           // set.room, within what the decoder takes
+  int64_t room = 1, prefill_chunk = 1;        // as set, or by the model; room is within what the decoder takes
   local::cache cache;
   int64_t cache_limit = std::numeric_limits<int64_t>::max();  // so many tokens were refused once
   std::vector<row> rows;                                      // [slots]
