@@ -1,5 +1,5 @@
 // verl's and AReaL's own functions: policy losses with autograd's gradient, KL estimators and their controller,
-// advantages, rollout weights. Made by tests/golden/make/objectives_verl.py.
+// advantages, rollout weights, rejection. Made by tests/golden/make/objectives_verl.py.
 #include <gmock/gmock.h>
 
 #include <cmath>
@@ -11,6 +11,7 @@
 #include "grpo/sdk/algorithm/kl_control.hpp"
 #include "grpo/sdk/algorithm/objective.hpp"
 #include "grpo/sdk/algorithm/objective_row.hpp"
+#include "grpo/sdk/algorithm/rejection.hpp"
 #include "grpo/sdk/algorithm/weights.hpp"
 
 namespace grpo::algorithm {
@@ -37,7 +38,7 @@ TEST(Verl, LossAndGradient) {
     EXPECT_THAT(flat(ours.at("dlogp")), Pointwise(DoubleNear(tolerance), flat(row.at("expected").at("dlogp")))) << row;
     ++rows;
   }
-  EXPECT_EQ(rows, 7 * 8 + 10);
+  EXPECT_EQ(rows, 7 * 8 + 10 + 12);
 }
 
 TEST(Verl, CovarianceControlChoosesSomeTokensAndNotAll) {
@@ -162,6 +163,27 @@ TEST(Verl, RolloutWeights) {
       for (double& one : ratio) one /= mean.value();
     EXPECT_THAT(ratio, Pointwise(DoubleNear(1e-7), flat(row.at("normalized")))) << row;
   }
+}
+
+TEST(Verl, RejectedTokensAndWhatIsToldOfThem) {
+  std::map<std::string_view, int> some;  // rows in which a mode rejects some tokens and not all
+  for (const json& row : golden("rejection_verl")) {
+    std::vector<int64_t> start = {0};
+    for (const json& of_row : row.at("old")) start.push_back(start.back() + static_cast<int64_t>(of_row.size()));
+    const auto criteria = rejection_criteria(row.at("modes").get<std::string>(), row.at("thresholds").get<std::string>());
+    RejectionMetrics metrics;
+    const auto accepted = accepted_tokens(criteria, start, flat(row.at("old")), flat(row.at("sampled")), {}, &metrics);
+    EXPECT_THAT(std::vector<double>(accepted.begin(), accepted.end()), flat(row.at("accepted"))) << row;
+    for (const auto& c : metrics.criteria) some[c.mode] += c.tokens.value() > 0 && c.tokens.value() < 1;
+    if (!row.contains("metrics")) continue;
+    std::map<std::string, double> told;
+    for (const auto& [name, value] : metrics.values()) told[name.substr(name.find('/', name.find('/') + 1) + 1)] = value;
+    EXPECT_EQ(told.size(), row.at("metrics").size());
+    // verl adds 1e-8 to counts that it divides by, and has its coins in float32.
+    const double tolerance = row.at("modes").get<std::string>().find("binary") == std::string::npos ? 2e-7 : 1e-5;
+    for (const auto& [name, value] : row.at("metrics").items()) EXPECT_NEAR(told.at(name), value.get<double>(), tolerance) << row;
+  }
+  for (const auto mode : rejection_modes()) EXPECT_GE(some[mode], 1) << mode;
 }
 
 }  // namespace

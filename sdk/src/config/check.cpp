@@ -5,6 +5,7 @@
 #include <set>
 
 #include "print.hpp"
+#include "table.hpp"
 
 namespace grpo::config {
 
@@ -105,6 +106,16 @@ void check_algorithm(const AlgorithmConfig& a, const Wrong& wrong) {
   if (a.rollout_correction != "none" && a.old_logprobs == "sampler")
     wrong("algorithm.rollout_correction",
           "corrects for what `old_logprobs: sampler` has in its ratio already: leave one of them out");
+  const auto rejection = comma_list(a.rollout_rejection);
+  if (rejection.empty() != a.rollout_rejection_threshold.empty())
+    wrong(rejection.empty() ? "algorithm.rollout_rejection_threshold" : "algorithm.rollout_rejection",
+          rejection.empty() ? "is of modes that algorithm.rollout_rejection names: set that"
+                            : "needs its largest divergence: set algorithm.rollout_rejection_threshold");
+  if (a.old_logprobs == "sampler" && std::find(rejection.begin(), rejection.end(), "m2") != rejection.end())
+    wrong(
+        "algorithm.rollout_rejection",
+        "has `m2`, which compares the model at the start of the step with the sampler: `old_logprobs: sampler` leaves "
+        "nothing to compare");
   if (a.rollout_correction_max != 0 && a.rollout_correction_min > a.rollout_correction_max)
     wrong("algorithm.rollout_correction_min",
           "is above algorithm.rollout_correction_max, " + number_text(a.rollout_correction_max));

@@ -62,6 +62,14 @@ std::string unknown_section(const std::string& name, const std::string& key) {
   return "unknown section `" + name + "`." + did_you_mean(name, names) + " There are: " + list;
 }
 
+std::string not_nested(const Section& section, const std::string& prefix, const std::vector<std::string>& inside) {
+  std::string known;
+  for (const auto& name : inside)
+    if (const Key* key = section.find(name))
+      known += (known.empty() ? ": `" : ", `") + name + "` is " + prefix + key->name;
+  return known.empty() ? "" : known + (inside.size() > 1 ? " (docs/coming-from has the others)" : "");
+}
+
 std::string unknown_key(const Section& section, const std::string& prefix, const std::string& name) {
   const std::string opening = "unknown key " + prefix + name + ".";
   const std::string elsewhere = key_elsewhere(name, &section);

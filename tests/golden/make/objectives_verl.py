@@ -7,9 +7,11 @@ their files of loss functions are executed: what these import from the rest of t
 replaced by empty modules, none of which is called. Arithmetic is float64, AReaL's behaviour weight float32.
 
 Writes tests/algorithm/golden/objectives_verl.jsonl (rows of the `objective` filter with verl's and AReaL's loss and
-autograd's gradient), advantages_verl.jsonl, kl_verl.jsonl and rollout_ratio_verl.jsonl.
+autograd's gradient), advantages_verl.jsonl, kl_verl.jsonl, rollout_ratio_verl.jsonl and rejection_verl.jsonl (verl's
+rejection sampling with its metrics, AReaL's M2PO).
 """
 
+import ast
 import importlib.util
 import json
 import pathlib
@@ -80,11 +82,17 @@ def load_areal():
     spec = importlib.util.spec_from_file_location("areal_functional", root / "utils" / "functional" / "functional.py")
     functional = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(functional)
-    return functional
+    # Of the actor, which imports the whole package, the functions of M2PO alone.
+    source = ast.parse((root / "trainer" / "ppo" / "actor.py").read_text())
+    source.body = [node for node in source.body if isinstance(node, ast.FunctionDef) and "m2po" in node.name]
+    actor = types.ModuleType("areal_actor")
+    actor.torch = torch
+    exec(compile(source, "actor.py", "exec"), actor.__dict__)
+    return functional, actor._apply_m2po_masking
 
 
 core, correction = load_verl()
-areal = load_areal()
+areal, m2po_mask = load_areal()
 
 
 def tensor(rows, width, fill=0.0):
@@ -132,6 +140,11 @@ def run_verl(name, row, options):
                                        clip_cov_lb=options.get("clip_cov_lb"), clip_cov_ub=options.get("clip_cov_ub"),
                                        kl_cov_ratio=options.get("kl_cov_ratio"),
                                        ppo_kl_coef=options.get("ppo_kl_coef")))  # fmt: skip
+    if "rollout_rs" in options:
+        log_ratio = (old - tensor(row["sampling_per_token_logps"], width)) * mask
+        mask, _ = correction.compute_rollout_rejection_mask(log_ratio, mask, options["rollout_rs"],
+                                                            options["rollout_rs_threshold"])  # fmt: skip
+        config.global_batch_info = {"global_batch_size": len(row["per_token_logps"])}
     function = core.POLICY_LOSS_REGISTRY[name]
     weights = row.get("rollout_is_weights")
     loss, _ = function(old_log_prob=old, log_prob=logps, advantages=advantages, response_mask=mask,
@@ -204,6 +217,14 @@ def objectives(rng):
             options["clip_ratio_c"] = 3.0
         answer = run_areal(row, options)
         rows.append({"id": f"areal {i}", **row, "config": {"loss_type": "dapo", **options}, "expected": answer})
+    for i in range(12):  # rejected tokens are out of the mask, as in verl's trainer; completions stay counted
+        row, near = case(rng)
+        row["sampling_per_token_logps"] = near()
+        options = {"loss_agg_mode": MODES[i % 4], "epsilon": 0.2, "epsilon_high": 0.3, **rejection_options(rng, i)}
+        answer = run_verl(["vanilla", "gspo"][i % 4 == 1], row, options)
+        rows.append({"id": f"verl rejection {i}", **row,
+                     "config": {"loss_type": ["vanilla", "gspo_token"][i % 4 == 1], **options},
+                     "expected": answer})  # fmt: skip
     write("objectives_verl", rows)
 
 
@@ -287,9 +308,61 @@ def rollout_ratio(rng):
     write("rollout_ratio_verl", rows)
 
 
+K1 = ["0.8_1.3", "0.95_1.1", "1.5", 1.2]
+REJECTION = {"token_k1": K1, "token_k2": ["0.02", 0.1], "token_k3": [0.01, "0.1"], "binary_kl": ["0.002", "0.02"],
+             "seq_sum_k1": K1, "seq_sum_k2": [0.05, 0.3], "seq_sum_k3": [0.05, 0.3], "seq_mean_k1": K1,
+             "seq_mean_k2": [0.02, 0.1], "seq_mean_k3": [0.02, 0.1], "seq_max_k2": [0.05, 0.3],
+             "seq_max_k3": [0.05, 0.3]}  # fmt: skip
+
+
+def rejection_options(rng, i):
+    modes = sorted(correction.SUPPORTED_ROLLOUT_RS_OPTIONS - {"binary_kl"})
+    chosen = [modes[i % len(modes)]] if i % 3 else rng.sample(modes, 2)
+    thresholds = [str(rng.choice(REJECTION[mode])) for mode in chosen]
+    return {"rollout_rs": ",".join(chosen), "rollout_rs_threshold": ",".join(thresholds)}
+
+
+MEASURED = {"mean": "mean", "min": "min", "max": "max", "fraction_high": "high", "fraction_low": "low",
+            "masked_fraction": "tokens", "seq_masked_fraction": "completions"}  # fmt: skip
+
+
+def rejection(rng):
+    rows = []
+    supported = correction.SUPPORTED_ROLLOUT_RS_OPTIONS
+    assert supported <= REJECTION.keys(), supported
+    modes = sorted(supported)
+    for i in range(3 * len(modes)):
+        row, near = case(rng)
+        sampled = near()
+        _, old, mask, _, width = padded(row)
+        rolled = tensor(sampled, width)
+        chosen = [modes[i % len(modes)]] if i < 2 * len(modes) else rng.sample(modes, 2)
+        thresholds = [rng.choice(REJECTION[mode]) for mode in chosen]
+        given = thresholds[0] if len(thresholds) == 1 else ",".join(map(str, thresholds))
+        whole = {"old_log_prob": old, "rollout_log_prob": rolled} if "binary_kl" in supported else {}
+        kept, metrics = correction.compute_rollout_rejection_mask((old - rolled) * mask, mask, ",".join(chosen), given, **whole)
+        told = {"tokens": metrics["rollout_rs_masked_fraction"], "completions": metrics["rollout_rs_seq_masked_fraction"]}
+        for mode in chosen:
+            told.update({f"{mode}/{ours}": metrics[f"rollout_rs_{mode}_{theirs}"] for theirs, ours in MEASURED.items()
+                         if theirs != "fraction_low" or mode.endswith("k1")})  # fmt: skip
+        rows.append({"modes": ",".join(chosen), "thresholds": str(given), "old": row["old_per_token_logps"],
+                     "sampled": sampled, "accepted": [k[: len(r)] for k, r in zip(kept.int().tolist(), sampled)],
+                     "metrics": told})  # fmt: skip
+    for i in range(8):
+        row, near = case(rng)
+        sampled = near()
+        _, old, mask, _, width = padded(row)
+        threshold = rng.choice([0.0001, 0.01, 0.04, 0.2])
+        kept = m2po_mask(tensor(sampled, width), old, mask.bool(), threshold)
+        rows.append({"modes": "m2", "thresholds": str(threshold), "old": row["old_per_token_logps"], "sampled": sampled,
+                     "accepted": [k[: len(r)] for k, r in zip(kept.int().tolist(), sampled)]})  # fmt: skip
+    write("rejection_verl", rows)
+
+
 if __name__ == "__main__":
     torch.set_default_dtype(torch.float64)
     objectives(random.Random(20261120))
     advantages(random.Random(11))
     kl(random.Random(3))
     rollout_ratio(random.Random(5))
+    rejection(random.Random(7))
