@@ -112,6 +112,7 @@ TEST(Mistakes, ValuesThatDoNotGoTogether) {
       {"algorithm: {rollout_correction_min: 4}", "above algorithm.rollout_correction_max, 3"},
       {"algorithm: {objective: vespo, rollout_correction: sequence_mask}", "token_truncate"},
       {"algorithm: {objective: gmpo, ratio: token}", "geometric mean"},
+      {"algorithm: {objective: dppo_tv, ratio: sequence}", "a single token's probability"},
       {"algorithm: {clip_cov_low: 6}", "above algorithm.clip_cov_high, 5"},
       {"algorithm: {cispo_min_ratio: 6}", "above algorithm.cispo_max_ratio, 5"},
   };

@@ -74,7 +74,7 @@ TEST_F(Part, TheCutIntoMicroBatchesChangesNothing) {
       for (const auto& [key, value] : b) EXPECT_NEAR(a.at(key), value, 1e-5) << name << " " << key;
       ++compared;
     }
-  EXPECT_EQ(compared, 13 * 3);
+  EXPECT_EQ(compared, 17 * 3);
 }
 
 TEST_F(Part, PiecesAreTheWholeWhereTheyAreAllowed) {
@@ -160,7 +160,8 @@ TEST_F(Part, RejectedCompletionsAreOutOfTheLossAndTheRestWeighsMore) {
   const auto all = drifted(groups());  // rows of 6, 2, 4, 4, 0 and 6 tokens; k2 from 5e-5 to 18e-4
   auto left = all;
   left[1].samples[0].advantage = left[1].samples[2].advantage = 0;
-  const UpdateOptions plain{}, rejecting{.weights = {.rejection = algorithm::rejection_criteria("seq_max_k2", "0.0006")}};
+  const UpdateOptions plain{},
+      rejecting{.weights = {.rejection = algorithm::rejection_criteria("seq_max_k2", "0.0006")}};
   const auto report = run(rejecting, all);
   EXPECT_NEAR(report.grad_norm, run(plain, left).grad_norm * 22 / 12, 1e-5) << "12 of 22 tokens are left";
   const auto values = report.rejection.values();
@@ -203,7 +204,8 @@ TEST_F(Part, ByTheSamplersWordEachPassRejectsForItself) {
   EXPECT_NEAR(report.rejection.tokens.value(), 10 / 22.0, 1e-12);
   EXPECT_EQ(report.old_logp_seconds, 0);
   // Of each completion 1 - 3 tokens stay, and its mean is theirs.
-  const WeightOptions tokens{.old_from_sampler = true, .rejection = algorithm::rejection_criteria("token_k1", "0.5_1.015")};
+  const WeightOptions tokens{.old_from_sampler = true,
+                             .rejection = algorithm::rejection_criteria("token_k1", "0.5_1.015")};
   UpdateOptions by_row{.objective = algorithm::objective_options("grpo"), .weights = tokens};
   by_row.objective.clip_low = by_row.objective.clip_high = 0.9;
   auto flat = all;
@@ -297,13 +299,18 @@ TEST_F(Family, EveryKeyActs) {
        {"objective=gmpo", "objective=kl_cov", "aggregation=sequence_sum", "ratio=sequence", "top_entropy_quantile=0.5",
         "rollout_correction=token_mask rollout_correction_max=0.5", "off_policy_mask_threshold=0.0001",
         "kl_coefficient=0.1", "advantage=rloo", "advantage=opo", "advantage=passk", "advantage=gdpo",
-        "advantage=reinforce_pp", "advantage=reinforce_pp_baseline", "advantage=batch", "advantage=none"}},
+        "advantage=reinforce_pp", "advantage=reinforce_pp_baseline", "advantage=batch", "advantage=none",
+        "objective=gpg", "advantage=gpg"}},
       {"objective=cispo", {"cispo_min_ratio=1.05", "cispo_max_ratio=0.9"}},
       {"objective=sapo", {"sapo_temperature_positive=3", "sapo_temperature_negative=3"}},
       {"objective=vespo",
        {"vespo_k_positive=1", "vespo_lambda_positive=1", "vespo_k_negative=1", "vespo_lambda_negative=1",
         "rollout_correction=token_truncate rollout_correction_max=0.97"}},
       {"objective=gmpo", {"clip_low=0.001", "clip_high=0.001"}},
+      {"objective=dppo_tv clip_low=0.002 clip_high=0.002",
+       {"clip_low=0.0001", "clip_high=0.0001", "delta=0.5", "objective=dppo_kl"}},
+      {"objective=dro", {"dro_beta=2"}},
+      {"objective=dppo_kl", {"clip_low=0.0001", "clip_high=0.0001", "delta=0.5"}},
       {"objective=clip_cov clip_cov_low=0", {"clip_cov_ratio=0.5", "clip_cov_low=0.3", "clip_cov_high=0.01"}},
       {"objective=kl_cov kl_cov_ratio=0.2", {"kl_cov_ratio=0.6", "kl_cov_coefficient=3"}},
       {"kl_coefficient=0.5",
@@ -329,7 +336,7 @@ TEST_F(Family, EveryKeyActs) {
       ++compared;
     }
   }
-  EXPECT_EQ(compared, 53);
+  EXPECT_EQ(compared, 63);
 }
 
 TEST_F(Family, NamesOfTrlAndVerlMeanTheSame) {

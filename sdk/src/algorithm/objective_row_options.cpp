@@ -25,7 +25,7 @@ constexpr auto known = std::to_array<std::string_view>({
     "sapo_temperature_pos", "sapo_temperature_neg",
     "vespo_k_pos", "vespo_lambda_pos", "vespo_k_neg", "vespo_lambda_neg",
     "clip_ratio_c", "loss_agg_mode", "cispo_min_ratio", "cispo_max_ratio",
-    "clip_cov_ratio", "clip_cov_lb", "clip_cov_ub", "kl_cov_ratio", "ppo_kl_coef",
+    "clip_cov_ratio", "clip_cov_lb", "clip_cov_ub", "kl_cov_ratio", "ppo_kl_coef", "dro_beta",
     "rollout_rs", "rollout_rs_threshold",
     "multi_objective_aggregation", "reward_weights", "advantage_epsilon",
     "scale_rewards", "num_generations", "max_completion_length",
@@ -208,6 +208,7 @@ void read_objective(const Options& options, RowOptions& out) {
   o.clip_cov_high = options.number("clip_cov_ub", o.clip_cov_high);
   o.kl_cov_ratio = options.number("kl_cov_ratio", o.kl_cov_ratio);
   o.kl_cov_coefficient = options.number("ppo_kl_coef", o.kl_cov_coefficient);
+  o.dro_beta = options.number("dro_beta", o.dro_beta);
   // TRL guards neither.
   o.log_ratio_limit = o.kl_limit = std::numeric_limits<double>::infinity();
 }

@@ -14,11 +14,9 @@ namespace {
 // What is not given depends on what is: written down, so that the configuration in effect says it and reads back to the
 // same.
 void derive_algorithm(Config& config, const Origin& derived) {
-  static const std::map<std::string, std::pair<Number, Number>> clips = {{"gspo", {3e-4, 4e-4}},
-                                                                         {"gspo_token", {3e-4, 4e-4}},
-                                                                         {"luspo", {2e-3, 2.5e-3}},
-                                                                         {"gmpo", {0.4, 0.4}},
-                                                                         {"geo_mean", {0.4, 0.4}}};
+  static const std::map<std::string, std::pair<Number, Number>> clips = {
+      {"gspo", {3e-4, 4e-4}},   {"gspo_token", {3e-4, 4e-4}}, {"luspo", {2e-3, 2.5e-3}}, {"gmpo", {0.4, 0.4}},
+      {"geo_mean", {0.4, 0.4}}, {"dppo_tv", {0.15, 0.15}},    {"dppo_kl", {0.05, 0.05}}};
   auto& a = config.algorithm;
   const auto open = [&](const char* key) { return config.origin(key).kind == Origin::Kind::built_in; };
   const auto set = [&](auto& value, const auto& to, const char* key) {
@@ -125,6 +123,9 @@ void check_algorithm(const AlgorithmConfig& a, const Wrong& wrong) {
           "token_mask");
   if ((a.objective == "gmpo" || a.objective == "geo_mean") && !a.ratio.empty() && a.ratio != "sequence")
     wrong("algorithm.ratio", "cannot be changed in `objective: gmpo`, whose ratio is the completion's geometric mean");
+  if (a.objective.starts_with("dppo_") && !a.ratio.empty() && a.ratio != "token")
+    wrong("algorithm.ratio",
+          "cannot be changed in `objective: " + a.objective + "`, which bounds what a single token's probability does");
   if (a.clip_cov_low > a.clip_cov_high)
     wrong("algorithm.clip_cov_low", "is above algorithm.clip_cov_high, " + number_text(a.clip_cov_high));
   if (a.cispo_min_ratio > a.cispo_max_ratio)
@@ -183,7 +184,8 @@ void check(const Config& config, std::vector<std::string>& mistakes) {
     wrong("sampler.min_new_tokens", "is " + std::to_string(config.sampler.min_new_tokens) +
                                         ", above sampler.max_new_tokens, " +
                                         std::to_string(config.sampler.max_new_tokens));
-  if (config.algorithm.delta != 0 && config.algorithm.delta <= 1 + config.algorithm.clip_high)
+  const bool of_ratios = !config.algorithm.objective.starts_with("dppo_");  // whose clips are of probabilities
+  if (of_ratios && config.algorithm.delta != 0 && config.algorithm.delta <= 1 + config.algorithm.clip_high)
     wrong("algorithm.delta", "is " + number_text(config.algorithm.delta) +
                                  ": it must be 0 (off) or above 1 + algorithm.clip_high, " +
                                  number_text(1 + config.algorithm.clip_high));

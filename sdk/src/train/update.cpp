@@ -37,6 +37,7 @@ algorithm::ObjectiveOptions objective_of(const config::Config& c) {
   objective.clip_cov_high = a.clip_cov_high;
   objective.kl_cov_ratio = a.kl_cov_ratio;
   objective.kl_cov_coefficient = a.kl_cov_coefficient;
+  objective.dro_beta = a.dro_beta;
   objective.kl_coefficient = a.kl_in_reward ? 0 : a.kl_coefficient;
   objective.kl_estimator = algorithm::kl_estimator(a.kl_estimator);
   objective.kl_bias_correction = a.kl_bias_correction;
@@ -286,11 +287,12 @@ UpdateReport Updater::finish(StepClock& clock) {
   return report_;
 }
 
-// Groups that push the weights, and those that do not: without an advantage only KL and entropy would. The others stay
-// in the normalizer and in the metrics.
+// Groups that push the weights, and those that do not: without an advantage only KL, entropy and what pulls a token
+// back to where it was would. The others stay in the normalizer and in the metrics.
 std::pair<std::vector<Group*>, std::vector<Group*>> Updater::split(const std::vector<Group*>& groups) const {
   const bool all = options_.objective.kl_coefficient != 0 || options_.objective.entropy_coefficient != 0 ||
-                   options_.objective.covariance == algorithm::CovarianceControl::kl;
+                   options_.objective.covariance == algorithm::CovarianceControl::kl ||
+                   options_.objective.term == algorithm::PolicyTerm::dro;
   std::pair<std::vector<Group*>, std::vector<Group*>> parts;
   for (Group* group : groups) {
     const auto pushes = [&](const Sample& s) {

@@ -139,7 +139,7 @@ def run_verl(name, row, options):
                     policy_loss=Config(clip_cov_ratio=options.get("clip_cov_ratio"),
                                        clip_cov_lb=options.get("clip_cov_lb"), clip_cov_ub=options.get("clip_cov_ub"),
                                        kl_cov_ratio=options.get("kl_cov_ratio"),
-                                       ppo_kl_coef=options.get("ppo_kl_coef")))  # fmt: skip
+                                       ppo_kl_coef=options.get("ppo_kl_coef"), dro_beta=options.get("dro_beta")))  # fmt: skip
     if "rollout_rs" in options:
         log_ratio = (old - tensor(row["sampling_per_token_logps"], width)) * mask
         mask, _ = correction.compute_rollout_rejection_mask(log_ratio, mask, options["rollout_rs"],
@@ -154,7 +154,8 @@ def run_verl(name, row, options):
 
 
 VERL = {"vanilla": "vanilla", "gspo_token": "gspo", "sapo": "sapo", "cispo": "cispo", "clip_cov": "clip_cov",
-        "kl_cov": "kl_cov", "gmpo": "geo_mean"}  # fmt: skip
+        "kl_cov": "kl_cov", "gmpo": "geo_mean", "dppo_tv": "dppo_tv", "dppo_kl": "dppo_kl", "gpg": "gpg",
+        "dro": "dro"}  # fmt: skip
 MODES = ["token-mean", "seq-mean-token-mean", "seq-mean-token-sum", "token-sum"]
 
 
@@ -162,6 +163,11 @@ def verl_options(rng, ours, i):
     options = {"loss_agg_mode": "seq-mean-token-mean" if ours in ("sapo", "gmpo") else MODES[i % 4]}
     options["epsilon"] = rng.choice([0.1, 0.2, 0.4]) if ours != "gspo_token" else rng.choice([0.003, 0.1])
     options["epsilon_high"] = rng.choice([0.28, 0.5])
+    if ours == "dro":
+        options["dro_beta"] = rng.choice([0.05, 0.1, 1.0])
+    if ours.startswith("dppo"):
+        options["epsilon"], options["epsilon_high"] = rng.choice([(0.02, 0.05), (0.1, 0.1), (0.001, 0.004)])
+        options["clip_ratio_c"] = rng.choice([1.1, 3.0, 10000.0])
     if ours == "vanilla" and i % 2:
         options["clip_ratio_c"] = rng.choice([1.6, 3.0])
     if ours == "sapo":
@@ -198,6 +204,8 @@ def objectives(rng):
         for i in range(8):
             row, near = case(rng)
             options = verl_options(rng, ours, i)
+            if ours.startswith("dppo"):  # of probabilities, which are below 1
+                row["old_per_token_logps"] = [[min(v, -0.01) for v in r] for r in row["old_per_token_logps"]]
             if i % 3 == 2 and ours != "gmpo":
                 row["rollout_is_weights"] = [[round(rng.uniform(0, 2), 4) for _ in r] for r in row["per_token_logps"]]
             answer = run_verl(theirs, row, options)
@@ -218,10 +226,12 @@ def objectives(rng):
         answer = run_areal(row, options)
         rows.append({"id": f"areal {i}", **row, "config": {"loss_type": "dapo", **options}, "expected": answer})
     for i in range(12):  # rejected tokens are out of the mask, as in verl's trainer; completions stay counted
-        row, near = case(rng)
-        row["sampling_per_token_logps"] = near()
-        options = {"loss_agg_mode": MODES[i % 4], "epsilon": 0.2, "epsilon_high": 0.3, **rejection_options(rng, i)}
-        answer = run_verl(["vanilla", "gspo"][i % 4 == 1], row, options)
+        answer = {"loss": float("nan")}
+        while answer["loss"] != answer["loss"]:  # of nothing left verl's token mean is 0 / 0
+            row, near = case(rng)
+            row["sampling_per_token_logps"] = near()
+            options = {"loss_agg_mode": MODES[i % 4], "epsilon": 0.2, "epsilon_high": 0.3, **rejection_options(rng, i)}
+            answer = run_verl(["vanilla", "gspo"][i % 4 == 1], row, options)
         rows.append({"id": f"verl rejection {i}", **row,
                      "config": {"loss_type": ["vanilla", "gspo_token"][i % 4 == 1], **options},
                      "expected": answer})  # fmt: skip
@@ -232,7 +242,8 @@ KINDS = {"group": core.compute_grpo_outcome_advantage, "none": core.compute_grpo
          "rloo": core.compute_rloo_outcome_advantage, "opo": core.compute_opo_outcome_advantage,
          "passk": core.compute_grpo_passk_outcome_advantage,
          "reinforce_pp": core.compute_reinforce_plus_plus_outcome_advantage,
-         "reinforce_pp_baseline": core.compute_reinforce_plus_plus_baseline_outcome_advantage}  # fmt: skip
+         "reinforce_pp_baseline": core.compute_reinforce_plus_plus_baseline_outcome_advantage,
+         "gpg": core.compute_gpg_outcome_advantage}  # fmt: skip
 
 
 def advantages(rng):
@@ -310,8 +321,8 @@ def rollout_ratio(rng):
 
 K1 = ["0.8_1.3", "0.95_1.1", "1.5", 1.2]
 REJECTION = {"token_k1": K1, "token_k2": ["0.02", 0.1], "token_k3": [0.01, "0.1"], "binary_kl": ["0.002", "0.02"],
-             "seq_sum_k1": K1, "seq_sum_k2": [0.05, 0.3], "seq_sum_k3": [0.05, 0.3], "seq_mean_k1": K1,
-             "seq_mean_k2": [0.02, 0.1], "seq_mean_k3": [0.02, 0.1], "seq_max_k2": [0.05, 0.3],
+             "seq_sum_k1": K1, "seq_sum_k2": [0.02, 0.2, 2], "seq_sum_k3": [0.02, 0.2, 2], "seq_mean_k1": K1,
+             "seq_mean_k2": [0.001, 0.04, 0.5], "seq_mean_k3": [0.001, 0.04, 0.5], "seq_max_k2": [0.05, 0.3],
              "seq_max_k3": [0.05, 0.3]}  # fmt: skip
 
 
@@ -331,16 +342,19 @@ def rejection(rng):
     supported = correction.SUPPORTED_ROLLOUT_RS_OPTIONS
     assert supported <= REJECTION.keys(), supported
     modes = sorted(supported)
-    for i in range(3 * len(modes)):
-        row, near = case(rng)
-        sampled = near()
-        _, old, mask, _, width = padded(row)
-        rolled = tensor(sampled, width)
-        chosen = [modes[i % len(modes)]] if i < 2 * len(modes) else rng.sample(modes, 2)
-        thresholds = [rng.choice(REJECTION[mode]) for mode in chosen]
-        given = thresholds[0] if len(thresholds) == 1 else ",".join(map(str, thresholds))
-        whole = {"old_log_prob": old, "rollout_log_prob": rolled} if "binary_kl" in supported else {}
-        kept, metrics = correction.compute_rollout_rejection_mask((old - rolled) * mask, mask, ",".join(chosen), given, **whole)
+    for i in range(4 * len(modes)):
+        chosen = [modes[i % len(modes)]] if i < 3 * len(modes) else rng.sample(modes, 2)
+        share = None  # that is rejected: in the first rows of each mode some, not none and not all
+        while share is None or (i < 2 * len(modes) and share in (0, 1)):
+            row, near = case(rng)
+            sampled = near()
+            _, old, mask, _, width = padded(row)
+            rolled = tensor(sampled, width)
+            thresholds = [rng.choice(REJECTION[mode]) for mode in chosen]
+            given = thresholds[0] if len(thresholds) == 1 else ",".join(map(str, thresholds))
+            whole = {"old_log_prob": old, "rollout_log_prob": rolled} if "binary_kl" in supported else {}
+            kept, metrics = correction.compute_rollout_rejection_mask((old - rolled) * mask, mask, ",".join(chosen), given, **whole)
+            share = 1 - (kept.sum() / mask.sum()).item()
         told = {"tokens": metrics["rollout_rs_masked_fraction"], "completions": metrics["rollout_rs_seq_masked_fraction"]}
         for mode in chosen:
             told.update({f"{mode}/{ours}": metrics[f"rollout_rs_{mode}_{theirs}"] for theirs, ours in MEASURED.items()
