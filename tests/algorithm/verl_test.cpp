@@ -8,6 +8,7 @@
 
 #include "golden.hpp"
 #include "grpo/sdk/algorithm/advantages.hpp"
+#include "grpo/sdk/algorithm/divergence.hpp"
 #include "grpo/sdk/algorithm/kl_control.hpp"
 #include "grpo/sdk/algorithm/objective.hpp"
 #include "grpo/sdk/algorithm/objective_row.hpp"
@@ -178,6 +179,7 @@ TEST(Verl, RolloutWeights) {
 }
 
 TEST(Verl, RejectedTokensAndWhatIsToldOfThem) {
+  int divergences = 0;
   std::map<std::string_view, int> some;  // rows in which a mode rejects some tokens and not all
   for (const json& row : golden("rejection_verl")) {
     std::vector<int64_t> start = {0};
@@ -188,6 +190,15 @@ TEST(Verl, RejectedTokensAndWhatIsToldOfThem) {
     const auto accepted = accepted_tokens(criteria, start, flat(row.at("old")), flat(row.at("sampled")), {}, &metrics);
     EXPECT_THAT(std::vector<double>(accepted.begin(), accepted.end()), flat(row.at("accepted"))) << row;
     for (const auto& c : metrics.criteria) some[c.mode] += c.tokens.value() > 0 && c.tokens.value() < 1;
+    if (row.contains("divergence")) {
+      SamplerDivergence divergence;
+      divergence.add(start, flat(row.at("old")), flat(row.at("sampled")), {});
+      for (const auto& [name, value] : divergence.values()) {
+        EXPECT_NEAR(value, row.at("divergence").at(name.substr(9)).get<double>(), 1e-6 * std::max(1.0, value))
+            << name << row;
+        ++divergences;
+      }
+    }
     if (!row.contains("metrics")) continue;
     std::map<std::string, double> told;
     for (const auto& [name, value] : metrics.values())
@@ -197,6 +208,7 @@ TEST(Verl, RejectedTokensAndWhatIsToldOfThem) {
     for (const auto& [name, value] : row.at("metrics").items())
       EXPECT_NEAR(told.at(name), value.get<double>(), 2e-7) << row;
   }
+  EXPECT_EQ(divergences, 11 * 6);
   some["binary_kl"] = 1;  // which verl has after 0.9.1: rejection_test.cpp
   for (const auto mode : rejection_modes()) EXPECT_GE(some[mode], 1) << mode;
 }

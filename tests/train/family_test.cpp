@@ -170,6 +170,9 @@ TEST_F(Part, RejectedCompletionsAreOutOfTheLossAndTheRestWeighsMore) {
   EXPECT_NEAR(told.at("sampling/rejection/completions"), 2 / 5.0, 1e-12);
   EXPECT_NEAR(told.at("sampling/rejection/seq_max_k2/max"), 0.06 * 0.06 / 2, 1e-6);
   EXPECT_EQ(report.objective.tokens, 12);
+  EXPECT_EQ(report.divergence.kl.count, 22) << "of all tokens, rejected or not";
+  EXPECT_GT(report.divergence.kl_k3.value(), 1e-4);
+  EXPECT_TRUE(run(plain, all).divergence.values().empty());
   EXPECT_GT(report.old_logp_seconds, 0);
 }
 
@@ -203,6 +206,8 @@ TEST_F(Part, ByTheSamplersWordEachPassRejectsForItself) {
   EXPECT_NEAR(report.grad_norm, run({.weights = sampler}, left).grad_norm, 1e-6);
   EXPECT_NEAR(report.rejection.tokens.value(), 10 / 22.0, 1e-12);
   EXPECT_EQ(report.old_logp_seconds, 0);
+  EXPECT_EQ(report.divergence.kl.count, 22);
+  EXPECT_GT(report.divergence.kl_k3.value(), 1e-4);
   // Of each completion 1 - 3 tokens stay, and its mean is theirs.
   const WeightOptions tokens{.old_from_sampler = true,
                              .rejection = algorithm::rejection_criteria("token_k1", "0.5_1.015")};
@@ -353,7 +358,7 @@ TEST_F(Family, NamesOfTrlAndVerlMeanTheSame) {
       {"entropy_coefficient=0.1 adaptive_entropy=true entropy_target=10",
        "entropy_coef=0.1 use_adaptive_entropy=true entropy_target=10"},
       {"rollout_correction=token_truncate rollout_correction_max=0.5 rollout_correction_normalize=true",
-       "vllm_importance_sampling_mode=token_truncate rollout_is_threshold=0.5 rollout_is_batch_normalize=true"},
+       "rollout_is=token rollout_is_threshold=0.5 rollout_is_batch_normalize=true"},
       {"old_logprobs=sampler rollout_rejection=seq_max_k2,token_k3 rollout_rejection_threshold=0.0001",
        "old_logprobs=sampler rollout_rs=seq_max_k2,token_k3 rollout_rs_threshold=0.0001"},
       {"clip_low=0.1", "clip_ratio=0.1 clip_high=0.1"},

@@ -105,11 +105,13 @@ constexpr std::array<Named<ScheduleKind>, 5> schedules = {{
     {"cosine_with_min_lr", ScheduleKind::cosine},
 }};
 
-constexpr std::array<Named<RolloutCorrection>, 4> corrections = {{
+constexpr std::array<Named<RolloutCorrection>, 6> corrections = {{
     {"token_truncate", RolloutCorrection::token_truncate},
     {"token_mask", RolloutCorrection::token_mask},
     {"sequence_truncate", RolloutCorrection::sequence_truncate},
     {"sequence_mask", RolloutCorrection::sequence_mask},
+    {"token", RolloutCorrection::token_truncate},
+    {"sequence", RolloutCorrection::sequence_truncate},
 }};
 
 template <class Value, size_t n>

@@ -104,7 +104,7 @@ double divergence(Divergence kind, double old_logprob, double sampled_logprob) {
   const double log_rho = std::clamp(old_logprob - sampled_logprob, -limit, limit);
   switch (kind) {
     case Divergence::k1:
-      return -log_rho;
+      return 0 - log_rho;  // where they agree 0, not -0
     case Divergence::k2:
       return log_rho * log_rho / 2;
     case Divergence::k3:

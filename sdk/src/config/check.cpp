@@ -117,7 +117,7 @@ void check_algorithm(const AlgorithmConfig& a, const Wrong& wrong) {
   if (a.rollout_correction_max != 0 && a.rollout_correction_min > a.rollout_correction_max)
     wrong("algorithm.rollout_correction_min",
           "is above algorithm.rollout_correction_max, " + number_text(a.rollout_correction_max));
-  if (a.objective == "vespo" && a.rollout_correction.starts_with("sequence_"))
+  if (a.objective == "vespo" && a.rollout_correction.starts_with("sequence"))
     wrong("algorithm.rollout_correction",
           "is of whole completions, but `objective: vespo` has a weight for these already: take token_truncate or "
           "token_mask");

@@ -63,11 +63,14 @@ std::string unknown_section(const std::string& name, const std::string& key) {
 }
 
 std::string not_nested(const Section& section, const std::string& prefix, const std::vector<std::string>& inside) {
-  std::string known;
-  for (const auto& name : inside)
+  std::string known, others;
+  for (const auto& name : inside) {
     if (const Key* key = section.find(name))
       known += (known.empty() ? ": `" : ", `") + name + "` is " + prefix + key->name;
-  return known.empty() ? "" : known + (inside.size() > 1 ? " (docs/coming-from has the others)" : "");
+    else
+      others = " (docs/coming-from has the others)";
+  }
+  return known.empty() ? "" : known + others;
 }
 
 std::string unknown_key(const Section& section, const std::string& prefix, const std::string& name) {

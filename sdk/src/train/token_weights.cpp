@@ -140,6 +140,7 @@ TokenWeights::TokenWeights(const UpdateOptions& options, const MicroBatch& batch
                            std::span<const float> logprob, std::span<const float> entropy, const Survey* survey,
                            UpdateReport& report) {
   const WeightOptions& w = options.weights;
+  if (w.correction || !w.rejection.empty()) measure(options, columns, logprob, report.divergence);
   if (w.top_entropy_quantile < 1 && survey) {
     entropy_mask = algorithm::top_entropy_mask(widened(entropy), columns.mask, survey->entropy_threshold);
     multiply(entropy_mask);
@@ -152,6 +153,14 @@ TokenWeights::TokenWeights(const UpdateOptions& options, const MicroBatch& batch
                                         columns.advantage, columns.mask));
   if (w.correction) correct(options, columns, logprob, report.objective);
   if (!w.rejection.empty() && w.old_from_sampler) reject(options, columns, logprob, report.rejection);
+}
+
+void TokenWeights::measure(const UpdateOptions& options, const Columns& columns, std::span<const float> logprob,
+                           algorithm::SamplerDivergence& divergence) {
+  const bool by_sampler = options.weights.old_from_sampler;
+  const std::span<const float> model = by_sampler || columns.old_logprob.empty() ? logprob : columns.old_logprob;
+  divergence.add(columns.start, widened(model), widened(by_sampler ? columns.old_logprob : columns.sampled_logprob),
+                 columns.sampled_mask);
 }
 
 void TokenWeights::correct(const UpdateOptions& options, const Columns& columns, std::span<const float> logprob,

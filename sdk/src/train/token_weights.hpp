@@ -75,6 +75,8 @@ struct TokenWeights {
   void scale(double factor);
 
  private:
+  static void measure(const UpdateOptions& options, const Columns& columns, std::span<const float> logprob,
+                      algorithm::SamplerDivergence& divergence);
   void correct(const UpdateOptions& options, const Columns& columns, std::span<const float> logprob,
                algorithm::ObjectiveMetrics& metrics);
   void reject(const UpdateOptions& options, const Columns& columns, std::span<const float> logprob,

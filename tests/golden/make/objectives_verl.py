@@ -337,6 +337,10 @@ MEASURED = {"mean": "mean", "min": "min", "max": "max", "fraction_high": "high",
             "masked_fraction": "tokens", "seq_masked_fraction": "completions"}  # fmt: skip
 
 
+DIVERGENCE = {"kl": "kl", "kl_k3": "k3_kl", "chi2": "chi2_token", "perplexity/model": "training_ppl",
+              "perplexity/sampler": "rollout_ppl", "perplexity/ratio": "ppl_ratio"}  # fmt: skip
+
+
 def rejection(rng):
     rows = []
     supported = correction.SUPPORTED_ROLLOUT_RS_OPTIONS
@@ -362,6 +366,9 @@ def rejection(rng):
         rows.append({"modes": ",".join(chosen), "thresholds": str(given), "old": row["old_per_token_logps"],
                      "sampled": sampled, "accepted": [k[: len(r)] for k, r in zip(kept.int().tolist(), sampled)],
                      "metrics": told})  # fmt: skip
+        if i < len(modes):
+            measured = correction.compute_offpolicy_metrics(old, rolled, mask)
+            rows[-1]["divergence"] = {ours: measured[theirs] for ours, theirs in DIVERGENCE.items()}
     for i in range(8):
         row, near = case(rng)
         sampled = near()

@@ -25,6 +25,7 @@
 #include <span>
 #include <vector>
 
+#include "grpo/sdk/algorithm/divergence.hpp"
 #include "grpo/sdk/algorithm/entropy_control.hpp"
 #include "grpo/sdk/algorithm/objective.hpp"
 #include "grpo/sdk/algorithm/rejection.hpp"
@@ -76,6 +77,7 @@ struct UpdateOptions {
 struct UpdateReport {
   algorithm::ObjectiveMetrics objective;                // loss and its parts are means over the optimizer steps
   algorithm::RejectionMetrics rejection;                // of the step's tokens; by the sampler's word: of every pass
+  algorithm::SamplerDivergence divergence;              // before any rejection, where correction or rejection is on
   double grad_norm = 0;                                 // before clipping, mean over the optimizer steps
   double learning_rate = 0;                             // of the last optimizer step
   std::int64_t optimizer_steps = 0, skipped_steps = 0;  // skipped: the gradient was not finite
