@@ -280,6 +280,20 @@ std::vector<uint8_t> accepted_tokens(std::span<const RejectionCriterion> criteri
   return accepted;
 }
 
+std::vector<double> rejection_weights(std::span<const uint8_t> accepted, std::span<const int64_t> start,
+                                      std::span<const uint8_t> mask, Aggregation aggregation) {
+  std::vector<double> factors(accepted.begin(), accepted.end());
+  if (aggregation != Aggregation::sequence_mean) return factors;
+  for (size_t row = 0; row + 1 < start.size(); ++row) {
+    const auto begin = static_cast<size_t>(start[row]), end = static_cast<size_t>(start[row + 1]);
+    double before = 0, after = 0;
+    for (size_t t = begin; t < end; ++t)
+      if (mask.empty() || mask[t] != 0) ++before, after += factors[t];
+    for (size_t t = begin; t < end && after > 0; ++t) factors[t] *= before / after;
+  }
+  return factors;
+}
+
 void RejectionMetrics::merge(const RejectionMetrics& other) {
   for (const Criterion& of : other.criteria) {
     const auto same = [&](const Criterion& c) { return c.mode == of.mode; };

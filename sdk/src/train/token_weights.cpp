@@ -176,23 +176,11 @@ void TokenWeights::correct(const UpdateOptions& options, const Columns& columns,
     multiply(ratio);
 }
 
-// verl's bypass mode: the policy term alone is without the rejected tokens, and the step is divided by what it was
-// without a rejection; but where a completion's tokens are averaged, by those that are left.
 void TokenWeights::reject(const UpdateOptions& options, const Columns& columns, std::span<const float> logprob,
                           algorithm::RejectionMetrics& metrics) {
   const auto accepted = algorithm::accepted_tokens(options.weights.rejection, columns.start, widened(logprob),
                                                    widened(columns.old_logprob), columns.mask, &metrics);
-  std::vector<double> factors(accepted.begin(), accepted.end());
-  if (options.objective.aggregation == algorithm::Aggregation::sequence_mean)
-    for (std::size_t row = 0; row + 1 < columns.start.size(); ++row) {
-      double before = 0, after = 0;
-      const auto begin = static_cast<std::size_t>(columns.start[row]),
-                 end = static_cast<std::size_t>(columns.start[row + 1]);
-      for (std::size_t t = begin; t < end; ++t)
-        if (columns.mask.empty() || columns.mask[t] != 0) ++before, after += factors[t];
-      for (std::size_t t = begin; t < end && after > 0; ++t) factors[t] *= before / after;
-    }
-  multiply(factors);
+  multiply(algorithm::rejection_weights(accepted, columns.start, columns.mask, options.objective.aggregation));
 }
 
 void TokenWeights::scale(double factor) {

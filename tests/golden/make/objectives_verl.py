@@ -369,6 +369,16 @@ def rejection(rng):
         if i < len(modes):
             measured = correction.compute_offpolicy_metrics(old, rolled, mask)
             rows[-1]["divergence"] = {ours: measured[theirs] for ours, theirs in DIVERGENCE.items()}
+    for i in range(12):  # the bypass mode: by the policy of now, of the policy term alone
+        row, near = case(rng)
+        logps, old, mask, advantages, _ = padded(row)
+        chosen = rejection_options(rng, i)
+        config = Config(clip_ratio=0.2, clip_ratio_low=0.2, clip_ratio_high=0.2, clip_ratio_c=1e30,
+                        policy_loss=Config(rollout_correction=Config(loss_type="ppo_clip", **chosen)),
+                        global_batch_info={"batch_num_tokens": mask.sum().item(), "global_batch_size": len(mask)})  # fmt: skip
+        loss, _ = core.compute_policy_loss_bypass_mode(old, logps, advantages, mask, MODES[i % 4], config)
+        rows.append({"modes": chosen["rollout_rs"], "thresholds": chosen["rollout_rs_threshold"], "bypass": MODES[i % 4],
+                     **row, "expected": expected(row, loss, logps)})  # fmt: skip
     for i in range(8):
         row, near = case(rng)
         sampled = near()

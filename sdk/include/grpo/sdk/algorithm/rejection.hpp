@@ -73,6 +73,12 @@ std::vector<uint8_t> accepted_tokens(std::span<const RejectionCriterion> criteri
                                      std::span<const double> old_logprob, std::span<const double> sampled_logprob,
                                      std::span<const uint8_t> mask, RejectionMetrics* metrics);
 
+// [tokens] Factors on the policy term that leave the rejected tokens out of it alone, while KL, entropy and what the
+// step is divided by stay as they are: verl's bypass mode. Where a completion's tokens are averaged, the mean is of
+// those that are left. accepted: of accepted_tokens, with the same start and mask.
+std::vector<double> rejection_weights(std::span<const uint8_t> accepted, std::span<const int64_t> start,
+                                      std::span<const uint8_t> mask, Aggregation aggregation);
+
 }  // namespace grpo::algorithm
 
 #endif
