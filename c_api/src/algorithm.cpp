@@ -46,6 +46,7 @@ void check_acts(const config::AlgorithmConfig& a) {
   };
   outside("rollout_correction", a.rollout_correction != built_in.rollout_correction,
           "give its weights as tokens.policy_weight");
+  outside("rollout_rejection", a.rollout_rejection != built_in.rollout_rejection, "leave its tokens out of tokens.mask");
   outside("off_policy_mask_threshold", a.off_policy_mask_threshold != built_in.off_policy_mask_threshold,
           "give its mask as tokens.policy_weight");
   outside("top_entropy_quantile", a.top_entropy_quantile != built_in.top_entropy_quantile,

@@ -113,9 +113,9 @@ TEST(Advantages, PermutingGroupsPermutesTheResult) {
   const std::vector<double> ab = {1, 2, 4, 0, 0, 5}, ba = {0, 0, 5, 1, 2, 4};
   const std::vector<int64_t> groups = {0, 3, 6};
   const std::vector<double> tokens = {3, 1, 2, 5, 4, 9}, turned = {5, 4, 9, 3, 1, 2}, one = {1.0};
-  for (AdvantageKind kind :
-       {AdvantageKind::group, AdvantageKind::none, AdvantageKind::batch, AdvantageKind::rloo, AdvantageKind::opo,
-        AdvantageKind::passk, AdvantageKind::gdpo, AdvantageKind::reinforce_pp, AdvantageKind::reinforce_pp_baseline}) {
+  for (AdvantageKind kind : {AdvantageKind::group, AdvantageKind::none, AdvantageKind::batch, AdvantageKind::rloo,
+                             AdvantageKind::opo, AdvantageKind::passk, AdvantageKind::gdpo, AdvantageKind::reinforce_pp,
+                             AdvantageKind::reinforce_pp_baseline, AdvantageKind::gpg}) {
     const auto of = [&](const std::vector<double>& rewards, const std::vector<double>& counts) {
       return advantages(kind, {.rewards = rewards,
                                .group_start = groups,

@@ -49,6 +49,7 @@ void expect_gradients(const ObjectiveOptions& options, Batch batch, const std::s
 
 bool holds_a_factor_fixed(const ObjectiveOptions& options) {
   return options.term == PolicyTerm::cispo || options.term == PolicyTerm::vespo ||
+         options.term == PolicyTerm::dppo_tv || options.term == PolicyTerm::dppo_kl ||
          options.ratio == RatioLevel::sequence_token;
 }
 
@@ -70,7 +71,7 @@ TEST(Gradient, EveryObjectiveKlAndRatioLevelMatchesCentralDifferences) {
       }
     }
   }
-  EXPECT_EQ(combinations, (10 * 2 + 1) * 4 * 3);
+  EXPECT_EQ(combinations, (12 * 2 + 1) * 4 * 3);
 }
 
 TEST(Gradient, ClipOptionsMatchCentralDifferences) {
@@ -131,9 +132,9 @@ TEST(Gradient, GuardsMatchCentralDifferences) {
   expect_gradients(options, Batch::random(9, 8, 0.5), "guards at sequence level");
 }
 
-// CISPO and VESPO: with the weight frozen, loss = -sum factor x weight x A x logprob is linear in logprob.
+// CISPO, VESPO and DPPO: with the weight frozen, loss = -sum factor x weight x A x logprob is linear in logprob.
 TEST(Gradient, DetachedWeightsKeepOnlyTheLogProbabilitysGradient) {
-  for (const char* name : {"cispo", "vespo"}) {
+  for (const char* name : {"cispo", "vespo", "dppo_tv", "dppo_kl"}) {
     const ObjectiveOptions options = objective_options(name);
     Batch batch = Batch::random(23, 6, 1.0);
     const Outcome<double> exact = run(options, batch.view(), batch.normalizer());

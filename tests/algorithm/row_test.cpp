@@ -67,6 +67,18 @@ TEST(Row, AnUnknownSampledLogProbabilityIsNoCorrection) {
   EXPECT_EQ(none.at("dlogp"), parse("[[-0.5, -0.5]]"));
 }
 
+TEST(Row, RejectedTokensAreOutOfTheMask) {
+  const json out = objective_row(parse(R"({"logp": [[-1, -1], [-1]], "sampling_logp": [[-1.1, -2], [-1]],
+      "advantages": [1, 1], "config": {"rollout_rs": "token_k1", "rollout_rs_threshold": 2}})"));
+  EXPECT_EQ(out.at("dlogp"), parse("[[-0.5, 0.0], [-0.5]]"));
+  EXPECT_EQ(out.at("metrics").at("sampling/rejection/tokens"), 1 / 3.0);
+  EXPECT_THROW(objective_row(parse(R"({"logp": [[-1]], "advantages": [1], "rollout_rs": "token_k1"})")), Error);
+  EXPECT_THROW(objective_row(parse(R"({"logp": [[-1]], "advantages": [1], "rollout_rs": "m2",
+      "rollout_rs_threshold": "1"})")),
+               Error)
+      << "without what the sampler said";
+}
+
 TEST(Row, RewardsMakeAdvantages) {
   const json out = objective_row(parse(R"({"logp": [[-1], [-1], [-1], [-1]], "rewards": [1, 3, 5, null],
       "num_generations": 2, "scale_rewards": "none"})"));

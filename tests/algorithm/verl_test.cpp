@@ -1,5 +1,5 @@
 // verl's and AReaL's own functions: policy losses with autograd's gradient, KL estimators and their controller,
-// advantages, rollout weights. Made by tests/golden/make/objectives_verl.py.
+// advantages, rollout weights, rejection. Made by tests/golden/make/objectives_verl.py.
 #include <gmock/gmock.h>
 
 #include <cmath>
@@ -8,9 +8,11 @@
 
 #include "golden.hpp"
 #include "grpo/sdk/algorithm/advantages.hpp"
+#include "grpo/sdk/algorithm/divergence.hpp"
 #include "grpo/sdk/algorithm/kl_control.hpp"
 #include "grpo/sdk/algorithm/objective.hpp"
 #include "grpo/sdk/algorithm/objective_row.hpp"
+#include "grpo/sdk/algorithm/rejection.hpp"
 #include "grpo/sdk/algorithm/weights.hpp"
 
 namespace grpo::algorithm {
@@ -37,7 +39,19 @@ TEST(Verl, LossAndGradient) {
     EXPECT_THAT(flat(ours.at("dlogp")), Pointwise(DoubleNear(tolerance), flat(row.at("expected").at("dlogp")))) << row;
     ++rows;
   }
-  EXPECT_EQ(rows, 7 * 8 + 10);
+  EXPECT_EQ(rows, 11 * 8 + 10 + 12);
+}
+
+TEST(Verl, DppoLeavesSomeTokensOutAndNotAll) {
+  for (const char* name : {"dppo_tv", "dppo_kl"}) {
+    int some = 0;
+    for (const json& row : golden("objectives_verl")) {
+      if (row.at("config").at("loss_type") != name) continue;
+      const double share = objective_row(row).at("metrics").at("clip_ratio/region_mean").get<double>();
+      some += share > 0 && share < 1;
+    }
+    EXPECT_GE(some, 3) << name;
+  }
 }
 
 TEST(Verl, CovarianceControlChoosesSomeTokensAndNotAll) {
@@ -143,7 +157,7 @@ TEST(Verl, Advantages) {
                                   .weights = {}};
     EXPECT_THAT(advantages(row.kind, input), Pointwise(DoubleNear(1e-7), expected)) << given;
   }
-  EXPECT_EQ(compared.size(), 7u);
+  EXPECT_EQ(compared.size(), 8u);
   for (const auto& [kind, rows] : compared) EXPECT_EQ(rows, 12) << name(kind);
 }
 
@@ -162,6 +176,76 @@ TEST(Verl, RolloutWeights) {
       for (double& one : ratio) one /= mean.value();
     EXPECT_THAT(ratio, Pointwise(DoubleNear(1e-7), flat(row.at("normalized")))) << row;
   }
+}
+
+TEST(Verl, BypassModeRejectsByThePolicyOfNow) {
+  int rows = 0, rejecting = 0;
+  for (const json& row : golden("rejection_verl")) {
+    if (!row.contains("bypass")) continue;
+    std::vector<int64_t> start = {0};
+    for (const json& of_row : row.at("per_token_logps"))
+      start.push_back(start.back() + static_cast<int64_t>(of_row.size()));
+    const auto now = flat(row.at("per_token_logps")), sampled = flat(row.at("old_per_token_logps"));
+    const auto advantage = row.at("advantages").get<std::vector<double>>();
+    ObjectiveOptions options = objective_options("vanilla");
+    options.aggregation = aggregation(row.at("bypass").get<std::string>());
+    const auto criteria =
+        rejection_criteria(row.at("modes").get<std::string>(), row.at("thresholds").get<std::string>());
+    const auto accepted = accepted_tokens(criteria, start, now, sampled, {}, nullptr);
+    const auto weights = rejection_weights(accepted, start, {}, options.aggregation);
+    BasicTokenBatch<double> batch;
+    batch.start = start;
+    batch.logprob = now;
+    batch.old_logprob = sampled;
+    batch.advantage = advantage;
+    batch.policy_weight = weights;
+    std::vector<double> gradient(now.size());
+    const Normalizer normalizer = {.rows = static_cast<double>(advantage.size()),
+                                   .tokens = static_cast<double>(now.size())};
+    const auto result = evaluate<double>(options, batch, normalizer, gradient, {});
+    EXPECT_NEAR(result.loss, row.at("expected").at("loss").get<double>(), 1e-7) << row;
+    EXPECT_THAT(gradient, Pointwise(DoubleNear(1e-7), flat(row.at("expected").at("dlogp")))) << row;
+    ++rows;
+    rejecting += std::count(accepted.begin(), accepted.end(), 0) > 0;
+  }
+  EXPECT_EQ(rows, 12);
+  EXPECT_GE(rejecting, 6);
+}
+
+TEST(Verl, RejectedTokensAndWhatIsToldOfThem) {
+  int divergences = 0;
+  std::map<std::string_view, int> some;  // rows in which a mode rejects some tokens and not all
+  for (const json& row : golden("rejection_verl")) {
+    if (row.contains("bypass")) continue;
+    std::vector<int64_t> start = {0};
+    for (const json& of_row : row.at("old")) start.push_back(start.back() + static_cast<int64_t>(of_row.size()));
+    const auto criteria =
+        rejection_criteria(row.at("modes").get<std::string>(), row.at("thresholds").get<std::string>());
+    RejectionMetrics metrics;
+    const auto accepted = accepted_tokens(criteria, start, flat(row.at("old")), flat(row.at("sampled")), {}, &metrics);
+    EXPECT_THAT(std::vector<double>(accepted.begin(), accepted.end()), flat(row.at("accepted"))) << row;
+    for (const auto& c : metrics.criteria) some[c.mode] += c.tokens.value() > 0 && c.tokens.value() < 1;
+    if (row.contains("divergence")) {
+      SamplerDivergence divergence;
+      divergence.add(start, flat(row.at("old")), flat(row.at("sampled")), {});
+      for (const auto& [name, value] : divergence.values()) {
+        EXPECT_NEAR(value, row.at("divergence").at(name.substr(9)).get<double>(), 1e-6 * std::max(1.0, value))
+            << name << row;
+        ++divergences;
+      }
+    }
+    if (!row.contains("metrics")) continue;
+    std::map<std::string, double> told;
+    for (const auto& [name, value] : metrics.values())
+      told[name.substr(name.find('/', name.find('/') + 1) + 1)] = value;
+    EXPECT_EQ(told.size(), row.at("metrics").size());
+    // verl adds 1e-8 to counts that it divides by.
+    for (const auto& [name, value] : row.at("metrics").items())
+      EXPECT_NEAR(told.at(name), value.get<double>(), 2e-7) << row;
+  }
+  EXPECT_EQ(divergences, 11 * 6);
+  some["binary_kl"] = 1;  // which verl has after 0.9.1: rejection_test.cpp
+  for (const auto mode : rejection_modes()) EXPECT_GE(some[mode], 1) << mode;
 }
 
 }  // namespace

@@ -28,7 +28,8 @@ TEST(Weights, RolloutRatioByKind) {
   const auto two = DoubleNear(2, 1e-14);
   EXPECT_THAT(ratio(RolloutCorrection::sequence_truncate), ElementsAre(two, two, 0.25, 0.25));
   EXPECT_THAT(ratio(RolloutCorrection::sequence_mask), ElementsAre(two, two, 0, 0));
-  EXPECT_THROW(rollout_correction("token"), Error);
+  EXPECT_EQ(rollout_correction("token"), RolloutCorrection::token_truncate);
+  EXPECT_THROW(rollout_correction("tokens"), Error);
   EXPECT_THROW(rollout_ratio(RolloutCorrection::token_mask, 2, 1, start, old_logprob, sampled, all), Error);
 }
 

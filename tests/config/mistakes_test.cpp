@@ -100,13 +100,28 @@ TEST(Mistakes, ValuesThatDoNotGoTogether) {
       {"algorithm: {objective: vespo, rollout_correction: token_mask, rollout_correction_normalize: true}",
        "does not go with `objective: vespo`"},
       {"algorithm: {rollout_correction: token_mask, old_logprobs: sampler}", "leave one of them out"},
+      {"algorithm: {rollout_rejection: token_k1}", "set algorithm.rollout_rejection_threshold"},
+      {"algorithm: {rollout_rs_threshold: 2}", "modes that algorithm.rollout_rejection names"},
+      {"algorithm: {rollout_rs: 'token_k1, seq_men_k2', rollout_rs_threshold: 2}",
+       "some, separated by commas, of `token_k1`"},
+      {"algorithm: {rollout_rs: 'token_k1, seq_men_k2', rollout_rs_threshold: 2}", "seq_mean_k2`?"},
+      {"algorithm: {rollout_rejection: m2, rollout_rejection_threshold: 0.04, old_logprobs: sampler}",
+       "leaves nothing to compare"},
+      {"algorithm: {rollout_correction: {rollout_rs: token_k1, bypass_mode: true}}",
+       "found a mapping: `rollout_rs` is algorithm.rollout_rejection (docs/coming-from has the others)"},
       {"algorithm: {rollout_correction_min: 4}", "above algorithm.rollout_correction_max, 3"},
       {"algorithm: {objective: vespo, rollout_correction: sequence_mask}", "token_truncate"},
+      {"algorithm: {objective: vespo, rollout_is: sequence}", "token_truncate"},
       {"algorithm: {objective: gmpo, ratio: token}", "geometric mean"},
+      {"algorithm: {objective: dppo_tv, ratio: sequence}", "a single token's probability"},
       {"algorithm: {clip_cov_low: 6}", "above algorithm.clip_cov_high, 5"},
       {"algorithm: {cispo_min_ratio: 6}", "above algorithm.cispo_max_ratio, 5"},
   };
   for (const auto& [text, told] : together) EXPECT_THAT(error_of(text), HasSubstr(told)) << text;
+  EXPECT_EQ(error_of("algorithm: {rollout_rs: 'token_k1, seq_max_k2', rollout_rs_threshold: '0.5_2,0.1'}"), "");
+  EXPECT_EQ(error_of("algorithm: {rollout_rs: token_k3, rollout_rs_threshold: 0.01}"), "");
+  EXPECT_THAT(error_of("", {"algorithm.rollout_correction.rollout_rs=token_k1"}),
+              HasSubstr("has no keys inside: `rollout_rs` is algorithm.rollout_rejection"));
   EXPECT_EQ(error_of("algorithm: {advantage: reinforce_plus_plus, gamma: 0.9, use_kl_in_reward: true, beta: 0.1}"), "");
   EXPECT_THAT(error_of("algorithm: {minibatches: 33}"), HasSubstr("above the completions of a step, 32"));
   EXPECT_THAT(error_of("run: {name: a/b}"), HasSubstr("may not contain `/`"));

@@ -20,6 +20,7 @@ static void test_advantages(void) {
                                       "reinforce_pp",
                                       "reinforce_pp_baseline",
                                       "dr_grpo",
+                                      "gpg",
                                       "grpo_passk",
                                       "reinforce_plus_plus"};
   for (size_t k = 0; k < sizeof kinds / sizeof *kinds; ++k) {

@@ -60,6 +60,21 @@ Metrics full_step() {
                            "sampling/importance_ratio/min",
                            "sampling/importance_ratio/mean",
                            "sampling/importance_ratio/max",
+                           "sampling/kl",
+                           "sampling/kl_k3",
+                           "sampling/chi2",
+                           "sampling/perplexity/model",
+                           "sampling/perplexity/sampler",
+                           "sampling/perplexity/ratio",
+                           "sampling/rejection/tokens",
+                           "sampling/rejection/completions",
+                           "sampling/rejection/seq_mean_k1/mean",
+                           "sampling/rejection/seq_mean_k1/min",
+                           "sampling/rejection/seq_mean_k1/max",
+                           "sampling/rejection/seq_mean_k1/high",
+                           "sampling/rejection/seq_mean_k1/low",
+                           "sampling/rejection/seq_mean_k1/tokens",
+                           "sampling/rejection/seq_mean_k1/completions",
                            "grad_norm",
                            "learning_rate",
                            "advantage/mean",
@@ -101,7 +116,8 @@ Metrics full_step() {
 }
 
 std::string filled(std::string name) {
-  for (const auto& [what, by] : {std::pair{"<reward>", "math"}, {"<data>", "gsm8k"}, {"<n>", "4"}})
+  for (const auto& [what, by] :
+       {std::pair{"<reward>", "math"}, {"<data>", "gsm8k"}, {"<n>", "4"}, {"<mode>", "seq_mean_k1"}})
     if (const auto at = name.find(what); at != name.npos) name.replace(at, std::string(what).size(), by);
   return name;
 }

@@ -74,7 +74,7 @@ TEST_F(Part, TheCutIntoMicroBatchesChangesNothing) {
       for (const auto& [key, value] : b) EXPECT_NEAR(a.at(key), value, 1e-5) << name << " " << key;
       ++compared;
     }
-  EXPECT_EQ(compared, 13 * 3);
+  EXPECT_EQ(compared, 17 * 3);
 }
 
 TEST_F(Part, PiecesAreTheWholeWhereTheyAreAllowed) {
@@ -145,6 +145,80 @@ TEST_F(Part, OffPolicyCompletionsThatWentWrongAreLeftOut) {
   EXPECT_NE(run(masked, far).grad_norm, run({}, far).grad_norm);
 }
 
+// Completions whose tokens are off by 0.01, 0.02, ... in the logarithm, every other token the other way.
+std::vector<Group> drifted(std::vector<Group> all) {
+  float by = 0;
+  for (Group& g : all)
+    for (Sample& s : g.samples) {
+      by += 0.01f;
+      for (std::size_t t = 0; t < s.logprob.size(); ++t) s.logprob[t] += t % 2 ? by : -by;
+    }
+  return all;
+}
+
+TEST_F(Part, RejectedCompletionsAreOutOfTheLossAndTheRestWeighsMore) {
+  const auto all = drifted(groups());  // rows of 6, 2, 4, 4, 0 and 6 tokens; k2 from 5e-5 to 18e-4
+  auto left = all;
+  left[1].samples[0].advantage = left[1].samples[2].advantage = 0;
+  const UpdateOptions plain{},
+      rejecting{.weights = {.rejection = algorithm::rejection_criteria("seq_max_k2", "0.0006")}};
+  const auto report = run(rejecting, all);
+  EXPECT_NEAR(report.grad_norm, run(plain, left).grad_norm * 22 / 12, 1e-5) << "12 of 22 tokens are left";
+  const auto values = report.rejection.values();
+  const std::map<std::string, double> told(values.begin(), values.end());
+  EXPECT_NEAR(told.at("sampling/rejection/tokens"), 10 / 22.0, 1e-12);
+  EXPECT_NEAR(told.at("sampling/rejection/completions"), 2 / 5.0, 1e-12);
+  EXPECT_NEAR(told.at("sampling/rejection/seq_max_k2/max"), 0.06 * 0.06 / 2, 1e-6);
+  EXPECT_EQ(report.objective.tokens, 12);
+  EXPECT_EQ(report.divergence.kl.count, 22) << "of all tokens, rejected or not";
+  EXPECT_GT(report.divergence.kl_k3.value(), 1e-4);
+  EXPECT_TRUE(run(plain, all).divergence.values().empty());
+  EXPECT_GT(report.old_logp_seconds, 0);
+}
+
+TEST_F(Part, ARejectionIsOfTheStepHoweverItIsCut) {
+  const auto all = drifted(groups());
+  for (const char* mode : {"token_k2", "seq_mean_k2", "m2"}) {
+    UpdateOptions options{.objective = algorithm::objective_options("grpo"),
+                          .weights = {.correction = algorithm::RolloutCorrection::sequence_truncate,
+                                      .rejection = algorithm::rejection_criteria(mode, "0.0006")}};
+    const auto whole = run(options, all);
+    EXPECT_GT(whole.rejection.tokens.value(), 0) << mode;
+    EXPECT_LT(whole.rejection.tokens.value(), 1) << mode;
+    options.max_tokens_per_microbatch = 9;
+    const auto cut = run(options, all);
+    EXPECT_GT(cut.microbatches, 1);
+    EXPECT_NEAR(cut.grad_norm, whole.grad_norm, 2e-5 * whole.grad_norm) << mode;
+    EXPECT_EQ(cut.rejection.values(), whole.rejection.values()) << mode;
+    EXPECT_EQ(metrics(cut).at("sampling/importance_ratio/mean"), metrics(whole).at("sampling/importance_ratio/mean"));
+    EXPECT_FALSE(Updater(model, &model, optimizer, options).can_take_pieces());
+  }
+}
+
+// verl's bypass mode: by what the model says now, of the policy term alone, over all tokens of the step.
+TEST_F(Part, ByTheSamplersWordEachPassRejectsForItself) {
+  const auto all = drifted(groups());
+  auto left = all;
+  left[1].samples[0].advantage = left[1].samples[2].advantage = 0;
+  const WeightOptions sampler{.old_from_sampler = true},
+      rejecting{.old_from_sampler = true, .rejection = algorithm::rejection_criteria("seq_max_k2", "0.0006")};
+  const auto report = run({.weights = rejecting}, all);
+  EXPECT_NEAR(report.grad_norm, run({.weights = sampler}, left).grad_norm, 1e-6);
+  EXPECT_NEAR(report.rejection.tokens.value(), 10 / 22.0, 1e-12);
+  EXPECT_EQ(report.old_logp_seconds, 0);
+  EXPECT_EQ(report.divergence.kl.count, 22);
+  EXPECT_GT(report.divergence.kl_k3.value(), 1e-4);
+  // Of each completion 1 - 3 tokens stay, and its mean is theirs.
+  const WeightOptions tokens{.old_from_sampler = true,
+                             .rejection = algorithm::rejection_criteria("token_k1", "0.5_1.015")};
+  UpdateOptions by_row{.objective = algorithm::objective_options("grpo"), .weights = tokens};
+  by_row.objective.clip_low = by_row.objective.clip_high = 0.9;
+  auto flat = all;
+  for (Group& g : flat)
+    for (Sample& s : g.samples) s.advantage = 1;
+  EXPECT_NEAR(run(by_row, flat).objective.policy_loss, -5 / 6.0, 0.05) << "not half of it";
+}
+
 TEST_F(Part, WhatNeedsTheSamplersWordSaysSoWhereItIsMissing) {
   auto silent = groups();
   for (Group& g : silent)
@@ -157,6 +231,8 @@ TEST_F(Part, WhatNeedsTheSamplersWordSaysSoWhereItIsMissing) {
       by_sampler{.old_from_sampler = true};
   EXPECT_THAT(told(correcting, silent), HasSubstr("algorithm.rollout_correction needs the log-probabilities"));
   EXPECT_THAT(told(by_sampler, silent), HasSubstr("algorithm.old_logprobs needs"));
+  EXPECT_THAT(told({.rejection = algorithm::rejection_criteria("m2", "1")}, silent),
+              HasSubstr("algorithm.rollout_rejection needs"));
   EXPECT_THAT(told({.off_policy_threshold = 1}, silent), HasSubstr("algorithm.off_policy_mask_threshold needs"));
   auto one = groups();
   one[0].samples[0].logprob.clear();
@@ -228,13 +304,18 @@ TEST_F(Family, EveryKeyActs) {
        {"objective=gmpo", "objective=kl_cov", "aggregation=sequence_sum", "ratio=sequence", "top_entropy_quantile=0.5",
         "rollout_correction=token_mask rollout_correction_max=0.5", "off_policy_mask_threshold=0.0001",
         "kl_coefficient=0.1", "advantage=rloo", "advantage=opo", "advantage=passk", "advantage=gdpo",
-        "advantage=reinforce_pp", "advantage=reinforce_pp_baseline", "advantage=batch", "advantage=none"}},
+        "advantage=reinforce_pp", "advantage=reinforce_pp_baseline", "advantage=batch", "advantage=none",
+        "objective=gpg", "advantage=gpg"}},
       {"objective=cispo", {"cispo_min_ratio=1.05", "cispo_max_ratio=0.9"}},
       {"objective=sapo", {"sapo_temperature_positive=3", "sapo_temperature_negative=3"}},
       {"objective=vespo",
        {"vespo_k_positive=1", "vespo_lambda_positive=1", "vespo_k_negative=1", "vespo_lambda_negative=1",
         "rollout_correction=token_truncate rollout_correction_max=0.97"}},
       {"objective=gmpo", {"clip_low=0.001", "clip_high=0.001"}},
+      {"objective=dppo_tv clip_low=0.002 clip_high=0.002",
+       {"clip_low=0.0001", "clip_high=0.0001", "delta=0.5", "objective=dppo_kl"}},
+      {"objective=dro", {"dro_beta=2"}},
+      {"objective=dppo_kl", {"clip_low=0.0001", "clip_high=0.0001", "delta=0.5"}},
       {"objective=clip_cov clip_cov_low=0", {"clip_cov_ratio=0.5", "clip_cov_low=0.3", "clip_cov_high=0.01"}},
       {"objective=kl_cov kl_cov_ratio=0.2", {"kl_cov_ratio=0.6", "kl_cov_coefficient=3"}},
       {"kl_coefficient=0.5",
@@ -245,6 +326,8 @@ TEST_F(Family, EveryKeyActs) {
       {"advantage=reinforce_pp", {"gamma=0.5"}},
       {"rollout_correction=token_truncate", {"rollout_correction_min=1.5", "rollout_correction_max=0.5"}},
       {"rollout_correction=token_truncate rollout_correction_max=0.5", {"rollout_correction_normalize=true"}},
+      {"rollout_rejection=token_k1 rollout_rejection_threshold=0.5_2", {"rollout_rejection_threshold=1.1_2"}},
+      {"old_logprobs=sampler", {"rollout_rejection=seq_max_k2 rollout_rejection_threshold=0.0001"}},
       {"top_entropy_quantile=0.5", {"top_entropy_quantile=0.2"}},
       {"entropy_coefficient=0.1", {"adaptive_entropy=true"}},
       {"entropy_coefficient=0.1 adaptive_entropy=true entropy_target=10",
@@ -258,7 +341,7 @@ TEST_F(Family, EveryKeyActs) {
       ++compared;
     }
   }
-  EXPECT_EQ(compared, 51);
+  EXPECT_EQ(compared, 63);
 }
 
 TEST_F(Family, NamesOfTrlAndVerlMeanTheSame) {
@@ -275,7 +358,9 @@ TEST_F(Family, NamesOfTrlAndVerlMeanTheSame) {
       {"entropy_coefficient=0.1 adaptive_entropy=true entropy_target=10",
        "entropy_coef=0.1 use_adaptive_entropy=true entropy_target=10"},
       {"rollout_correction=token_truncate rollout_correction_max=0.5 rollout_correction_normalize=true",
-       "vllm_importance_sampling_mode=token_truncate rollout_is_threshold=0.5 rollout_is_batch_normalize=true"},
+       "rollout_is=token rollout_is_threshold=0.5 rollout_is_batch_normalize=true"},
+      {"old_logprobs=sampler rollout_rejection=seq_max_k2,token_k3 rollout_rejection_threshold=0.0001",
+       "old_logprobs=sampler rollout_rs=seq_max_k2,token_k3 rollout_rs_threshold=0.0001"},
       {"clip_low=0.1", "clip_ratio=0.1 clip_high=0.1"},
   };
   for (const auto& [ours, theirs] : pairs) EXPECT_EQ(gradients(ours), gradients(theirs)) << theirs;

@@ -144,14 +144,23 @@ TEST_F(Preflight, WhatTheFirstRolloutShows) {
   EXPECT_NE(fits.find("its pattern \"x+\" fits none of the first 2"), std::string::npos) << fits;
 }
 
+std::string says(const std::string& algorithm, const std::vector<std::string>& overrides = {}) {
+  std::string all;
+  for (const auto& f :
+       check_settings(config::load(config::Source{"run.yaml", "algorithm: {" + algorithm + "}", {}}, overrides)))
+    all += f + "\n";
+  return all;
+}
+
+TEST(PreflightOfSettings, ARejectionOfWhatAgrees) {
+  const auto high = says("rollout_rs: 'token_k3,seq_mean_k1', rollout_rs_threshold: '0.1,1.001_1.1'");
+  EXPECT_EQ(high.find("run.yaml:1: algorithm.rollout_rejection_threshold: the bounds of seq_mean_k1, 1.001 to 1.1"), 0u)
+      << high;
+  EXPECT_EQ(says("rollout_rs: token_k1, rollout_rs_threshold: 0.9_1"), "");
+  EXPECT_NE(says("rollout_rs: token_k1, rollout_rs_threshold: 0.8_0.9"), "");
+}
+
 TEST(PreflightOfSettings, AClipOfTokensOnTheRatioOfCompletions) {
-  const auto says = [](const std::string& algorithm, const std::vector<std::string>& overrides = {}) {
-    std::string all;
-    for (const auto& f :
-         check_settings(config::load(config::Source{"run.yaml", "algorithm: {" + algorithm + "}", {}}, overrides)))
-      all += f + "\n";
-    return all;
-  };
   const std::string gspo =
       "Set algorithm.clip_low: 0.0003 and algorithm.clip_high: 0.0004 (GSPO, arXiv 2507.18071, "
       "section 5.1)";
@@ -183,6 +192,15 @@ TEST(HealthSigns, WhatWasMissingInAllOfTheFirstStepsIsSaidOnce) {
     m.set("grad_norm", norm);
     return m;
   };
+  HealthSigns rejected;
+  for (std::int64_t step = 1; step <= 5; ++step) {
+    auto m = metrics(0.5, 1, 0);
+    m.set("sampling/rejection/tokens", 1);
+    const auto said = rejected.after(step, m);
+    ASSERT_EQ(said.size(), step == 5 ? 1u : 0u);
+    if (step < 5) continue;
+    EXPECT_NE(said[0].find("rollout_rejection took every token"), std::string::npos) << said[0];
+  }
   HealthSigns bad, good, resumed;
   for (std::int64_t step = 4; step <= 8; ++step) EXPECT_TRUE(resumed.after(step, metrics(1, 0, 0)).empty());
   for (std::int64_t step = 1; step <= 8; ++step) {

@@ -249,11 +249,11 @@ GRPO_EMBED_API void grpo_embed_reward_close(grpo_embed_reward* reward);
 /* ---- advantages and objectives ---- */
 
 /* [any thread] From rewards to advantages. kind: "group" (GRPO), "none" (Dr. GRPO), "batch", "rloo", "opo", "passk",
- * "reinforce_pp", "reinforce_pp_baseline" (docs/algorithms.md), or TRL's and verl's names of them. Those that count tokens
- * ("opo", "reinforce_pp", "reinforce_pp_baseline") take a completion for one token; "gdpo", of several rewards by
- * themselves, is refused: grpo_embed_objective_row has it. rewards [n_samples], NaN: none applies; group g is the samples
- * [group_start[g], group_start[g + 1]), group_start [n_groups + 1]. epsilon is added to the deviation (TRL: 1e-4). advantages
- * [n_samples] may be the same array as rewards. statistics: as JSON by the metrics' names; may be NULL. */
+ * "reinforce_pp", "reinforce_pp_baseline", "gpg" (docs/algorithms.md), or TRL's and verl's names of them. Those that
+ * count tokens ("opo", "reinforce_pp", "reinforce_pp_baseline") take a completion for one token; "gdpo", of several
+ * rewards by themselves, is refused: grpo_embed_objective_row has it. rewards [n_samples], NaN: none applies; group g is
+ * the samples [group_start[g], group_start[g + 1]), group_start [n_groups + 1]. epsilon is added to the deviation (TRL:
+ * 1e-4). advantages [n_samples] may be the same array as rewards. statistics: as JSON by the metrics' names; may be NULL. */
 GRPO_EMBED_API grpo_status grpo_embed_advantages(const char* kind, int64_t n_samples, const double* rewards, int64_t n_groups,
                                                  const int64_t* group_start, double epsilon, double* advantages,
                                                  grpo_embed_text* statistics, grpo_embed_error* error);
@@ -262,12 +262,13 @@ typedef struct grpo_embed_objective grpo_embed_objective;
 
 /* [any thread] options: a JSON object with keys of the configuration's section `algorithm` (or TRL's and verl's names for
  * them): objective ("grpo", "bnpo", "dapo", "dr_grpo", "gspo", "gspo_token", "luspo", "gmpo", "cispo", "sapo", "vespo",
- * "clip_cov", "kl_cov"), clip_low, clip_high, delta, kl_coefficient, kl_estimator, kl_bias_correction,
- * entropy_coefficient; beyond those, single parts of the objective: ratio, aggregation, cispo_min_ratio, cispo_max_ratio,
- * sapo_temperature_positive, sapo_temperature_negative, vespo_k_positive, vespo_lambda_positive, vespo_k_negative,
- * vespo_lambda_negative, clip_cov_ratio, clip_cov_low, clip_cov_high, kl_cov_ratio, kl_cov_coefficient, log_ratio_limit,
- * kl_limit. What acts before the objective (rollout_correction, top_entropy_quantile and others) is refused with what to
- * give instead. NULL: all defaults ("dapo"). */
+ * "clip_cov", "kl_cov", "dppo_tv", "dppo_kl", "gpg", "dro"), clip_low, clip_high, delta, kl_coefficient, kl_estimator,
+ * kl_bias_correction, entropy_coefficient; beyond those, single parts of the objective: ratio, aggregation,
+ * cispo_min_ratio, cispo_max_ratio, sapo_temperature_positive, sapo_temperature_negative, vespo_k_positive,
+ * vespo_lambda_positive, vespo_k_negative, vespo_lambda_negative, clip_cov_ratio, clip_cov_low, clip_cov_high,
+ * kl_cov_ratio, kl_cov_coefficient, dro_beta, log_ratio_limit, kl_limit. What acts before the objective
+ * (rollout_correction, top_entropy_quantile and others) is refused with what to give instead. NULL: all defaults
+ * ("dapo"). */
 GRPO_EMBED_API grpo_status grpo_embed_objective_open(const char* options, grpo_embed_objective** objective,
                                                      grpo_embed_error* error);
 

@@ -154,6 +154,16 @@ std::vector<double> whitened_over_baseline(const AdvantageInput& input) {
   return out;
 }
 
+// Where few completions have a reward, each counts for more.
+std::vector<double> scaled_by_rewarded(const AdvantageInput& input) {
+  double samples = 0, rewarded = 0;
+  for (const double reward : input.rewards)
+    if (!std::isnan(reward)) ++samples, rewarded += reward != 0;
+  std::vector<double> out = centred(input);
+  for (double& value : out) value *= samples / std::max(rewarded, 1.0);
+  return out;
+}
+
 }  // namespace
 
 Baseline baseline_of(AdvantageKind kind) {
@@ -176,6 +186,8 @@ Baseline baseline_of(AdvantageKind kind) {
       return whitened;
     case AdvantageKind::reinforce_pp_baseline:
       return whitened_over_baseline;
+    case AdvantageKind::gpg:
+      return scaled_by_rewarded;
   }
   fail("advantage kind ", static_cast<int>(kind), " is not one of AdvantageKind");
 }

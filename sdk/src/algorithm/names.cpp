@@ -21,7 +21,7 @@ struct Parts {
   CovarianceControl covariance = CovarianceControl::none;
 };
 
-constexpr size_t own_objectives = 13;  // the others are verl's names
+constexpr size_t own_objectives = 17;  // the others are verl's names
 constexpr std::array<Named<Parts>, own_objectives + 2> objectives = {{
     {"grpo", {PolicyTerm::clip, RatioLevel::token, Aggregation::sequence_mean}},
     {"bnpo", {PolicyTerm::clip, RatioLevel::token, Aggregation::token_mean}},
@@ -36,6 +36,10 @@ constexpr std::array<Named<Parts>, own_objectives + 2> objectives = {{
     {"gmpo", {PolicyTerm::gmpo, RatioLevel::sequence, Aggregation::sequence_mean, 0.4, 0.4}},
     {"clip_cov", {PolicyTerm::clip, RatioLevel::token, Aggregation::token_mean, 0.2, 0.2, CovarianceControl::clip}},
     {"kl_cov", {PolicyTerm::importance, RatioLevel::token, Aggregation::token_mean, 0.2, 0.2, CovarianceControl::kl}},
+    {"dppo_tv", {PolicyTerm::dppo_tv, RatioLevel::token, Aggregation::fixed_length, 0.15, 0.15}},
+    {"dppo_kl", {PolicyTerm::dppo_kl, RatioLevel::token, Aggregation::fixed_length, 0.05, 0.05}},
+    {"gpg", {PolicyTerm::likelihood, RatioLevel::token, Aggregation::token_mean}},
+    {"dro", {PolicyTerm::dro, RatioLevel::token, Aggregation::token_mean}},
     {"geo_mean", {PolicyTerm::gmpo, RatioLevel::sequence, Aggregation::sequence_mean, 0.4, 0.4}},
     {"vanilla", {PolicyTerm::clip, RatioLevel::token, Aggregation::token_mean}},
 }};
@@ -74,7 +78,7 @@ constexpr std::array<Named<Aggregation>, 8> aggregations = {{
     {"seq_mean_token_sum_norm", Aggregation::fixed_length},
 }};
 
-constexpr std::array<Named<AdvantageKind>, 15> advantage_kinds = {{
+constexpr std::array<Named<AdvantageKind>, 16> advantage_kinds = {{
     {"group", AdvantageKind::group},
     {"none", AdvantageKind::none},
     {"batch", AdvantageKind::batch},
@@ -84,6 +88,7 @@ constexpr std::array<Named<AdvantageKind>, 15> advantage_kinds = {{
     {"gdpo", AdvantageKind::gdpo},
     {"reinforce_pp", AdvantageKind::reinforce_pp},
     {"reinforce_pp_baseline", AdvantageKind::reinforce_pp_baseline},
+    {"gpg", AdvantageKind::gpg},
     {"grpo", AdvantageKind::group},
     {"dr_grpo", AdvantageKind::none},
     {"grpo_passk", AdvantageKind::passk},
@@ -100,11 +105,13 @@ constexpr std::array<Named<ScheduleKind>, 5> schedules = {{
     {"cosine_with_min_lr", ScheduleKind::cosine},
 }};
 
-constexpr std::array<Named<RolloutCorrection>, 4> corrections = {{
+constexpr std::array<Named<RolloutCorrection>, 6> corrections = {{
     {"token_truncate", RolloutCorrection::token_truncate},
     {"token_mask", RolloutCorrection::token_mask},
     {"sequence_truncate", RolloutCorrection::sequence_truncate},
     {"sequence_mask", RolloutCorrection::sequence_mask},
+    {"token", RolloutCorrection::token_truncate},
+    {"sequence", RolloutCorrection::sequence_truncate},
 }};
 
 template <class Value, size_t n>
@@ -128,6 +135,14 @@ TermUnit term_unit(PolicyTerm term) {
       return {.evaluate = gmpo_term, .clips = true};
     case PolicyTerm::importance:
       return {.evaluate = importance_term};
+    case PolicyTerm::dppo_tv:
+      return {.evaluate = dppo_tv_term, .clips = true};
+    case PolicyTerm::dppo_kl:
+      return {.evaluate = dppo_kl_term, .clips = true};
+    case PolicyTerm::dro:
+      return {.evaluate = dro_term};
+    case PolicyTerm::likelihood:
+      return {.evaluate = likelihood_term};
   }
   fail("policy term ", static_cast<int>(term), " is not one of PolicyTerm");
 }
@@ -185,12 +200,18 @@ void check(const ObjectiveOptions& options) {
   positive("sapo_temperature_negative", options.sapo_temperature_negative);
   if (options.term == PolicyTerm::gmpo && options.ratio != RatioLevel::sequence)
     fail("the objective gmpo has a ratio of its own, the sequence's geometric mean: leave the ratio at \"sequence\"");
+  if ((options.term == PolicyTerm::dppo_tv || options.term == PolicyTerm::dppo_kl) &&
+      options.ratio != RatioLevel::token)
+    fail(
+        "the objectives dppo_tv and dppo_kl bound what a single token's probability does: leave the ratio at "
+        "\"token\"");
   require(options.clip_cov_ratio > 0 && options.clip_cov_ratio <= 1, "clip_cov_ratio", options.clip_cov_ratio,
           "in (0, 1]");
   require(options.clip_cov_high >= options.clip_cov_low, "clip_cov_high", options.clip_cov_high,
           "at least clip_cov_low");
   require(options.kl_cov_ratio > 0 && options.kl_cov_ratio <= 1, "kl_cov_ratio", options.kl_cov_ratio, "in (0, 1]");
   not_negative("kl_cov_coefficient", options.kl_cov_coefficient);
+  not_negative("dro_beta", options.dro_beta);
   require(options.log_ratio_limit > 0, "log_ratio_limit", options.log_ratio_limit, "over 0");
   require(options.kl_limit > 0, "kl_limit", options.kl_limit, "over 0");
 }

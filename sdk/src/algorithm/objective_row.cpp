@@ -104,7 +104,9 @@ Normalizer normalizer_of(const RowOptions& options, const RowArrays& arrays, dou
 // Factors on the policy term, multiplied.
 class Weights {
  public:
-  Weights(const RowOptions& options, const RowArrays& arrays) : values_(arrays.mask.size(), 1.0) {
+  // sampled_mask: the mask before any token was rejected, which the correction of the rollout is made with.
+  Weights(const RowOptions& options, const RowArrays& arrays, const std::vector<uint8_t>& sampled_mask)
+      : values_(arrays.mask.size(), 1.0) {
     if (options.off_policy_threshold) {
       if (!arrays.token_advantage.empty()) fail("objective: \"off_policy_mask_threshold\" needs one advantage a row");
       const auto& sampled = arrays.sampled_logprob.empty() ? old_of(arrays) : arrays.sampled_logprob;
@@ -117,7 +119,7 @@ class Weights {
       entropy_mask_ = top_entropy_mask(arrays.entropy, arrays.mask, threshold);
       multiply(entropy_mask_);
     }
-    apply_correction(options, arrays);
+    apply_correction(options, arrays, sampled_mask);
   }
 
   const std::vector<double>& values() const { return values_; }
@@ -130,11 +132,11 @@ class Weights {
     for (size_t t = 0; t < values_.size(); ++t) values_[t] *= static_cast<double>(factors[t]);
   }
 
-  void apply_correction(const RowOptions& options, const RowArrays& arrays) {
+  void apply_correction(const RowOptions& options, const RowArrays& arrays, const std::vector<uint8_t>& sampled_mask) {
     std::vector<double> ratio = arrays.importance_ratio;
     if (ratio.empty() && options.correction && !arrays.sampled_logprob.empty()) {
       ratio = rollout_ratio(*options.correction, options.correction_min, options.correction_max, arrays.start,
-                            old_of(arrays), arrays.sampled_logprob, arrays.mask);
+                            old_of(arrays), arrays.sampled_logprob, sampled_mask);
     }
     if (ratio.empty()) return;
     // VESPO takes the correction into its sequence weight instead.
@@ -150,6 +152,24 @@ class Weights {
   std::vector<double> importance_ratio_;
 };
 
+// Takes what model and sampler disagree on out of the mask.
+RejectionMetrics reject(const RowOptions& options, RowArrays& arrays) {
+  RejectionMetrics metrics;
+  if (options.rejection.empty()) return metrics;
+  if (arrays.sampled_logprob.empty()) fail("objective: \"rollout_rs\" needs \"sampling_per_token_logps\"");
+  const auto accepted =
+      accepted_tokens(options.rejection, arrays.start, old_of(arrays), arrays.sampled_logprob, arrays.mask, &metrics);
+  for (size_t t = 0; t < accepted.size(); ++t) arrays.mask[t] = arrays.mask[t] != 0 && accepted[t] != 0;
+  return metrics;
+}
+
+nlohmann::json metrics_of(const ObjectiveResult& result, const RejectionMetrics& rejection) {
+  nlohmann::json out = nlohmann::json::object();
+  for (const auto& [name, value] : result.metrics.values()) out[name] = value;
+  for (const auto& [name, value] : rejection.values()) out[name] = value;
+  return out;
+}
+
 }  // namespace
 
 nlohmann::json objective_row(const nlohmann::json& row) {
@@ -158,7 +178,9 @@ nlohmann::json objective_row(const nlohmann::json& row) {
   RowArrays arrays = read_arrays(row);
   const bool given = !arrays.advantage.empty() || !arrays.token_advantage.empty();
   complete_advantages(options, arrays);
-  const Weights weights(options, arrays);
+  const std::vector<uint8_t> sampled_mask = arrays.mask;
+  const RejectionMetrics rejection = reject(options, arrays);
+  const Weights weights(options, arrays, sampled_mask);
 
   BasicTokenBatch<double> batch;
   batch.start = arrays.start;
@@ -182,12 +204,10 @@ nlohmann::json objective_row(const nlohmann::json& row) {
     const Normalizer normalizer = normalizer_of(options, arrays, entropy_tokens);
     result = evaluate<double>(options.objective, batch, normalizer, dlogprob, dentropy);
   }
-  nlohmann::json metrics = nlohmann::json::object();
-  for (const auto& [name, value] : result.metrics.values()) metrics[name] = value;
   nlohmann::json out = {{"loss", result.loss},
                         {"dlogp", in_shape(arrays, dlogprob)},
                         {"dentropy", bonus ? in_shape(arrays, dentropy) : nlohmann::json(nullptr)},
-                        {"metrics", metrics}};
+                        {"metrics", metrics_of(result, rejection)}};
   if (!given && !arrays.advantage.empty()) out["advantages"] = arrays.advantage;
   return out;
 }

@@ -25,7 +25,8 @@ constexpr auto known = std::to_array<std::string_view>({
     "sapo_temperature_pos", "sapo_temperature_neg",
     "vespo_k_pos", "vespo_lambda_pos", "vespo_k_neg", "vespo_lambda_neg",
     "clip_ratio_c", "loss_agg_mode", "cispo_min_ratio", "cispo_max_ratio",
-    "clip_cov_ratio", "clip_cov_lb", "clip_cov_ub", "kl_cov_ratio", "ppo_kl_coef",
+    "clip_cov_ratio", "clip_cov_lb", "clip_cov_ub", "kl_cov_ratio", "ppo_kl_coef", "dro_beta",
+    "rollout_rs", "rollout_rs_threshold",
     "multi_objective_aggregation", "reward_weights", "advantage_epsilon",
     "scale_rewards", "num_generations", "max_completion_length",
     "gradient_accumulation_steps", "current_gradient_accumulation_steps", "accumulation", "accum", "steps_per_generation",
@@ -111,6 +112,10 @@ class Options {
     if (!at(key).is_boolean())
       fail("objective: option \"", key, "\" is ", at(key).dump(), "; it must be true or false");
     return at(key).get<bool>();
+  }
+  // A number too: verl's thresholds are either.
+  std::string text_or_number(const char* key) const {
+    return has(key) && at(key).is_number() ? at(key).dump() : text(key, "");
   }
   std::string text(const char* key, const char* otherwise) const {
     if (!has(key)) return otherwise;
@@ -203,8 +208,17 @@ void read_objective(const Options& options, RowOptions& out) {
   o.clip_cov_high = options.number("clip_cov_ub", o.clip_cov_high);
   o.kl_cov_ratio = options.number("kl_cov_ratio", o.kl_cov_ratio);
   o.kl_cov_coefficient = options.number("ppo_kl_coef", o.kl_cov_coefficient);
+  o.dro_beta = options.number("dro_beta", o.dro_beta);
   // TRL guards neither.
   o.log_ratio_limit = o.kl_limit = std::numeric_limits<double>::infinity();
+}
+
+std::vector<RejectionCriterion> rejection_of(const Options& options) {
+  try {
+    return rejection_criteria(options.text("rollout_rs", ""), options.text_or_number("rollout_rs_threshold"));
+  } catch (const Error& error) {
+    fail("objective: \"rollout_rs\", \"rollout_rs_threshold\": ", error.what());
+  }
 }
 
 AdvantageKind scale_rewards(const Options& options) {
@@ -233,6 +247,7 @@ RowOptions read_options(const json& row) {
     fail("objective: option \"top_entropy_quantile\" is ", out.top_entropy_quantile, "; it must be in [0, 1]");
   }
   out.off_policy_threshold = options.number("off_policy_mask_threshold");
+  out.rejection = rejection_of(options);
   out.accumulation = options.first_positive(
       {"current_gradient_accumulation_steps", "gradient_accumulation_steps", "accumulation", "accum"}, 1);
   out.steps_per_generation = options.first_positive(

@@ -10,6 +10,7 @@
 
 #include "grpo/sdk/algorithm/advantages.hpp"
 #include "grpo/sdk/algorithm/objective.hpp"
+#include "grpo/sdk/algorithm/rejection.hpp"
 #include "grpo/sdk/algorithm/weights.hpp"
 
 namespace grpo::algorithm {
@@ -22,6 +23,7 @@ struct RowOptions {
   std::optional<RolloutCorrection> correction;  // none: off
   std::optional<double> correction_min, correction_max = 3.0;
   std::optional<double> off_policy_threshold;
+  std::vector<RejectionCriterion> rejection;
   double accumulation = 1;  // gradient accumulation steps
   double steps_per_generation = 1;
   double processes = 1;

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "print.hpp"
+#include "table.hpp"
 
 namespace grpo::config {
 
@@ -13,11 +14,9 @@ namespace {
 // What is not given depends on what is: written down, so that the configuration in effect says it and reads back to the
 // same.
 void derive_algorithm(Config& config, const Origin& derived) {
-  static const std::map<std::string, std::pair<Number, Number>> clips = {{"gspo", {3e-4, 4e-4}},
-                                                                         {"gspo_token", {3e-4, 4e-4}},
-                                                                         {"luspo", {2e-3, 2.5e-3}},
-                                                                         {"gmpo", {0.4, 0.4}},
-                                                                         {"geo_mean", {0.4, 0.4}}};
+  static const std::map<std::string, std::pair<Number, Number>> clips = {
+      {"gspo", {3e-4, 4e-4}},   {"gspo_token", {3e-4, 4e-4}}, {"luspo", {2e-3, 2.5e-3}}, {"gmpo", {0.4, 0.4}},
+      {"geo_mean", {0.4, 0.4}}, {"dppo_tv", {0.15, 0.15}},    {"dppo_kl", {0.05, 0.05}}};
   auto& a = config.algorithm;
   const auto open = [&](const char* key) { return config.origin(key).kind == Origin::Kind::built_in; };
   const auto set = [&](auto& value, const auto& to, const char* key) {
@@ -105,15 +104,28 @@ void check_algorithm(const AlgorithmConfig& a, const Wrong& wrong) {
   if (a.rollout_correction != "none" && a.old_logprobs == "sampler")
     wrong("algorithm.rollout_correction",
           "corrects for what `old_logprobs: sampler` has in its ratio already: leave one of them out");
+  const auto rejection = comma_list(a.rollout_rejection);
+  if (rejection.empty() != a.rollout_rejection_threshold.empty())
+    wrong(rejection.empty() ? "algorithm.rollout_rejection_threshold" : "algorithm.rollout_rejection",
+          rejection.empty() ? "is of modes that algorithm.rollout_rejection names: set that"
+                            : "needs its largest divergence: set algorithm.rollout_rejection_threshold");
+  if (a.old_logprobs == "sampler" && std::find(rejection.begin(), rejection.end(), "m2") != rejection.end())
+    wrong(
+        "algorithm.rollout_rejection",
+        "has `m2`, which compares the model at the start of the step with the sampler: `old_logprobs: sampler` leaves "
+        "nothing to compare");
   if (a.rollout_correction_max != 0 && a.rollout_correction_min > a.rollout_correction_max)
     wrong("algorithm.rollout_correction_min",
           "is above algorithm.rollout_correction_max, " + number_text(a.rollout_correction_max));
-  if (a.objective == "vespo" && a.rollout_correction.starts_with("sequence_"))
+  if (a.objective == "vespo" && a.rollout_correction.starts_with("sequence"))
     wrong("algorithm.rollout_correction",
           "is of whole completions, but `objective: vespo` has a weight for these already: take token_truncate or "
           "token_mask");
   if ((a.objective == "gmpo" || a.objective == "geo_mean") && !a.ratio.empty() && a.ratio != "sequence")
     wrong("algorithm.ratio", "cannot be changed in `objective: gmpo`, whose ratio is the completion's geometric mean");
+  if (a.objective.starts_with("dppo_") && !a.ratio.empty() && a.ratio != "token")
+    wrong("algorithm.ratio",
+          "cannot be changed in `objective: " + a.objective + "`, which bounds what a single token's probability does");
   if (a.clip_cov_low > a.clip_cov_high)
     wrong("algorithm.clip_cov_low", "is above algorithm.clip_cov_high, " + number_text(a.clip_cov_high));
   if (a.cispo_min_ratio > a.cispo_max_ratio)
@@ -172,7 +184,8 @@ void check(const Config& config, std::vector<std::string>& mistakes) {
     wrong("sampler.min_new_tokens", "is " + std::to_string(config.sampler.min_new_tokens) +
                                         ", above sampler.max_new_tokens, " +
                                         std::to_string(config.sampler.max_new_tokens));
-  if (config.algorithm.delta != 0 && config.algorithm.delta <= 1 + config.algorithm.clip_high)
+  const bool of_ratios = !config.algorithm.objective.starts_with("dppo_");  // whose clips are of probabilities
+  if (of_ratios && config.algorithm.delta != 0 && config.algorithm.delta <= 1 + config.algorithm.clip_high)
     wrong("algorithm.delta", "is " + number_text(config.algorithm.delta) +
                                  ": it must be 0 (off) or above 1 + algorithm.clip_high, " +
                                  number_text(1 + config.algorithm.clip_high));

@@ -202,8 +202,9 @@ class Loader {
     if (!key) return mistake({}, unknown_key(*section, prefix, parts[next]));
     const std::string full = prefix + key->name;
     if (parts.size() == next + 1) return assign(*key, fields, full, override_value(*key, value));
-    if (key->type != Type::options) return mistake({}, full + " has no keys inside");
     const std::vector<std::string> inside(parts.begin() + static_cast<std::ptrdiff_t>(next) + 1, parts.end());
+    if (key->type != Type::options)
+      return mistake({}, full + " has no keys inside" + not_nested(*section, prefix, inside));
     set_option(*static_cast<Options*>(key->field(fields)), full, inside, YAML::Load(value));
   }
 
@@ -297,14 +298,25 @@ class Loader {
     mistake(value, full + " expects " + what + ", found " + found(value) + hint);
   }
 
+  static std::string nested_hint(const std::string& full, const YAML::Node& value) {
+    const auto dot = full.find('.');
+    const Section* section = find_section(full.substr(0, dot));
+    std::vector<std::string> inside;
+    if (value.IsMap())
+      for (const auto& pair : value)
+        if (pair.first.IsScalar()) inside.push_back(pair.first.Scalar());
+    return section ? not_nested(*section, full.substr(0, dot + 1), inside) : "";
+  }
+
   void text(const Key& key, const std::string& full, const YAML::Node& value, Text& out) {
-    if (!value.IsScalar()) return expected(full, "a text", value);
+    if (!value.IsScalar()) return expected(full, "a text", value, nested_hint(full, value));
     const bool plain = value.Tag() != "!";
     if (plain && plain_scalar(value.Scalar()).is_boolean())
       return expected(full, key.constraint.choices.empty() ? "a text" : key.constraint.text(), value,
                       key.constraint.choices.empty() ? ": put it in quotes if that is meant" : "");
     if (!key.constraint.holds(value.Scalar())) {
-      const std::string hint = did_you_mean(value.Scalar(), key.constraint.choices);
+      const auto wrong = key.constraint.first_wrong(value.Scalar());
+      const std::string hint = did_you_mean(wrong.value_or(""), key.constraint.choices);
       return mistake(value, full + " must be " + key.constraint.text() + ", found `" + value.Scalar() + "`." + hint);
     }
     out = value.Scalar();

@@ -25,10 +25,18 @@ json default_json(const Key& key, const void* defaults) {
   });
 }
 
+// Some of the choices, separated by commas.
+std::string pattern_of(const std::vector<std::string>& choices) {
+  std::string any;
+  for (const auto& choice : choices) any += (any.empty() ? "" : "|") + choice;
+  return "^( *(" + any + ") *(,|$))*$";
+}
+
 json scalar_schema(const char* type, const Constraint& constraint) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   json out = {{"type", type}};
-  if (!constraint.choices.empty()) out["enum"] = constraint.choices;
+  if (!constraint.choices.empty() && !constraint.several) out["enum"] = constraint.choices;
+  if (constraint.several) out["pattern"] = pattern_of(constraint.choices);
   if (constraint.not_empty) out["minLength"] = 1;
   if (constraint.low > -infinity) out[constraint.low_excluded ? "exclusiveMinimum" : "minimum"] = constraint.low;
   if (constraint.high < infinity) out["maximum"] = constraint.high;

@@ -62,6 +62,17 @@ std::string unknown_section(const std::string& name, const std::string& key) {
   return "unknown section `" + name + "`." + did_you_mean(name, names) + " There are: " + list;
 }
 
+std::string not_nested(const Section& section, const std::string& prefix, const std::vector<std::string>& inside) {
+  std::string known, others;
+  for (const auto& name : inside) {
+    if (const Key* key = section.find(name))
+      known += (known.empty() ? ": `" : ", `") + name + "` is " + prefix + key->name;
+    else
+      others = " (docs/coming-from has the others)";
+  }
+  return known.empty() ? "" : known + others;
+}
+
 std::string unknown_key(const Section& section, const std::string& prefix, const std::string& name) {
   const std::string opening = "unknown key " + prefix + name + ".";
   const std::string elsewhere = key_elsewhere(name, &section);

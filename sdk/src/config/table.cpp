@@ -17,6 +17,7 @@ Constraint above(double low) { return {.low = low, .low_excluded = true}; }
 Constraint between(double low, double high) { return {.low = low, .high = high}; }
 Constraint above_to(double low, double high) { return {.low = low, .high = high, .low_excluded = true}; }
 Constraint one_of(std::initializer_list<std::string> choices) { return {.choices = choices}; }
+Constraint some_of(std::initializer_list<std::string> choices) { return {.choices = choices, .several = true}; }
 Constraint required() { return {.not_empty = true}; }
 Constraint text_or_file() { return {.file_reference = true}; }
 
@@ -129,13 +130,33 @@ std::vector<std::string> Section::names() const {
 
 bool Constraint::holds(std::string_view value) const {
   if (not_empty && value.empty()) return false;
-  return choices.empty() || std::find(choices.begin(), choices.end(), value) != choices.end();
+  return choices.empty() || !first_wrong(value);
+}
+
+std::optional<std::string> Constraint::first_wrong(std::string_view value) const {
+  const auto known = [this](std::string_view one) {
+    return std::find(choices.begin(), choices.end(), one) != choices.end();
+  };
+  if (!several) return known(value) ? std::nullopt : std::optional<std::string>(value);
+  for (const auto& one : comma_list(value))
+    if (!known(one)) return one;
+  return std::nullopt;
+}
+
+std::vector<std::string> comma_list(std::string_view text) {
+  std::vector<std::string> parts;
+  std::istringstream in{std::string(text)};
+  for (std::string part; std::getline(in, part, ',');) {
+    std::erase(part, ' ');
+    if (!part.empty()) parts.push_back(part);
+  }
+  return parts;
 }
 
 std::string Constraint::text() const {
   if (not_empty) return "not empty";
   if (!choices.empty()) {
-    std::string out = "one of ";
+    std::string out = several ? "some, separated by commas, of " : "one of ";
     for (const auto& choice : choices)
       out += (&choice == choices.data() ? "" : ", ") + (choice.empty() ? std::string("empty") : "`" + choice + "`");
     return out;

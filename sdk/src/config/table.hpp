@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <grpo/sdk/config/config.hpp>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -23,11 +24,13 @@ struct Constraint {
   double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
   bool low_excluded = false;
   std::vector<std::string> choices{};
+  bool several = false;  // of the choices, separated by commas; none is good too
   bool not_empty = false, file_reference = false;
   bool wide = false;  // an integer of 64 bits, not a count
 
   bool holds(double value) const { return (low_excluded ? value > low : value >= low) && value <= high; }
   bool holds(std::string_view value) const;
+  std::optional<std::string> first_wrong(std::string_view value) const;  // what is none of the choices
   std::string text() const;  // "at least 0", "one of `a`, `b`"; "" for any()
 };
 
@@ -61,6 +64,9 @@ struct Section {
 
 const std::vector<Section>& sections();
 const Section* find_section(std::string_view name);
+
+// The parts of a text between commas, without blanks and without empty ones.
+std::vector<std::string> comma_list(std::string_view text);
 
 // "a text", "a number": for messages and documentation.
 std::string type_name(Type type);

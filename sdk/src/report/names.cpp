@@ -48,7 +48,8 @@ struct Entry {
   Kind kind;
   std::string_view name, meaning;
   double (*value)(const View& m, const NameSettings& s) = nullptr;
-  std::string_view prefix = {}, suffix = {};  // each: ours, around the part that <reward> stands for
+  std::string_view prefix = {}, suffix = {};  // each: ours, around the part that the placeholder stands for
+  std::string_view placeholder = "<reward>";
 };
 
 // What every reward has (docs/metrics.md); whatever else stands there is a component of its scores.
@@ -62,6 +63,7 @@ bool is_of_every_reward(std::string_view name) {
   {Kind::name, theirs, #expression, \
    []([[maybe_unused]] const View& m, [[maybe_unused]] const NameSettings& s) -> double { return expression; }},
 #define EACH(theirs, before, after) {Kind::each, theirs, before "<reward>" after, nullptr, before, after},
+#define EACH_MODE(theirs, before, after) {Kind::each, theirs, before "<mode>" after, nullptr, before, after, "<mode>"},
 #define EACH_AND_PARTS(theirs, before, after) \
   {Kind::each_and_parts, theirs, before "<reward>" after ", and " before "<any>/<reward>", nullptr, before, after},
 #define LEFT_OUT(theirs, why) {Kind::left_out, theirs, why},
@@ -83,6 +85,7 @@ constexpr Entry areal[] = {
 #undef SAME
 #undef NAME
 #undef EACH
+#undef EACH_MODE
 #undef EACH_AND_PARTS
 #undef LEFT_OUT
 
@@ -133,8 +136,8 @@ void MetricNames::add(std::int64_t step, Metrics& metrics) const {
         for (const auto& [name, value] : ours) {
           const auto around = entry.prefix.size() + entry.suffix.size();
           if (name.size() <= around || !name.starts_with(entry.prefix) || !name.ends_with(entry.suffix)) continue;
-          const auto reward = name.substr(entry.prefix.size(), name.size() - around);
-          if (reward.find('/') == reward.npos) put(replaced(entry.name, "<reward>", reward), value);
+          const auto one = name.substr(entry.prefix.size(), name.size() - around);
+          if (one.find('/') == one.npos) put(replaced(entry.name, entry.placeholder, one), value);
         }
       if (entry.kind == Kind::each_and_parts)
         for (const auto& [name, value] : ours) {
@@ -169,7 +172,8 @@ std::string metric_names_markdown() {
       "has our value. `m` is our metrics, `s` settings of the run; `m.with(a, x)` is x where a is reported, "
       "`m.tokens()` the prompt and completion tokens of all completions of the step. A value that a step does not have "
       "leaves its name out. `<reward>`, `<data>`, `<n>`: any reward (or, as `<any>/<reward>`, any "
-      "component of a reward's scores), the evaluation file's name, `evaluation.samples`.\n";
+      "component of a reward's scores), the evaluation file's name, `evaluation.samples`; `<mode>`: any of "
+      "`algorithm.rollout_rejection`.\n";
   for (const System& system : systems) {
     page += "\n## " + std::string(system.title) + ": `" + std::string(system.name) + "`\n\n| name | is |\n|---|---|\n";
     for (const Entry& e : system.entries)

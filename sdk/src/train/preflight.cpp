@@ -209,22 +209,40 @@ SequenceClips clips_of_paper(const config::AlgorithmConfig& a) {
           luspo ? "LUSPO, arXiv 2602.05261, section 5.1" : "GSPO, arXiv 2507.18071, section 5.1"};
 }
 
-}  // namespace
-
-Findings check_settings(const config::Config& c) {
+void check_clip(const config::Config& c, Findings& findings) {
   const auto objective = objective_of(c);
   const bool of_sequences =
       objective.term == algorithm::PolicyTerm::clip && objective.ratio != algorithm::RatioLevel::token;
-  if (!of_sequences || std::max(objective.clip_low, objective.clip_high) < clip_of_tokens) return {};
+  if (!of_sequences || std::max(objective.clip_low, objective.clip_high) < clip_of_tokens) return;
   const auto& a = c.algorithm;
   const auto paper = clips_of_paper(a);
-  return {fmt::format(
+  findings.push_back(fmt::format(
       "{}: ratios are clipped under 1 - {} and over 1 + {}, a range for those of single tokens; with {} a ratio is the "
       "geometric mean over a whole completion, which stays far nearer to 1, so next to nothing is clipped. Set "
       "algorithm.clip_low: {} and algorithm.clip_high: {} ({})",
       c.where(objective.clip_low < clip_of_tokens ? "algorithm.clip_high" : "algorithm.clip_low"), objective.clip_low,
       objective.clip_high, a.ratio.empty() ? "algorithm.objective: " + a.objective : "algorithm.ratio: " + a.ratio,
-      paper.low, paper.high, paper.source)};
+      paper.low, paper.high, paper.source));
+}
+
+// Bounds that a sampler without fault does not lie within: then the divergence is 0.
+void check_rejection(const config::Config& c, Findings& findings) {
+  for (const auto& criterion : weights_of(c).rejection)
+    if (criterion.lower > 0 || criterion.upper < 0)
+      findings.push_back(fmt::format(
+          "{}: the bounds of {}, {:.4g} to {:.4g}, leave out 1, the ratio where model and sampler agree, so that what "
+          "agrees is rejected; write them as 0.5_2",
+          c.where("algorithm.rollout_rejection_threshold"), criterion.mode, std::exp(criterion.lower),
+          std::exp(criterion.upper)));
+}
+
+}  // namespace
+
+Findings check_settings(const config::Config& c) {
+  Findings findings;
+  check_clip(c, findings);
+  check_rejection(c, findings);
+  return findings;
 }
 
 Findings check_prompts(const config::Config& config, const ModelText& text, std::span<const Prompt> prompts) {
@@ -288,6 +306,7 @@ Findings HealthSigns::after(std::int64_t step, const report::Metrics& m) {
   ended_ = ended_ || m.get("completions/clipped_ratio") < 1;
   rewarded_ = rewarded_ || m.get("reward") != 0 || m.get("reward_std") > 0;
   moved_ = moved_ || m.get("grad_norm") != 0;
+  accepted_ = accepted_ || m.get("sampling/rejection/tokens") < 1;
   Findings findings;
   if (step < last) return findings;
   if (!ended_)
@@ -301,7 +320,13 @@ Findings HealthSigns::after(std::int64_t step, const report::Metrics& m) {
                     "recognised, or completions are cut before them (report.samples_every: 1 shows "
                     "some)",
                     last));
-  if (!moved_)
+  if (!accepted_)
+    findings.push_back(
+        fmt::format("in {} steps algorithm.rollout_rejection took every token out of the loss: what it measured is "
+                    "sampling/rejection/<mode>/min and max; raise algorithm.rollout_rejection_threshold, or see why "
+                    "model and sampler disagree (sampling/logp_difference)",
+                    last));
+  else if (!moved_)
     findings.push_back(
         fmt::format("in {} steps grad_norm was 0: the weights have not moved. Groups whose rewards are "
                     "all equal teach nothing (frac_reward_zero_std)",

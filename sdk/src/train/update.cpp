@@ -37,6 +37,7 @@ algorithm::ObjectiveOptions objective_of(const config::Config& c) {
   objective.clip_cov_high = a.clip_cov_high;
   objective.kl_cov_ratio = a.kl_cov_ratio;
   objective.kl_cov_coefficient = a.kl_cov_coefficient;
+  objective.dro_beta = a.dro_beta;
   objective.kl_coefficient = a.kl_in_reward ? 0 : a.kl_coefficient;
   objective.kl_estimator = algorithm::kl_estimator(a.kl_estimator);
   objective.kl_bias_correction = a.kl_bias_correction;
@@ -54,6 +55,11 @@ WeightOptions weights_of(const config::Config& c) {
   weights.old_from_sampler = a.old_logprobs == "sampler";
   weights.off_policy_threshold = a.off_policy_mask_threshold;
   weights.top_entropy_quantile = a.top_entropy_quantile;
+  try {
+    weights.rejection = algorithm::rejection_criteria(a.rollout_rejection, a.rollout_rejection_threshold);
+  } catch (const Error& error) {
+    throw Error(c.where("algorithm.rollout_rejection_threshold") + ": " + error.what());
+  }
   return weights;
 }
 
@@ -139,8 +145,7 @@ algorithm::Normalizer Updater::normalizer_of(std::span<Group* const> groups) con
   for (const Group* group : groups)
     for (const Sample& s : group->samples) {
       n.rows += 1;
-      if (!(options_.mask_truncated_completions && s.finish != GRPO_FINISH_STOP))
-        n.tokens += static_cast<double>(s.ids.size());
+      n.tokens += static_cast<double>(tokens_in_loss(s, options_));
     }
   return n;
 }
@@ -201,11 +206,13 @@ UpdateReport Updater::update(std::span<Group> groups, StepClock& clock,
   const bool prepared = take_prepared(report);
   const bool own_old = !prepared && !options_.weights.old_from_sampler;
   const bool normalize = options_.weights.correction && options_.weights.normalize_correction;
-  if ((options_.minibatches > 1 || normalize) && own_old) fill_old_logprobs(all, report);
+  const bool old_first = options_.minibatches > 1 || normalize || rejects_once(options_);
+  if (old_first && own_old) fill_old_logprobs(all, report);
+  if (rejects_once(options_)) reject_tokens(options_, all, report.rejection);
   if (normalize) correction_factor_ = factor_to_mean_one(mean_correction(all));
   if (options_.objective.kl_coefficient != 0 && !prepared) fill_reference_logprobs(all, report);
   // With one minibatch and several iterations the first pass gives the old log-probabilities.
-  const bool keep_first_logprob = options_.minibatches == 1 && options_.iterations > 1 && own_old && !normalize;
+  const bool keep_first_logprob = options_.iterations > 1 && own_old && !old_first;
 
   const double total = static_cast<double>(options_.iterations * options_.minibatches);
   double done = 0, loss = 0, policy_loss = 0, norm = 0;
@@ -240,7 +247,7 @@ bool Updater::can_take_pieces() const {
   // and an entropy bonus is divided by tokens always.
   return options_.iterations == 1 && options_.minibatches == 1 &&
          (o.entropy_coefficient == 0 || o.aggregation == algorithm::Aggregation::token_mean) &&
-         !options_.weights.normalize_correction && !needs_survey(options_);
+         !options_.weights.normalize_correction && !rejects_once(options_) && !needs_survey(options_);
 }
 
 void Updater::begin(std::int64_t completions) {
@@ -280,16 +287,18 @@ UpdateReport Updater::finish(StepClock& clock) {
   return report_;
 }
 
-// Groups that push the weights, and those that do not: without an advantage only KL and entropy would. The others stay
-// in the normalizer and in the metrics.
+// Groups that push the weights, and those that do not: without an advantage only KL, entropy and what pulls a token
+// back to where it was would. The others stay in the normalizer and in the metrics.
 std::pair<std::vector<Group*>, std::vector<Group*>> Updater::split(const std::vector<Group*>& groups) const {
   const bool all = options_.objective.kl_coefficient != 0 || options_.objective.entropy_coefficient != 0 ||
-                   options_.objective.covariance == algorithm::CovarianceControl::kl;
+                   options_.objective.covariance == algorithm::CovarianceControl::kl ||
+                   options_.objective.term == algorithm::PolicyTerm::dro;
   std::pair<std::vector<Group*>, std::vector<Group*>> parts;
   for (Group* group : groups) {
-    const auto pushes = [](const Sample& s) {
-      return s.advantage != 0 ||
-             std::any_of(s.token_advantage.begin(), s.token_advantage.end(), [](double a) { return a != 0; });
+    const auto pushes = [&](const Sample& s) {
+      const bool by_token =
+          std::any_of(s.token_advantage.begin(), s.token_advantage.end(), [](double a) { return a != 0; });
+      return (s.advantage != 0 || by_token) && tokens_in_loss(s, options_) > 0;
     };
     (all || std::any_of(group->samples.begin(), group->samples.end(), pushes) ? parts.first : parts.second)
         .push_back(group);
@@ -304,7 +313,7 @@ double Updater::mean_correction(std::span<Group* const> groups) const {
     const Columns columns(batch, options_);
     const auto kind = *options_.weights.correction;
     const auto ratio = correction_of(options_, columns, columns.old_logprob);
-    for (const double one : algorithm::ratios_to_tell(kind, columns.start, ratio, columns.mask)) mean.add(one);
+    for (const double one : algorithm::ratios_to_tell(kind, columns.start, ratio, columns.sampled_mask)) mean.add(one);
   }
   return mean.value();
 }
@@ -350,7 +359,7 @@ void Updater::pass(const MicroBatch& batch, algorithm::Normalizer normalizer, bo
     survey_ = std::make_shared<const Survey>(surveyor.finish(draw_key_));
   }
   if (survey_) normalizer.entropy_tokens = survey_->entropy_tokens;
-  TokenWeights weights(options_, batch, columns, logprob, entropy, survey_.get(), report.objective);
+  TokenWeights weights(options_, batch, columns, logprob, entropy, survey_.get(), report);
   if (correction_factor_ != 1) weights.scale(correction_factor_);
   const auto result = algorithm::evaluate<float>(options_.objective,
                                                  {.start = columns.start,

@@ -105,7 +105,13 @@ def verl(folder):
     names |= {"timing_per_token_ms/" + t for t in ("gen", "ref", "values", "adv", "update_critic", "update_actor")}
     names |= {"global_seqlen/" + t for t in ("min", "max", "minmax_diff", "balanced_min", "balanced_max", "mean")}
     names |= {"val-core/<data>/acc/mean@<n>", "val-core/<data>/reward/mean@<n>", "val-core/<data>/acc/best@<n>/mean",
-              "val-core/<data>/acc/maj@<n>/mean", "rollout_corr/<what>", "critic/lr"}
+              "val-core/<data>/acc/maj@<n>/mean", "critic/lr"}
+    # verl/trainer/ppo/rollout_corr_helper.py, by hand: f"rollout_rs_{option_name}_...", in a dictionary that is prefixed later
+    of_mode = ("mean", "max", "min", "fraction_high", "fraction_low", "masked_fraction", "seq_masked_fraction", "std", "seq_<what>")
+    names |= {f"rollout_corr/rollout_rs_<mode>_{t}" for t in of_mode}
+    names |= {"rollout_corr/" + t for t in ("kl", "k3_kl", "chi2_token", "chi2_seq", "training_ppl", "rollout_ppl", "ppl_ratio",
+                                            "training_log_ppl", "rollout_log_ppl", "log_ppl_<what>", "rollout_is_<what>")}
+    names |= {"rollout_corr/rollout_rs_masked_fraction", "rollout_corr/rollout_rs_seq_masked_fraction"}
     return {n for n in names if n != "actor/mfu" and n != "critic/mfu"}
 
 

@@ -7,9 +7,11 @@ their files of loss functions are executed: what these import from the rest of t
 replaced by empty modules, none of which is called. Arithmetic is float64, AReaL's behaviour weight float32.
 
 Writes tests/algorithm/golden/objectives_verl.jsonl (rows of the `objective` filter with verl's and AReaL's loss and
-autograd's gradient), advantages_verl.jsonl, kl_verl.jsonl and rollout_ratio_verl.jsonl.
+autograd's gradient), advantages_verl.jsonl, kl_verl.jsonl, rollout_ratio_verl.jsonl and rejection_verl.jsonl (verl's
+rejection sampling with its metrics, AReaL's M2PO).
 """
 
+import ast
 import importlib.util
 import json
 import pathlib
@@ -80,11 +82,17 @@ def load_areal():
     spec = importlib.util.spec_from_file_location("areal_functional", root / "utils" / "functional" / "functional.py")
     functional = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(functional)
-    return functional
+    # Of the actor, which imports the whole package, the functions of M2PO alone.
+    source = ast.parse((root / "trainer" / "ppo" / "actor.py").read_text())
+    source.body = [node for node in source.body if isinstance(node, ast.FunctionDef) and "m2po" in node.name]
+    actor = types.ModuleType("areal_actor")
+    actor.torch = torch
+    exec(compile(source, "actor.py", "exec"), actor.__dict__)
+    return functional, actor._apply_m2po_masking
 
 
 core, correction = load_verl()
-areal = load_areal()
+areal, m2po_mask = load_areal()
 
 
 def tensor(rows, width, fill=0.0):
@@ -131,7 +139,12 @@ def run_verl(name, row, options):
                     policy_loss=Config(clip_cov_ratio=options.get("clip_cov_ratio"),
                                        clip_cov_lb=options.get("clip_cov_lb"), clip_cov_ub=options.get("clip_cov_ub"),
                                        kl_cov_ratio=options.get("kl_cov_ratio"),
-                                       ppo_kl_coef=options.get("ppo_kl_coef")))  # fmt: skip
+                                       ppo_kl_coef=options.get("ppo_kl_coef"), dro_beta=options.get("dro_beta")))  # fmt: skip
+    if "rollout_rs" in options:
+        log_ratio = (old - tensor(row["sampling_per_token_logps"], width)) * mask
+        mask, _ = correction.compute_rollout_rejection_mask(log_ratio, mask, options["rollout_rs"],
+                                                            options["rollout_rs_threshold"])  # fmt: skip
+        config.global_batch_info = {"global_batch_size": len(row["per_token_logps"])}
     function = core.POLICY_LOSS_REGISTRY[name]
     weights = row.get("rollout_is_weights")
     loss, _ = function(old_log_prob=old, log_prob=logps, advantages=advantages, response_mask=mask,
@@ -141,7 +154,8 @@ def run_verl(name, row, options):
 
 
 VERL = {"vanilla": "vanilla", "gspo_token": "gspo", "sapo": "sapo", "cispo": "cispo", "clip_cov": "clip_cov",
-        "kl_cov": "kl_cov", "gmpo": "geo_mean"}  # fmt: skip
+        "kl_cov": "kl_cov", "gmpo": "geo_mean", "dppo_tv": "dppo_tv", "dppo_kl": "dppo_kl", "gpg": "gpg",
+        "dro": "dro"}  # fmt: skip
 MODES = ["token-mean", "seq-mean-token-mean", "seq-mean-token-sum", "token-sum"]
 
 
@@ -149,6 +163,11 @@ def verl_options(rng, ours, i):
     options = {"loss_agg_mode": "seq-mean-token-mean" if ours in ("sapo", "gmpo") else MODES[i % 4]}
     options["epsilon"] = rng.choice([0.1, 0.2, 0.4]) if ours != "gspo_token" else rng.choice([0.003, 0.1])
     options["epsilon_high"] = rng.choice([0.28, 0.5])
+    if ours == "dro":
+        options["dro_beta"] = rng.choice([0.05, 0.1, 1.0])
+    if ours.startswith("dppo"):
+        options["epsilon"], options["epsilon_high"] = rng.choice([(0.02, 0.05), (0.1, 0.1), (0.001, 0.004)])
+        options["clip_ratio_c"] = rng.choice([1.1, 3.0, 10000.0])
     if ours == "vanilla" and i % 2:
         options["clip_ratio_c"] = rng.choice([1.6, 3.0])
     if ours == "sapo":
@@ -185,6 +204,8 @@ def objectives(rng):
         for i in range(8):
             row, near = case(rng)
             options = verl_options(rng, ours, i)
+            if ours.startswith("dppo"):  # of probabilities, which are below 1
+                row["old_per_token_logps"] = [[min(v, -0.01) for v in r] for r in row["old_per_token_logps"]]
             if i % 3 == 2 and ours != "gmpo":
                 row["rollout_is_weights"] = [[round(rng.uniform(0, 2), 4) for _ in r] for r in row["per_token_logps"]]
             answer = run_verl(theirs, row, options)
@@ -204,6 +225,16 @@ def objectives(rng):
             options["clip_ratio_c"] = 3.0
         answer = run_areal(row, options)
         rows.append({"id": f"areal {i}", **row, "config": {"loss_type": "dapo", **options}, "expected": answer})
+    for i in range(12):  # rejected tokens are out of the mask, as in verl's trainer; completions stay counted
+        answer = {"loss": float("nan")}
+        while answer["loss"] != answer["loss"]:  # of nothing left verl's token mean is 0 / 0
+            row, near = case(rng)
+            row["sampling_per_token_logps"] = near()
+            options = {"loss_agg_mode": MODES[i % 4], "epsilon": 0.2, "epsilon_high": 0.3, **rejection_options(rng, i)}
+            answer = run_verl(["vanilla", "gspo"][i % 4 == 1], row, options)
+        rows.append({"id": f"verl rejection {i}", **row,
+                     "config": {"loss_type": ["vanilla", "gspo_token"][i % 4 == 1], **options},
+                     "expected": answer})  # fmt: skip
     write("objectives_verl", rows)
 
 
@@ -211,7 +242,8 @@ KINDS = {"group": core.compute_grpo_outcome_advantage, "none": core.compute_grpo
          "rloo": core.compute_rloo_outcome_advantage, "opo": core.compute_opo_outcome_advantage,
          "passk": core.compute_grpo_passk_outcome_advantage,
          "reinforce_pp": core.compute_reinforce_plus_plus_outcome_advantage,
-         "reinforce_pp_baseline": core.compute_reinforce_plus_plus_baseline_outcome_advantage}  # fmt: skip
+         "reinforce_pp_baseline": core.compute_reinforce_plus_plus_baseline_outcome_advantage,
+         "gpg": core.compute_gpg_outcome_advantage}  # fmt: skip
 
 
 def advantages(rng):
@@ -287,9 +319,81 @@ def rollout_ratio(rng):
     write("rollout_ratio_verl", rows)
 
 
+K1 = ["0.8_1.3", "0.95_1.1", "1.5", 1.2]
+REJECTION = {"token_k1": K1, "token_k2": ["0.02", 0.1], "token_k3": [0.01, "0.1"], "binary_kl": ["0.002", "0.02"],
+             "seq_sum_k1": K1, "seq_sum_k2": [0.02, 0.2, 2], "seq_sum_k3": [0.02, 0.2, 2], "seq_mean_k1": K1,
+             "seq_mean_k2": [0.001, 0.04, 0.5], "seq_mean_k3": [0.001, 0.04, 0.5], "seq_max_k2": [0.05, 0.3],
+             "seq_max_k3": [0.05, 0.3]}  # fmt: skip
+
+
+def rejection_options(rng, i):
+    modes = sorted(correction.SUPPORTED_ROLLOUT_RS_OPTIONS - {"binary_kl"})
+    chosen = [modes[i % len(modes)]] if i % 3 else rng.sample(modes, 2)
+    thresholds = [str(rng.choice(REJECTION[mode])) for mode in chosen]
+    return {"rollout_rs": ",".join(chosen), "rollout_rs_threshold": ",".join(thresholds)}
+
+
+MEASURED = {"mean": "mean", "min": "min", "max": "max", "fraction_high": "high", "fraction_low": "low",
+            "masked_fraction": "tokens", "seq_masked_fraction": "completions"}  # fmt: skip
+
+
+DIVERGENCE = {"kl": "kl", "kl_k3": "k3_kl", "chi2": "chi2_token", "perplexity/model": "training_ppl",
+              "perplexity/sampler": "rollout_ppl", "perplexity/ratio": "ppl_ratio"}  # fmt: skip
+
+
+def rejection(rng):
+    rows = []
+    supported = correction.SUPPORTED_ROLLOUT_RS_OPTIONS
+    assert supported <= REJECTION.keys(), supported
+    modes = sorted(supported)
+    for i in range(4 * len(modes)):
+        chosen = [modes[i % len(modes)]] if i < 3 * len(modes) else rng.sample(modes, 2)
+        share = None  # that is rejected: in the first rows of each mode some, not none and not all
+        while share is None or (i < 2 * len(modes) and share in (0, 1)):
+            row, near = case(rng)
+            sampled = near()
+            _, old, mask, _, width = padded(row)
+            rolled = tensor(sampled, width)
+            thresholds = [rng.choice(REJECTION[mode]) for mode in chosen]
+            given = thresholds[0] if len(thresholds) == 1 else ",".join(map(str, thresholds))
+            whole = {"old_log_prob": old, "rollout_log_prob": rolled} if "binary_kl" in supported else {}
+            kept, metrics = correction.compute_rollout_rejection_mask((old - rolled) * mask, mask, ",".join(chosen), given, **whole)
+            share = 1 - (kept.sum() / mask.sum()).item()
+        told = {"tokens": metrics["rollout_rs_masked_fraction"], "completions": metrics["rollout_rs_seq_masked_fraction"]}
+        for mode in chosen:
+            told.update({f"{mode}/{ours}": metrics[f"rollout_rs_{mode}_{theirs}"] for theirs, ours in MEASURED.items()
+                         if theirs != "fraction_low" or mode.endswith("k1")})  # fmt: skip
+        rows.append({"modes": ",".join(chosen), "thresholds": str(given), "old": row["old_per_token_logps"],
+                     "sampled": sampled, "accepted": [k[: len(r)] for k, r in zip(kept.int().tolist(), sampled)],
+                     "metrics": told})  # fmt: skip
+        if i < len(modes):
+            measured = correction.compute_offpolicy_metrics(old, rolled, mask)
+            rows[-1]["divergence"] = {ours: measured[theirs] for ours, theirs in DIVERGENCE.items()}
+    for i in range(12):  # the bypass mode: by the policy of now, of the policy term alone
+        row, near = case(rng)
+        logps, old, mask, advantages, _ = padded(row)
+        chosen = rejection_options(rng, i)
+        config = Config(clip_ratio=0.2, clip_ratio_low=0.2, clip_ratio_high=0.2, clip_ratio_c=1e30,
+                        policy_loss=Config(rollout_correction=Config(loss_type="ppo_clip", **chosen)),
+                        global_batch_info={"batch_num_tokens": mask.sum().item(), "global_batch_size": len(mask)})  # fmt: skip
+        loss, _ = core.compute_policy_loss_bypass_mode(old, logps, advantages, mask, MODES[i % 4], config)
+        rows.append({"modes": chosen["rollout_rs"], "thresholds": chosen["rollout_rs_threshold"], "bypass": MODES[i % 4],
+                     **row, "expected": expected(row, loss, logps)})  # fmt: skip
+    for i in range(8):
+        row, near = case(rng)
+        sampled = near()
+        _, old, mask, _, width = padded(row)
+        threshold = rng.choice([0.0001, 0.01, 0.04, 0.2])
+        kept = m2po_mask(tensor(sampled, width), old, mask.bool(), threshold)
+        rows.append({"modes": "m2", "thresholds": str(threshold), "old": row["old_per_token_logps"], "sampled": sampled,
+                     "accepted": [k[: len(r)] for k, r in zip(kept.int().tolist(), sampled)]})  # fmt: skip
+    write("rejection_verl", rows)
+
+
 if __name__ == "__main__":
     torch.set_default_dtype(torch.float64)
     objectives(random.Random(20261120))
     advantages(random.Random(11))
     kl(random.Random(3))
     rollout_ratio(random.Random(5))
+    rejection(random.Random(7))

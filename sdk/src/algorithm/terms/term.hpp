@@ -32,6 +32,10 @@ TermOutput sapo_term(const ObjectiveOptions& options, const TermInput& in);
 TermOutput vespo_term(const ObjectiveOptions& options, const TermInput& in);
 TermOutput gmpo_term(const ObjectiveOptions& options, const TermInput& in);
 TermOutput importance_term(const ObjectiveOptions& options, const TermInput& in);
+TermOutput dppo_tv_term(const ObjectiveOptions& options, const TermInput& in);
+TermOutput dppo_kl_term(const ObjectiveOptions& options, const TermInput& in);
+TermOutput dro_term(const ObjectiveOptions& options, const TermInput& in);
+TermOutput likelihood_term(const ObjectiveOptions& options, const TermInput& in);
 
 // GMPO's bound on one token's log ratio: whether the move further away from 0 still counts.
 inline bool gmpo_clips(const ObjectiveOptions& options, double log_ratio, double advantage) {

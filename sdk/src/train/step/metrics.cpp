@@ -17,6 +17,8 @@ void add_advantage_metrics(const algorithm::AdvantageStatistics& s, report::Metr
 
 void add_update_metrics(const UpdateReport& update, report::Metrics& m) {
   for (const auto& [name, value] : update.objective.values()) m.set(name, value);
+  for (const auto& [name, value] : update.rejection.values()) m.set(name, value);
+  for (const auto& [name, value] : update.divergence.values()) m.set(name, value);
   m.set("grad_norm", update.grad_norm);
   m.set("learning_rate", update.learning_rate);
 }

@@ -33,6 +33,7 @@ const config::Config& checked_for_grpo(const config::Config& c) {
     throw Error(c.where("reference.refresh_every_steps") +
                 ": there is no reference model to renew, since algorithm.kl_coefficient is 0");
   overlong_of(c);
+  weights_of(c);
   dynamic_sampling_of(c);
   if (a.group_size == 1 && a.advantage != "batch")
     report::log(report::Level::warning,

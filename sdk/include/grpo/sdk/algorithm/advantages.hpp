@@ -16,6 +16,8 @@
 //                          rewards; then (z - batch mean) / (deviation + e)   multi_objective_aggregation
 //   reinforce_pp           R whitened over the tokens of the batch            REINFORCE++, Hu 2025
 //   reinforce_pp_baseline  R - m whitened over the tokens of the batch        the same, with a baseline
+//   gpg                    (R - m) x samples / samples with a reward other    GPG, Chu et al. 2025, as verl has it
+//                          than 0, of the batch
 //
 // Whitened: (x - mean) / sqrt(variance + 1e-8), verl's masked_whiten. Deviations are unbiased (n - 1). The corners,
 // which every implementation meets and many get wrong:
@@ -36,7 +38,7 @@
 
 namespace grpo::algorithm {
 
-enum class AdvantageKind { group, none, batch, rloo, opo, passk, gdpo, reinforce_pp, reinforce_pp_baseline };
+enum class AdvantageKind { group, none, batch, rloo, opo, passk, gdpo, reinforce_pp, reinforce_pp_baseline, gpg };
 
 // A kind by its name above, or by TRL's or verl's: grpo, dr_grpo, grpo_passk, normalize_then_sum (gdpo),
 // reinforce_plus_plus, reinforce_plus_plus_baseline. Throws grpo::Error that lists the names.

@@ -48,6 +48,12 @@ enum class PolicyTerm {
   // is the ratio, so the ratio level must be `sequence`; its clips are bounds of log r.
   gmpo,
   importance,  // -r A, without a clip
+  // -stopgrad(min(r, delta)) A logp, 0 for a token that has moved too far where its advantage pushes it, p its
+  // probability now and q before: DPPO. Its ratio level must be `token`.
+  dppo_tv,     // too far: p - q > clip_high for A > 0, q - p > clip_low for A < 0
+  dppo_kl,     // too far: KL of the coins q and p > clip_high where p > q, > clip_low where p < q
+  dro,         // -A logp + dro_beta / 2 (log r_t)^2
+  likelihood,  // -A logp, without a ratio: GPG
 };
 
 // What is done about the few tokens with the largest covariance of log-probability and advantage, which bring the
@@ -113,15 +119,17 @@ struct ObjectiveOptions {
   double clip_cov_ratio = 2e-4, clip_cov_low = 1.0, clip_cov_high = 5.0;
   double kl_cov_ratio = 2e-4, kl_cov_coefficient = 1.0;
 
+  double dro_beta = 0.1;  // verl asks for it
+
   // Guards against overflow. A value beyond its limit is constant, so its gradient is zero.
   double log_ratio_limit = 20;
   double kl_limit = 10;  // of k3
 };
 
 // The parts that a name stands for: grpo, bnpo, dapo, dr_grpo, gspo, gspo_token, cispo, sapo, luspo, vespo, gmpo,
-// clip_cov, kl_cov (also with "-" for "_", any case), and verl's geo_mean (gmpo) and vanilla (dapo). Numbers keep their
-// defaults, but clips are those of the paper: 3e-4 and 4e-4 for gspo, 2e-3 and 2.5e-3 for luspo, 0.4 for gmpo. Throws
-// grpo::Error that lists the names.
+// clip_cov, kl_cov, dppo_tv, dppo_kl, gpg, dro (also with "-" for "_", any case), and verl's geo_mean (gmpo) and
+// vanilla (dapo). Numbers keep their defaults, but clips are those of the paper: 3e-4 and 4e-4 for gspo, 2e-3
+// and 2.5e-3 for luspo, 0.4 for gmpo, 0.15 for dppo_tv, 0.05 for dppo_kl. Throws grpo::Error that lists the names.
 ObjectiveOptions objective_options(std::string_view name);
 std::vector<std::string_view> objective_names();
 

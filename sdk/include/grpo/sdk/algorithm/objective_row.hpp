@@ -23,7 +23,7 @@
 // the generation batch, is by default such that this row is its fair share. Beyond TRL: every objective and every kind
 // of advantage (scale_rewards) that the configuration knows, kl_estimator, advantage_epsilon, cispo_min_ratio and
 // cispo_max_ratio; of verl's names clip_ratio_c, loss_agg_mode, clip_cov_ratio, clip_cov_lb, clip_cov_ub, kl_cov_ratio,
-// ppo_kl_coef.
+// ppo_kl_coef, dro_beta, rollout_rs, rollout_rs_threshold.
 #ifndef GRPO_SDK_ALGORITHM_OBJECTIVE_ROW_HPP
 #define GRPO_SDK_ALGORITHM_OBJECTIVE_ROW_HPP
 

@@ -20,7 +20,8 @@ enum class RolloutCorrection {
   sequence_mask,      // the same, or 0 outside
 };
 
-// TRL's vllm_importance_sampling_mode. Throws grpo::Error that lists the names.
+// TRL's vllm_importance_sampling_mode, or verl's rollout_is: token, sequence, which truncate. Throws grpo::Error that
+// lists the names.
 RolloutCorrection rollout_correction(std::string_view name);
 
 // rho for every token [tokens]: what separates the engine that sampled from the one that trains. A token outside the

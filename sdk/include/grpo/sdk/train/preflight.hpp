@@ -23,7 +23,8 @@ using Findings = std::vector<std::string>;
 // Prompts to look at, from the beginning of the run's order.
 inline constexpr std::int64_t preflight_prompts = 16;
 
-// A clip range for tokens' ratios where the ratio is of whole completions: from clip_of_tokens upwards.
+// A clip range for tokens' ratios where the ratio is of whole completions, from clip_of_tokens upwards; bounds of a
+// rejection that reject agreement.
 inline constexpr double clip_of_tokens = 0.01;
 Findings check_settings(const config::Config& config);
 
@@ -35,14 +36,14 @@ Findings check_prompts(const config::Config& config, const ModelText& text, std:
 Findings check_rollout(const config::Config& config, const Rollout& rollout, const std::vector<std::string>& rewards);
 
 // The signs that people look for in the first steps: some completion ends by itself, some reward is not 0, the gradient
-// is not 0. What has been missing in all of them is said once, after the fifth.
+// is not 0, not every token is rejected. What has been missing in all of them is said once, after the fifth.
 class HealthSigns {
  public:
   // The metrics of step number `step`, in order; of a run that goes on after its first step nothing is said.
   Findings after(std::int64_t step, const report::Metrics& metrics);
 
  private:
-  bool watched_ = false, ended_ = false, rewarded_ = false, moved_ = false;
+  bool watched_ = false, ended_ = false, rewarded_ = false, moved_ = false, accepted_ = false;
 };
 
 }  // namespace grpo::train

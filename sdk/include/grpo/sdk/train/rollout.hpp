@@ -42,6 +42,7 @@ struct Sample {
   std::vector<float>
       old_logprob;  // [ids] by the training engine before this step's first update; empty: the same as now
   std::vector<float> reference_logprob;  // [ids] empty: no reference pass
+  std::vector<std::uint8_t> accepted;  // [ids] 0: out of the loss, for model and sampler disagree; empty: all are in it
 };
 
 struct Group {

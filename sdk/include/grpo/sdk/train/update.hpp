@@ -8,7 +8,8 @@
 //       optimizer.step(learning rate, clip); model.commit(version)
 //
 // Old log-probabilities are computed apart only when they can differ from the current ones, or are wanted earlier: with
-// several minibatches, and for a KL in the reward (prepare). With one optimizer step they are the current ones,
+// several minibatches, for a KL in the reward (prepare), and where they decide which tokens are trained on
+// (rollout_rejection). With one optimizer step they are the current ones,
 // detached, also for the rollout correction; with one minibatch and several iterations the first pass gives them; from
 // the sampler they cost nothing. The reference pass runs only when the KL coefficient is not 0. A group whose
 // advantages are all 0 has no backward pass, as long as neither KL nor entropy is in the loss. What must be known of
@@ -24,8 +25,10 @@
 #include <span>
 #include <vector>
 
+#include "grpo/sdk/algorithm/divergence.hpp"
 #include "grpo/sdk/algorithm/entropy_control.hpp"
 #include "grpo/sdk/algorithm/objective.hpp"
+#include "grpo/sdk/algorithm/rejection.hpp"
 #include "grpo/sdk/algorithm/schedule.hpp"
 #include "grpo/sdk/algorithm/weights.hpp"
 #include "grpo/sdk/plugins/model.hpp"
@@ -51,9 +54,11 @@ struct WeightOptions {
   bool normalize_correction = false;  // to a mean of 1 over the step
   bool old_from_sampler = false;      // the ratio compares with what the sampler reported
   double off_policy_threshold = 0;    // 0: off
-  double top_entropy_quantile = 1;    // share of the tokens that train
+  std::vector<algorithm::RejectionCriterion> rejection = {};
+  double top_entropy_quantile = 1;  // share of the tokens that train
 };
 
+// Throws grpo::Error that names the key where a value of its own form (thresholds) has another.
 WeightOptions weights_of(const config::Config& config);
 
 struct UpdateOptions {
@@ -71,6 +76,8 @@ struct UpdateOptions {
 
 struct UpdateReport {
   algorithm::ObjectiveMetrics objective;                // loss and its parts are means over the optimizer steps
+  algorithm::RejectionMetrics rejection;                // of the step's tokens; by the sampler's word: of every pass
+  algorithm::SamplerDivergence divergence;              // before any rejection, where correction or rejection is on
   double grad_norm = 0;                                 // before clipping, mean over the optimizer steps
   double learning_rate = 0;                             // of the last optimizer step
   std::int64_t optimizer_steps = 0, skipped_steps = 0;  // skipped: the gradient was not finite
