@@ -6,7 +6,8 @@ function(grpo_add_plugin name)
   cmake_parse_arguments(A "" "" "SOURCES;DEPS" ${ARGN})
   set(script ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/grpo_plugin.map)
   add_library(${name} MODULE ${A_SOURCES})
-  target_link_libraries(${name} PRIVATE grpo::author ${A_DEPS})
+  # C's compiler driver leaves out libm, which C++'s links; with -z defs below that would be an error at the first fmax.
+  target_link_libraries(${name} PRIVATE grpo::author ${A_DEPS} -Wl,--push-state,--as-needed -lm -Wl,--pop-state)
   set_target_properties(${name} PROPERTIES
     PREFIX "" SUFFIX ".so" C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
     LINK_DEPENDS ${script})

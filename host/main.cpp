@@ -68,6 +68,7 @@ int main(int argc, char** argv) {
   add_import(program);
   add_plugins(program);
   add_config(program);
+  add_convert(program);
   add_doctor(program);
   if (const auto status = line.parse(argc, argv)) return *status;
 

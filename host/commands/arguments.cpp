@@ -33,7 +33,7 @@ config::Config RunArguments::load_config() const {
       throw Error("'" + text + "' is neither a command nor section.key=value; see grpo-host --help." +
                   config::did_you_mean(
                       text, {"demo", "train", "sft", "eval", "generate", "logprobs", "tokenize", "render", "score",
-                             "grade", "objective", "import", "export", "plugins", "config", "doctor"}));
+                             "grade", "objective", "import", "export", "plugins", "config", "convert", "doctor"}));
   auto all = overrides;
   if (check) all.push_back("run.check_plugins=true");
   return config::load(config_file.empty() ? std::nullopt : std::optional<fs::path>(config_file), all);

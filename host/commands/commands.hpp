@@ -55,8 +55,9 @@ void add_objective(Command program);  // objective
 void add_import(Command program);     // import, export
 void add_plugins(Command program);    // plugins list, plugins describe
 void add_plugins_validate(Command plugins);
-void add_config(Command program);  // config
-void add_doctor(Command program);  // doctor
+void add_config(Command program);   // config
+void add_convert(Command program);  // convert
+void add_doctor(Command program);   // doctor
 
 // Below `plugins`, one file each.
 void add_plugins_new(Command plugins);

@@ -1,6 +1,7 @@
 // eval: held-out accuracy of a model or checkpoint: a table, JSON, and every completion with its scores.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <iostream>
@@ -44,7 +45,10 @@ std::vector<std::string> as_overrides(const EvalArguments& a) {
   if (a.limit > 0) add("evaluation.max_samples", std::to_string(a.limit));
   if (a.run.config_file.empty()) {
     add("rewards", "[math]");
-    if (a.max_new_tokens == 0) add("evaluation.max_new_tokens", "1024");
+    const bool said = std::any_of(a.run.overrides.begin(), a.run.overrides.end(), [](const std::string& text) {
+      return text.starts_with("sampler.max_new_tokens=");  // which holds where evaluation's own is not given
+    });
+    if (a.max_new_tokens == 0 && !said) add("evaluation.max_new_tokens", "1024");
   }
   if (!a.data.empty()) {
     add("evaluation.path", "");

@@ -57,6 +57,17 @@ TEST(RewardBatch, SetsAndFails) {
   EXPECT_EQ(b.status[2], GRPO_SAMPLE_NOT_APPLICABLE);
 }
 
+// The host may have no memory for a text; an error without one breaks the contract.
+TEST(RewardBatch, AnErrorHasATextWithoutMemoryToo) {
+  Opened reward;
+  Batch b("c");
+  grpo_call call = *static_cast<const grpo_call*>(reward.call);
+  call.alloc = [](const grpo_call*, std::int64_t) -> void* { return nullptr; };
+  ASSERT_EQ(table::table.score(reward.handle, &call, &b.batch, &b.result), GRPO_STATUS_OK);
+  EXPECT_EQ(b.status[1], GRPO_SAMPLE_TIMEOUT);
+  EXPECT_EQ(grpo::view(b.message[1]), "an error; there was no memory for its text");
+}
+
 TEST(RewardBatch, EndsTheCall) {
   Opened reward;
   Batch thrown("throw");

@@ -2,8 +2,9 @@
 // names is one, every option is told of or left out for a reason, and every default that differs is told.
 //
 // options/<system>.json    options and defaults, null where there is none that a file can hold
-// options/<system>.left_out  "pattern: why it is left out", "~option: why its default is no default of our key",
-//                            "+name" in a table that is no option
+// sdk/src/config/convert/left_out/<system>.left_out
+//                          "pattern: why it is left out", "~option: why its default is no default of our key",
+//                          "+name" in a table that is no option
 #include <algorithm>
 #include <cstdlib>
 #include <map>
@@ -25,7 +26,7 @@ bool matches(std::string_view pattern, std::string_view text) {
 struct System {
   explicit System(const std::string& file)
       : options(nlohmann::ordered_json::parse(read(fs::path(GRPO_TEST_DATA "/options") / (file + ".json")))) {
-    std::istringstream in(read(fs::path(GRPO_TEST_DATA "/options") / (file + ".left_out")));
+    std::istringstream in(read(fs::path(GRPO_SOURCE_DIR "/sdk/src/config/convert/left_out") / (file + ".left_out")));
     for (std::string line; std::getline(in, line);) {
       if (line.empty() || line[0] == '#') continue;
       const auto colon = line.find(": ");

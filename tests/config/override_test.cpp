@@ -54,7 +54,8 @@ TEST(Override, NullGoesBackToTheDefault) {
 TEST(Override, KeysOfOtherTrainers) {
   EXPECT_EQ(error_of("", {"actor_rollout_ref.actor.entropy_coeff=0"}),
             "command line: actor_rollout_ref.actor.entropy_coeff=0: unknown section `actor_rollout_ref`. It belongs to "
-            "`algorithm`: algorithm.entropy_coefficient. Where the keys of others are here: docs/coming-from/verl.md");
+            "`algorithm`: algorithm.entropy_coefficient. Where the keys of others are here: docs/coming-from/verl.md; "
+            "`grpo-host convert FILE` writes a whole file of theirs as one of ours");
   const std::string path = error_of("", {"actor_rollout_ref.model.path=x"});
   EXPECT_THAT(path, HasSubstr("docs/coming-from/verl.md"));
   EXPECT_EQ(path.find("data.path"), path.npos) << "the nearest `path` is not the one that is meant: " << path;

@@ -189,6 +189,13 @@ TEST(Eval, MeasuresACheckpointWithoutAConfiguration) {
       << result.out;
   EXPECT_EQ(read_jsonl(dir / "found/completions.jsonl").size(), 4u * (1 + 2));
   EXPECT_EQ(nlohmann::json::parse(read(dir / "found/eval.json"))["datasets"][0]["dataset"], "sums");
+  // The limit that a person says holds, in whichever of its two keys.
+  const auto shorter = host(
+      "eval --model out/checkpoint-2 --data sums=data.jsonl --limit 4 --output shorter sampler.max_new_tokens=3 "
+      "data.raw_prompt=true data.prompt_template='{{ content }}'",
+      dir.path());
+  ASSERT_EQ(shorter.status, 0) << shorter.err;
+  EXPECT_EQ(nlohmann::json::parse(read(dir / "shorter/eval.json"))["datasets"][0]["max_new_tokens"], 3);
   const auto nothing = host("eval --model out/checkpoint-2", dir.path());
   EXPECT_EQ(nothing.status, 1);
   EXPECT_NE(nothing.err.find("--data NAME=PATH"), std::string::npos) << nothing.err;

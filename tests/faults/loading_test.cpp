@@ -67,10 +67,12 @@ TEST(Faults, TheEntrysReasonIsTold) {
   EXPECT_THAT(refusal_of("refuses"), HasSubstr("it refused to work here: the licence server does not answer"));
 }
 
-TEST(Faults, MissingFunctionAndShortTable) {
+TEST(Faults, MissingFunctionAndTableOfAnotherSize) {
   EXPECT_THAT(refusal_of("hollow"), HasSubstr("the table of reward 'hollow' lacks its function score"));
   EXPECT_THAT(refusal_of("short_table"),
               HasSubstr("the table of reward 'short_table' has 0 bytes; grpo.reward/1 has at least 40"));
+  EXPECT_THAT(refusal_of("long_table"),
+              HasSubstr("bytes; that of grpo.reward/1 has 40: struct_size is that of another struct"));
 }
 
 TEST(Faults, MissingDependencyIsNamed) {

@@ -23,7 +23,8 @@ TEST_F(Opening, WhatCannotBeImported) {
   says(refusal(options_of("signatures.py:Judge")), {"`Judge` is a class"});
   says(refusal(options_of("signatures.py:KWARG")), {"`KWARG` is no function but float"});
   says(refusal(options_of("broken_import.py:f")),
-       {"ModuleNotFoundError: No module named 'no_such_module_of_mine'", "broken_import.py\", line 1", "Traceback"});
+       {"ModuleNotFoundError: No module named 'no_such_module_of_mine'", "; asked in /", "with the option `python`",
+        "broken_import.py\", line 1", "Traceback"});
   says(refusal({{"function", "no_such_package_of_mine.rewards:f"}}), {"No module named 'no_such_package_of_mine'"});
 }
 

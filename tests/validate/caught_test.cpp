@@ -41,7 +41,7 @@ const Case cases[] = {
     {"component.options", "reward", "silent_refusal", "without a message"},
     {"component.failed_open", "reward", "leaks_at_failure", "memory behind"},
 
-    {"reward.answers", "reward", "forgets_last", "status OK and score NaN"},
+    {"reward.answers", "reward", "forgets_last", "\") was left without an answer: status OK and score NaN"},
     {"reward.answers", "reward", "infinite", "infinite score"},
     {"reward.answers", "reward", "mute_error", "error without a message"},
     {"reward.answers", "reward", "odd_status", "unknown status 77"},
@@ -52,6 +52,7 @@ const Case cases[] = {
     {"reward.handles", "reward", "shares_all", "other handles score at the same time"},
     {"reward.any_thread", "reward", "thread_local", "another thread than open's"},
     {"reward.text", "reward", "strlen", "SIGABRT"},
+    {"reward.text", "reward", "recursion", "it overflowed its stack"},
     {"reward.columns", "reward", "column", "SIGSEGV"},
     {"reward.fields", "reward", "exact_batch", "not my headers"},
     {"reward.arrays", "reward", "past_end", "past the end of result->score"},

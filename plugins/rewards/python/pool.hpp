@@ -38,6 +38,8 @@ class Pool {
   std::unique_ptr<Slot> take_if_free();  // NULL: none
   std::unique_ptr<Child> start() const;
 
+  const std::string& python() const { return python_; }  // the interpreter
+
   // For a log: true once for each text.
   bool first(const std::string& text);
 

@@ -39,7 +39,11 @@ void log_trace(const json& frame, const Context& context) {
 void read_ready(Child& child, const json& frame, const Context& context) {
   if (frame.contains("refused")) {
     const std::string trace = frame.value("trace", "");
-    const std::string text = context.function + ": " + frame["refused"].get<std::string>();
+    std::string text = context.function + ": " + frame["refused"].get<std::string>();
+    if (text.find("ModuleNotFoundError") != text.npos)  // mostly it is there, for another interpreter
+      text += "; asked in " + context.pool.python() +
+              ": install it there, or name the interpreter that has it, or its virtual environment, with the option "
+              "`python`";
     child.kill();
     throw grpo::failure(GRPO_STATUS_INVALID, trace.empty() ? text : text + "\n" + trace);
   }

@@ -25,16 +25,25 @@ constexpr std::pair<std::string_view, std::string_view> foreign[] = {{"actor_rol
                                                                      {"custom_reward_function", "verl"},
                                                                      {"worker", "easyr1"},
                                                                      {"actor", "areal"},
+                                                                     {"gconfig", "areal"},
+                                                                     {"train_dataset", "areal"},
+                                                                     {"valid_dataset", "areal"},
+                                                                     {"saver", "areal"},
+                                                                     {"recover", "areal"},
+                                                                     {"cluster", "areal"},
                                                                      {"ppo", "areal"},
                                                                      {"exp_ctrl", "areal"},
                                                                      {"dataset", "areal"},
+                                                                     {"actor_config", "simplerl-mindspeed"},
                                                                      {"rl_config", "simplerl-mindspeed"},
                                                                      {"megatron_training", "simplerl-mindspeed"},
                                                                      {"generate_config", "simplerl-mindspeed"}};
 
 std::string page_of(const std::string& section) {
   for (const auto& [name, page] : foreign)
-    if (section == name) return " Where the keys of others are here: docs/coming-from/" + std::string(page) + ".md";
+    if (section == name)
+      return " Where the keys of others are here: docs/coming-from/" + std::string(page) +
+             ".md; `grpo-host convert FILE` writes a whole file of theirs as one of ours";
   return "";
 }
 

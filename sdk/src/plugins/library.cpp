@@ -223,7 +223,7 @@ const grpo_component& entry_of(const grpo_plugin& plugin, const ComponentManifes
   for (std::uint32_t i = 0; i < plugin.n_components; ++i) {
     const grpo_component& c = *plugin.components[i];
     if (c.interface_id != wanted.interface_id || c.name != wanted.name) continue;
-    check_table(*static_cast<const grpo_table*>(c.table), wanted);
+    check_table(*static_cast<const grpo_table*>(c.table), wanted, plugin.header_revision);
     return c;
   }
   throw Error("it does not give " + wanted.interface_id + " '" + wanted.name + "'");

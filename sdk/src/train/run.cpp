@@ -1,11 +1,13 @@
 #include "run.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "changed_settings.hpp"
 #include "grpo/sdk/error.hpp"
 #include "grpo/sdk/plugins/crash.hpp"
 #include "grpo/sdk/train/epoch_line.hpp"
@@ -97,6 +99,10 @@ void Run::start(Session& session, std::int64_t rows, std::int64_t steps) {
     if (settings_.on_checkpoint) settings_.on_checkpoint(*resumed_);
     if (settings_.console)
       settings_.console->line(fmt::format("resumed from {} (step {})", resumed_->string(), state_.step));
+    // Curves may break here: whoever reads them finds why.
+    if (const auto changed = changed_settings(*resumed_ / "run.yaml", session.config()); !changed.empty())
+      report::log(report::Level::warning,
+                  fmt::format("from step {} on other settings hold: {}", state_.step + 1, fmt::join(changed, "; ")));
   } else if (const auto aside = set_earlier_run_aside(directory())) {
     report::log(report::Level::warning, directory().string() + " held an earlier run, which is now in " +
                                             aside->string() + " (run.resume: auto would have gone on with it)");

@@ -96,6 +96,13 @@ static const void* broken_query(void* handle, const char* id) {
   return is(handle, "answers_all") ? handle : NULL;
 }
 
+/* A frame for each byte: what std::regex does with a long text. */
+static double deep(const char* at, int64_t left) {
+  volatile char frame[512];
+  frame[left % 512] = 1;
+  return left == 0 ? 0 : deep(at + 1, left - 1) + frame[left % 512];
+}
+
 /* What is wrong with one sample. */
 static double fault_of_sample(state* s, const grpo_reward_batch* b, const grpo_reward_result* r, int64_t i,
                               double score) {
@@ -106,6 +113,7 @@ static double fault_of_sample(state* s, const grpo_reward_batch* b, const grpo_r
   if (is(s, "shares_handle") && collides(&s->busy)) return score + 1;
   if (is(s, "shares_all") && collides(&score_now)) return score + 1;
   if (is(s, "thread_local") && !opened_here) return score + 1;
+  if (is(s, "recursion")) return deep(text.data, text.size);
   if (is(s, "strlen") && (int64_t)strlen(text.data) != text.size) abort();
   if (is(s, "column") && !b->columns[0]->name[0]) return 0;
   if (is(s, "infinite") && i == 1) return 1e308 * 10;

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <array>
@@ -45,8 +46,23 @@ int claim(std::uintptr_t begin, std::uintptr_t end) {
 
 void put(const char* text) { [[maybe_unused]] const ssize_t n = ::write(3, text, std::strlen(text)); }
 
-void on_fault(int number, siginfo_t* info, void*) {
+std::uintptr_t stack_of(const void* context) {
+  const auto& machine = static_cast<const ucontext_t*>(context)->uc_mcontext;
+#if defined(__x86_64__)
+  return static_cast<std::uintptr_t>(machine.gregs[REG_RSP]);
+#elif defined(__aarch64__)
+  return static_cast<std::uintptr_t>(machine.sp);
+#else
+  (void)machine;
+  return 0;
+#endif
+}
+
+void on_fault(int number, siginfo_t* info, void* context) {
   const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
+  constexpr std::uintptr_t near = 64 * 1024;
+  if (const auto stack = stack_of(context); stack != 0 && address + near > stack && address < stack + near)
+    put("{\"fault\":\"overflowed its stack\"}\n");
   for (Known& k : known) {
     if (address < k.begin || address >= k.end || k.end == 0) continue;
     put("{\"fault\":\"");

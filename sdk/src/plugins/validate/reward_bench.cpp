@@ -193,6 +193,18 @@ void check_answer(const Answer& a, const std::string& which) {
        "say why in result->message");
 }
 
+// "sample 4 (completion "no number here", ground truth "72")": what its author has to look at.
+std::string which_sample(const Rollout& rollout, std::size_t i) {
+  const auto shown = [](const std::string& text) {
+    constexpr std::size_t most = 60;
+    const std::string begin = json(text.substr(0, most)).dump(-1, ' ', true, json::error_handler_t::replace);
+    return text.size() > most ? begin + "... of " + std::to_string(text.size()) + " bytes" : begin;
+  };
+  const Rollout::Sample& sample = rollout.samples[i];
+  return "sample " + std::to_string(i) + " (completion " + shown(sample.text) + ", ground truth " +
+         shown(rollout.rows[sample.row].truth) + ")";
+}
+
 bool same_bits(double a, double b) { return std::memcmp(&a, &b, sizeof a) == 0 || (std::isnan(a) && std::isnan(b)); }
 
 }  // namespace
@@ -244,7 +256,7 @@ Answers score(Subject& subject, const Opened& handle, const Rollout& rollout, co
   const std::vector<Answer> list = result.read();
   Answers out;
   for (std::size_t i = 0; i < order.size(); ++i) {
-    if (!ended_early && status == GRPO_STATUS_OK) check_answer(list[i], "sample " + std::to_string(order[i]));
+    if (!ended_early && status == GRPO_STATUS_OK) check_answer(list[i], which_sample(rollout, order[i]));
     out[order[i]] = list[i];
   }
   if (!how.caller) own.end();

@@ -145,6 +145,8 @@ class Run {
   }
 
   static std::string way_out(const Ending& e, const std::string& fault) {
+    if (fault.find("stack") != fault.npos)
+      return "recursion that goes as deep as its input is long, as std::regex has it: loops, or a limit on the text";
     if (!fault.empty()) return "stay within the arrays that the host gives, and keep no pointer to them after the call";
     if (e.late) return "return in bounded time; ask call->cancelled in loops (or give more time: --timeout)";
     if (e.signal) return "run this check under a debugger or a sanitizer: --only with its name";
