@@ -85,6 +85,29 @@ recover: {mode: disabled, freq_secs: 3600, freq_steps: null}
   EXPECT_THAT(c.yaml, Not(HasSubstr("nothing is known of it")));
 }
 
+TEST_F(Convert, ArealRejection) {
+  const std::string begin = R"(
+gconfig: {n_samples: 4, max_new_tokens: 64}
+train_dataset: {batch_size: 2, path: openai/gsm8k}
+actor:
+  path: m
+  ppo_n_minibatches: 1
+  use_decoupled_loss: true
+)";
+  const auto run_of = [&](const std::string& rest) {
+    return load_text(converted(file("areal.yaml", begin + rest), "AReaL 1.0").yaml).algorithm;
+  };
+  const auto sequence = run_of("  rejection_sampling: {metric: kl_k2, level: sequence, agg: mean, upper: 0.02}\n");
+  EXPECT_EQ(sequence.rollout_rejection, "seq_mean_k2");
+  EXPECT_EQ(sequence.rollout_rejection_threshold, "0.02");
+  EXPECT_EQ(sequence.rollout_correction, "token_truncate");
+  EXPECT_EQ(sequence.rollout_correction_max, 0);
+  EXPECT_EQ(run_of("  rejection_sampling: {metric: kl_k3, upper: 1}\n").rollout_rejection, "token_k3");
+  const auto m2 = run_of("  m2_threshold: 0.04\n");
+  EXPECT_EQ(m2.rollout_rejection, "m2");
+  EXPECT_EQ(m2.rollout_rejection_threshold, "0.04");
+}
+
 TEST_F(Convert, VerlScriptWithVariables) {
   const auto c = converted(file("run.sh", R"(set -x
 data=$HOME/data/gsm8k          # a comment

@@ -42,6 +42,32 @@ void areal(Draft& d, const ArealNames& n) {
   d.set("report.metric_names", json::array({"areal"}), "their names beside ours");
 }
 
+// By the ratio it is a correction here, by a divergence a rejection, and M2PO one more.
+void rejection(Draft& d) {
+  const std::string section = "actor.rejection_sampling", metric = d.text(section + ".metric", "ratio"),
+                    level = d.text(section + ".level", "token");
+  const json* upper = d.theirs.find(section + ".upper");
+  if (const json* m2 = d.theirs.find("actor.m2_threshold"); m2 && !m2->is_null()) {
+    d.set("algorithm.rollout_rejection", "m2", "actor.m2_threshold");
+    d.told({"actor.m2_threshold"});
+    d.set("algorithm.rollout_rejection_threshold", d.text("actor.m2_threshold"), "actor.m2_threshold");
+  }
+  if (!upper) return;
+  if (metric == "ratio") {
+    const bool clamp = d.text(section + ".action", "mask") == "clamp";
+    d.set("algorithm.rollout_correction", level + (clamp ? "_truncate" : "_mask"), section);
+    d.set("algorithm.rollout_correction_max", *upper, section + ".upper");
+    d.told({section + ".metric"});
+  } else if (metric == "kl_k2" || metric == "kl_k3") {
+    const std::string form = metric.substr(3), of = d.text(section + ".agg", "mean");
+    d.set("algorithm.rollout_rejection", level == "token" ? "token_" + form : "seq_" + of + "_" + form, section);
+    d.set("algorithm.rollout_rejection_threshold", d.text(section + ".upper"), section + ".upper");
+    d.set("algorithm.rollout_correction", "token_truncate", section);
+    d.set("algorithm.rollout_correction_max", 0, section);
+    d.told({section + ".metric", section + ".agg"});
+  }  // others are left to look at: k1 has bounds of the ratio here
+}
+
 }  // namespace
 
 void areal_1(Draft& d) {
@@ -56,13 +82,7 @@ void areal_1(Draft& d) {
         "once, as reward_norm says");
   d.told({"actor.reward_norm.*", "actor.adv_norm.mean_level", "actor.adv_norm.std_level", "actor.adv_norm.group_size"});
   if (d.flag("actor.use_decoupled_loss", false) || d.flag("actor.recompute_logprob", false)) {
-    if (d.given("actor.rejection_sampling.upper") && d.flag("actor.use_decoupled_loss", false)) {
-      const bool clamp = d.text("actor.rejection_sampling.action", "mask") == "clamp";
-      const std::string level_of = d.text("actor.rejection_sampling.level", "token");
-      d.set("algorithm.rollout_correction", level_of + (clamp ? "_truncate" : "_mask"), "actor.rejection_sampling");
-      d.set("algorithm.rollout_correction_max", *d.theirs.find("actor.rejection_sampling.upper"),
-            "actor.rejection_sampling.upper");
-    }
+    if (d.flag("actor.use_decoupled_loss", false)) rejection(d);
   } else {
     d.set("algorithm.old_logprobs", "sampler", "neither recompute_logprob nor use_decoupled_loss");
   }
@@ -73,7 +93,6 @@ void areal_1(Draft& d) {
   if (!d.has("algorithm.rollout_correction_max")) d.keep_default("algorithm.rollout_correction_max");
   d.told({"actor.use_decoupled_loss", "actor.recompute_logprob", "actor.behav_imp_weight_cap",
           "actor.rejection_sampling.level", "actor.rejection_sampling.action", "actor.rejection_sampling.upper"});
-  if (d.text("actor.rejection_sampling.metric", "ratio") == "ratio") d.told({"actor.rejection_sampling.metric"});
   for (const auto& [theirs, ours] : {std::pair{"eval_gconfig.n_samples", "evaluation.samples"},
                                      {"eval_gconfig.temperature", "evaluation.temperature"},
                                      {"eval_gconfig.max_new_tokens", "evaluation.max_new_tokens"}})
