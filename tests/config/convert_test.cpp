@@ -104,6 +104,8 @@ python3 -m verl.trainer.main_ppo \
     actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=40 \
     "${KL[@]}" \
     +trainer.not_an_option=3 \
+    actor_rollout_ref.actor.megatron.tensor_model_parallel_size=4 \
+    +data.apply_chat_template_kwargs.enable_thinking=False \
     trainer.logger='["console","tensorboard"]' \
     trainer.save_freq=-1 \
     trainer.total_epochs=15 $@
@@ -122,6 +124,8 @@ python3 -m verl.trainer.main_ppo \
   EXPECT_EQ(run.checkpoint.every_steps, 0);
   EXPECT_TRUE(run.report.tensorboard);
   EXPECT_EQ(run.run.resume, "auto");
+  EXPECT_EQ(run.data.chat_template_kwargs.json, R"({"enable_thinking":false})");
+  EXPECT_THAT(c.yaml, HasSubstr("one process for now: actor_rollout_ref.actor.megatron.tensor_model_parallel_size"));
   EXPECT_THAT(c.yaml, HasSubstr("trainer.not_an_option: nothing is known of it"));
 }
 
@@ -220,7 +224,7 @@ megatron_training:
   data_path: ./dataset/deepscaler/data
   no_shuffle: false
   seed: 1
-actor_config: {lr: 1e-6, min_lr: 1e-7, lr_decay_style: cosine, adam_beta1: 0.9, load: ./ckpt, tensor_model_parallel_size: 2}
+actor_config: {expert_model_parallel_size: 2, lr: 1e-6, min_lr: 1e-7, lr_decay_style: cosine, adam_beta1: 0.9, load: ./ckpt, tensor_model_parallel_size: 2}
 rl_config:
   adv_estimator: group_norm
   mini_batch_size: 32
@@ -247,6 +251,7 @@ generate_config: {gpu_memory_utilization: 0.4, sampling_config: {max_tokens: 204
   EXPECT_EQ(run.rewards[0].plugin, "math");
   EXPECT_EQ(run.rewards[1].plugin, "format");
   EXPECT_EQ(run.rewards[1].weight, 0.5);
+  EXPECT_THAT(c.yaml, Not(HasSubstr("nothing is known of it")));
 }
 
 // Whatever a system knows, at its default: it is taken over, or told of with a reason, and what comes out loads.
