@@ -79,6 +79,16 @@ void write_file(const fs::path& path, const std::string& text) {
   if (!file) throw Error(path.string() + ": cannot be written");
 }
 
+// The installation that this program is in, if the author's part is there too.
+std::string own_sdk() {
+  std::error_code error;
+  const fs::path prefix = fs::read_symlink("/proc/self/exe", error).parent_path().parent_path();
+  if (error || !fs::is_directory(prefix)) return "";
+  for (const auto& library : fs::directory_iterator(prefix, error))  // lib, lib64
+    if (fs::exists(library.path() / "cmake/grpo/grpoConfig.cmake", error)) return prefix.string();
+  return "";
+}
+
 int create(const NewArguments& a) {
   check_name(a.name);
   const std::string language = a.language == "c++" ? "cpp" : a.language;  // which is also what the file's name ends in
@@ -124,9 +134,13 @@ int create(const NewArguments& a) {
     write_file(folder / name, filled(text, values));
     std::cout << (folder / name).string() << '\n';
   }
-  std::cout << "\nNext, with the SDK's author part in ~/grpo (README.md says how, and how to do without):\n  cd "
-            << folder.string()
-            << "\n  cmake -S . -B build -DCMAKE_PREFIX_PATH=~/grpo && cmake --build build && ctest --test-dir build\n";
+  const std::string sdk = own_sdk();
+  std::cout << "\nNext, "
+            << (sdk.empty() ? "with the SDK's author part in ~/grpo (README.md says how, and how to do without)"
+                            : "with the SDK beside this grpo-host")
+            << ":\n  cd " << folder.string()
+            << "\n  cmake -S . -B build -DCMAKE_PREFIX_PATH=" << (sdk.empty() ? "~/grpo" : sdk)
+            << " && cmake --build build && ctest --test-dir build\n";
   return 0;
 }
 

@@ -52,6 +52,9 @@ actor:
   recompute_logprob: true
   use_decoupled_loss: true
   rejection_sampling: {metric: ratio, upper: 5.0}
+  use_lora: true
+  lora_rank: 16
+  target_modules: [all-linear]
   reward_norm: {mean_level: group, std_level: group, group_size: "${gconfig.n_samples}"}
 ref: {path: "${actor.path}", dtype: "${actor.dtype}"}
 train_dataset: {batch_size: 256, path: openai/gsm8k, max_length: 1024, num_workers: 4}
@@ -77,6 +80,7 @@ recover: {mode: disabled, freq_secs: 3600, freq_steps: null}
   EXPECT_EQ(run.data.prompt_key, "question");
   ASSERT_EQ(run.rewards.size(), 1u);
   EXPECT_EQ(json::parse(run.rewards[0].options.json), json::parse(R"({"correct": 5, "wrong": -5, "missing": -5})"));
+  EXPECT_EQ(json::parse(run.model.lora.json), json::parse(R"({"rank": 16, "targets": "all-linear"})"));
   EXPECT_TRUE(run.reference.path.empty());
   EXPECT_THAT(c.yaml, HasSubstr("# Not here, because"));
   EXPECT_THAT(c.yaml, HasSubstr("one process for now: cluster.n_nodes"));
@@ -127,6 +131,8 @@ python3 -m verl.trainer.main_ppo \
     actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=40 \
     "${KL[@]}" \
     +trainer.not_an_option=3 \
+    actor_rollout_ref.actor.megatron.tensor_model_parallel_size=4 \
+    +data.apply_chat_template_kwargs.enable_thinking=False \
     trainer.logger='["console","tensorboard"]' \
     trainer.save_freq=-1 \
     trainer.total_epochs=15 $@
@@ -145,6 +151,8 @@ python3 -m verl.trainer.main_ppo \
   EXPECT_EQ(run.checkpoint.every_steps, 0);
   EXPECT_TRUE(run.report.tensorboard);
   EXPECT_EQ(run.run.resume, "auto");
+  EXPECT_EQ(run.data.chat_template_kwargs.json, R"({"enable_thinking":false})");
+  EXPECT_THAT(c.yaml, HasSubstr("one process for now: actor_rollout_ref.actor.megatron.tensor_model_parallel_size"));
   EXPECT_THAT(c.yaml, HasSubstr("trainer.not_an_option: nothing is known of it"));
 }
 
@@ -238,12 +246,14 @@ megatron_training:
   tokenizer_name_or_path: ./Qwen2.5-7B
   global_batch_size: 128
   use_flash_attn: true
+  lora_r: 8
+  lora_target_modules: [linear_qkv, linear_fc2]
   train_iters: 500
   save_interval: 100
   data_path: ./dataset/deepscaler/data
   no_shuffle: false
   seed: 1
-actor_config: {lr: 1e-6, min_lr: 1e-7, lr_decay_style: cosine, adam_beta1: 0.9, load: ./ckpt, tensor_model_parallel_size: 2}
+actor_config: {expert_model_parallel_size: 2, lr: 1e-6, min_lr: 1e-7, lr_decay_style: cosine, adam_beta1: 0.9, load: ./ckpt, tensor_model_parallel_size: 2}
 rl_config:
   adv_estimator: group_norm
   mini_batch_size: 32
@@ -270,6 +280,9 @@ generate_config: {gpu_memory_utilization: 0.4, sampling_config: {max_tokens: 204
   EXPECT_EQ(run.rewards[0].plugin, "math");
   EXPECT_EQ(run.rewards[1].plugin, "format");
   EXPECT_EQ(run.rewards[1].weight, 0.5);
+  EXPECT_EQ(json::parse(run.model.lora.json),
+            json::parse(R"({"rank": 8, "targets": ["q_proj", "k_proj", "v_proj", "down_proj"]})"));
+  EXPECT_THAT(c.yaml, Not(HasSubstr("nothing is known of it")));
 }
 
 // Whatever a system knows, at its default: it is taken over, or told of with a reason, and what comes out loads.

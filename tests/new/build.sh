@@ -18,6 +18,9 @@ for made in reward.c reward.cpp sampler.cpp model.cpp optimizer.c optimizer.cpp;
   "$host" plugins new "$kind" "$name" --lang "$language" --dir "$work/made" > "$work/new.log"
   echo "add_subdirectory($name)" >> "$work/made/CMakeLists.txt"
 done
+# Graders in C use libm, which cc does not link by itself.
+use_libm() { sed -i 's/#include <stdlib.h>/#include <math.h>\n&/; s/ : self->otherwise;/ : fmin(self->otherwise, 1);/' "$1"; grep -q fmin "$1"; }
+use_libm "$work/made/new-reward_c/new-reward_c.c"
 {
   "$cmake" -S "$work/made" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/sdk" -DCMAKE_BUILD_TYPE=Debug -DGRPO_HOST="$host" \
     -DCMAKE_C_FLAGS="$flags" -DCMAKE_CXX_FLAGS="$flags" -DGRPO_SANITIZE="${SANITIZE:-}"
@@ -32,6 +35,7 @@ cp "$work"/build/new-*/*.so "$work/plugins"
 
 # Without an installation: the headers where they are.
 "$host" plugins new reward bare --lang c --dir "$work" > "$work/new.log"
+use_libm "$work/bare/bare.c"
 {
   "$cmake" -S "$work/bare" -B "$work/bare/build" "-DGRPO_HEADERS=$source/c_api/include;$source/sdk/include" \
     -DCMAKE_C_FLAGS="$flags" -DGRPO_HOST="$host"
@@ -39,6 +43,11 @@ cp "$work"/build/new-*/*.so "$work/plugins"
   "$ctest" --test-dir "$work/bare/build" --output-on-failure
 } > "$work/bare.log" 2>&1 || { cat "$work/bare.log" >&2; exit 1; }
 cp "$work/bare/build/bare.so" "$work/plugins"
+
+# From an installation: where its own SDK is.
+mkdir -p "$work/sdk/bin" && cp "$host" "$work/sdk/bin/"
+"$work/sdk/bin/grpo-host" plugins new reward beside --plugins "$build/plugins" --dir "$work" > "$work/new.log"
+grep -q -- "-DCMAKE_PREFIX_PATH=$work/sdk " "$work/new.log" || { cat "$work/new.log" >&2; exit 1; }
 
 # The other compiler.
 if command -v clang clang++ > /dev/null; then

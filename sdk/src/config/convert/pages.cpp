@@ -163,7 +163,13 @@ const Told* System::find(const std::string& option) const {
 const std::string* System::reason(const std::string& option) const {
   for (const auto& line : left_out)
     if (matches(line.pattern, option)) return &line.reason;
-  return nullptr;
+  // MindSpeed-RL's roles have the options of megatron_training
+  constexpr std::string_view role = "actor_config.";
+  if (name == "MindSpeed-RL" && option.starts_with(role))
+    return reason("megatron_training." + option.substr(role.size()));
+  // another engine's of verl, which its default configuration has none of
+  static const std::string one_process = "one process for now";
+  return name == "verl" && matches("*.megatron.*", option) ? &one_process : nullptr;
 }
 
 }  // namespace grpo::config

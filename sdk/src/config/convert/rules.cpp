@@ -1,5 +1,8 @@
 #include "rules.hpp"
 
+#include <map>
+#include <sstream>
+
 namespace grpo::config {
 namespace {
 
@@ -9,6 +12,27 @@ bool holds(const Draft& d, const std::string& option, const std::string& wanted)
   if (!value) return false;
   if (value->is_array()) return std::find(value->begin(), value->end(), json(wanted)) != value->end();
   return value->is_string() && value->get<std::string>().find(wanted) != std::string::npos;
+}
+
+// "all-linear", "q_proj,k_proj", a list of either; Megatron's fused matrices are several here.
+json lora_targets(const json& theirs) {
+  static const std::map<std::string, std::vector<std::string>> fused = {{"linear_qkv", {"q_proj", "k_proj", "v_proj"}},
+                                                                        {"linear_proj", {"o_proj"}},
+                                                                        {"linear_fc1", {"gate_proj", "up_proj"}},
+                                                                        {"linear_fc2", {"down_proj"}}};
+  json out = json::array();
+  for (const auto& element : theirs.is_array() ? theirs : json::array({theirs})) {
+    if (!element.is_string()) return theirs;
+    std::istringstream names(element.get<std::string>());
+    for (std::string name; std::getline(names, name, ',');) {
+      if (name == "all-linear") return name;
+      const auto known = fused.find(name);
+      if (known == fused.end()) out.push_back(name);
+      if (known != fused.end())
+        for (const auto& matrix : known->second) out.push_back(matrix);
+    }
+  }
+  return out;
 }
 
 }  // namespace
@@ -32,7 +56,7 @@ void lora(Draft& d, const std::string& rank, const std::string& alpha, const std
   if (d.number(rank, 0) <= 0) return;
   json value = {{"rank", d.number(rank, 0)}};
   if (d.given(alpha)) value["alpha"] = *d.theirs.find(alpha);
-  if (d.given(targets)) value["targets"] = *d.theirs.find(targets);
+  if (d.given(targets)) value["targets"] = lora_targets(*d.theirs.find(targets));
   if (!dropout.empty() && d.given(dropout)) value["dropout"] = *d.theirs.find(dropout);
   d.set("model.lora", value, rank + " and beside it");
 }

@@ -86,12 +86,13 @@ void areal_1(Draft& d) {
   } else {
     d.set("algorithm.old_logprobs", "sampler", "neither recompute_logprob nor use_decoupled_loss");
   }
-  if (const json* cap = d.theirs.find("actor.behav_imp_weight_cap"); cap && d.flag("actor.use_decoupled_loss", false)) {
-    d.set("algorithm.rollout_correction", "token_mask", "actor.behav_imp_weight_cap");
-    d.set("algorithm.rollout_correction_max", *cap, "actor.behav_imp_weight_cap");
-  }
+  for (const std::string option : {"actor.behav_imp_weight_cap", "actor.behave_imp_weight_cap"})
+    if (const json* cap = d.theirs.find(option); cap && d.flag("actor.use_decoupled_loss", false)) {
+      d.set("algorithm.rollout_correction", "token_mask", option);
+      d.set("algorithm.rollout_correction_max", *cap, option);
+    }
   if (!d.has("algorithm.rollout_correction_max")) d.keep_default("algorithm.rollout_correction_max");
-  d.told({"actor.use_decoupled_loss", "actor.recompute_logprob", "actor.behav_imp_weight_cap",
+  d.told({"actor.use_decoupled_loss", "actor.recompute_logprob", "actor.behav*_imp_weight_cap",
           "actor.rejection_sampling.level", "actor.rejection_sampling.action", "actor.rejection_sampling.upper"});
   for (const auto& [theirs, ours] : {std::pair{"eval_gconfig.n_samples", "evaluation.samples"},
                                      {"eval_gconfig.temperature", "evaluation.temperature"},

@@ -45,6 +45,10 @@ void easyr1(Draft& d) {
   python_reward(d, "worker.reward.reward_function", "", "worker.reward.reward_function_kwargs");
   adam(d, "worker.actor.optim.beta1", "worker.actor.optim.beta2", "worker.actor.optim.eps");
   if (d.text("worker.actor.loss_type", "default") == "default") d.told({"worker.actor.loss_type"});
+  if (d.text("worker.actor.loss_type") == "cispo") {
+    d.keep_default("algorithm.delta");  // has no dual clip
+    d.look("worker.actor.clip_ratio_high: of cispo: algorithm.cispo_max_ratio is 1 + clip_ratio_high");
+  }
   d.told({"worker.actor.optim.strategy"});
   tensorboard(d, "trainer.logger", "easyr1");
   if (d.flag("trainer.find_last_checkpoint", true) || d.given("trainer.load_checkpoint_path"))

@@ -47,7 +47,7 @@ void mindspeed(Draft& d) {
     d.set("optimizer.minimum_learning_rate_ratio", least / rate, a + "min_lr / lr");
   d.told({a + "min_lr"});
   adam(d, a + "adam_beta1", a + "adam_beta2", "");
-  lora(d, a + "lora_r", a + "lora_alpha", a + "lora_target_modules");
+  for (const auto& at : {a, m}) lora(d, at + "lora_r", at + "lora_alpha", at + "lora_target_modules");
   if (d.text(r + "adv_estimator", "group_norm") == "group_norm") d.told({r + "adv_estimator"});
   if (!d.flag(r + "clip_higher_enable", false))
     d.told({r + "clip_ratio_low", r + "clip_ratio_high"});

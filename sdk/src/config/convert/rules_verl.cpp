@@ -52,6 +52,12 @@ void verl(Draft& d) {
   d.told({rollout + "val_kwargs.*"});
   lora(d, "actor_rollout_ref.model.lora_rank", "actor_rollout_ref.model.lora_alpha",
        "actor_rollout_ref.model.target_modules");
+  json variables = json::object();
+  const std::string kwargs = "data.apply_chat_template_kwargs.";
+  for (const auto& option : d.theirs.all())
+    if (option.name.starts_with(kwargs)) variables[option.name.substr(kwargs.size())] = option.value;
+  if (!variables.empty()) d.set("data.chat_template_kwargs", variables, kwargs + "*");
+  d.told({kwargs + "*", "config-name", "config-path"});
   tensorboard(d, "trainer.logger", "verl");
   if (const std::string mode = d.text("trainer.resume_mode"); !mode.empty())
     d.set("run.resume", mode == "disable" ? "never" : mode == "resume_path" ? "must" : "auto", "trainer.resume_mode");
