@@ -137,6 +137,8 @@ TEST_F(Preflight, WhatTheFirstRolloutShows) {
   Rollout r = rollout({"it is 4", "maybe 5"}, {0, 0});
   r.scores.metrics.set("rewards/math/format", 0);
   EXPECT_NE(rollout_says(math, r, {"math"}).find("nothing is boxed"), std::string::npos);
+  for (auto& s : r.groups[0].samples) s.finish = GRPO_FINISH_LENGTH;
+  EXPECT_EQ(rollout_says(math, r, {"math"}).find("boxed"), std::string::npos) << "cut before its answer, maybe";
   r.scores.metrics.set("rewards/math/format", 0.5);
   EXPECT_EQ(rollout_says(math, r, {"math"}).find("boxed"), std::string::npos);
   const auto format = config("rewards: [{plugin: format, options: {pattern: 'x+'}}]");

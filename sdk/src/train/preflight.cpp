@@ -271,7 +271,8 @@ Findings check_rollout(const config::Config& config, const Rollout& rollout, con
     return all([&](const Sample& s) { return score(s) == score(first); }) ? score(first) : no_value;
   };
 
-  if (all([](const Sample& s) { return s.finish == GRPO_FINISH_LENGTH; }))
+  const bool all_cut = all([](const Sample& s) { return s.finish == GRPO_FINISH_LENGTH; });
+  if (all_cut)
     findings.push_back(
         fmt::format("every one of the first {} completions was cut at sampler.max_new_tokens ({}): raise it, or see "
                     "that the prompt's form lets the model end (chat template, sampler.stop)",
@@ -285,7 +286,7 @@ Findings check_rollout(const config::Config& config, const Rollout& rollout, con
     const auto& entry = config.rewards[r];
     const auto found = rollout.scores.metrics.find("rewards/" + rewards[r] + "/format");
     const bool boxed = all([](const Sample& s) { return s.text.find("\\boxed") == s.text.npos; });
-    if (entry.plugin == "math" && found && *found == 0)
+    if (entry.plugin == "math" && found && *found == 0 && !all_cut)  // what was cut may have had its answer to come
       findings.push_back(fmt::format(
           "reward '{}' found no answer in any of the first {} completions{}: ask for \\boxed{{}} in the prompt "
           "(data.prompt_template, data.system_prompt), or let it take the last number (options: {{last_number: true}})",
