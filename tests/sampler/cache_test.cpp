@@ -47,7 +47,7 @@ TEST(Cache, CutsPromptsIntoChunks) {
 
 TEST(Cache, LooksLessOftenAtADevice) {
   for (const bool device : {false, true}) {
-    Bench bench({.sampler = {{"slots", 3}}, .model = {{"device", device}, {"positions", 8192}}});
+    Bench bench({.sampler = {{"slots", 3}}, .model = {{"on_device", device}, {"positions", 8192}}});
     auto s = bench::sampling(32);
     s.n_stop = 0;
     const std::vector<int32_t> prompt(2000, 9);

@@ -19,7 +19,7 @@ GRPO_MANIFEST({
     "cache_limit": {"type": "integer", "default": 1000000000, "description": "tokens that a decode session may ask for"},
     "lacks": {"type": "integer", "default": 0, "description": "bits of GRPO_SAMPLING_* that decode does not offer"},
     "max_room": {"type": "integer", "default": 0, "description": "tokens a step may make for a slot; 0: any"},
-    "device": {"type": "boolean", "default": false, "description": "says that it is on a CUDA device"},
+    "on_device": {"type": "boolean", "default": false, "description": "says that it is on a CUDA device"},
     "fail_step": {"type": "integer", "default": 0, "description": "the decode step of this number fails; 0: none"}}}]
 });
 /* clang-format on */
@@ -79,7 +79,7 @@ static grpo_status model_open(const grpo_call* call, const grpo_options* options
   m->info.max_tokens = grpo_option_integer(options, "max_tokens", 0);
   m->info.n_elements = ROWS * VOCABULARY;
   m->info.flops_per_token = 2 * VOCABULARY;
-  m->info.device_type = grpo_option_integer(options, "device", 0) ? GRPO_DEVICE_CUDA : GRPO_DEVICE_CPU;
+  m->info.device_type = grpo_option_integer(options, "on_device", 0) ? GRPO_DEVICE_CUDA : GRPO_DEVICE_CPU;
   m->decode_info.struct_size = sizeof m->decode_info;
   m->decode_info.sampling = (GRPO_SAMPLING_TOP_K | GRPO_SAMPLING_TOP_P | GRPO_SAMPLING_MIN_P |
                              GRPO_SAMPLING_REPETITION_PENALTY | GRPO_SAMPLING_MIN_NEW) &
