@@ -36,6 +36,11 @@ double cpu_ms() {
 }
 
 void scan(Subject& s) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr double due = 50;  // what is slow there is this reader, not optimised
+#else
+  constexpr double due = 5;
+#endif
   double best = 1e9;
   for (int i = 0; i < 5; ++i) {
     const double before = cpu_ms();
@@ -46,7 +51,7 @@ void scan(Subject& s) {
   need(!::dlopen(s.path().c_str(), RTLD_NOW | RTLD_NOLOAD), "reading its manifest loaded it", "");
   char text[64];
   std::snprintf(text, sizeof text, "%.2f ms", best);
-  need(best < 5, "reading its manifest takes " + std::string(text) + " of processor time; 5 ms are due",
+  need(best < due, "reading its manifest takes " + std::string(text) + " of processor time; 5 ms are due",
        "fewer components in a library, shorter descriptions");
   s.note = text;
 }

@@ -32,6 +32,9 @@ class Draw {
 
 // The words in a library's read-only data: what it compares texts with is among them.
 std::vector<std::string> words_of(const std::string& library);
+// What GCC's address sanitizer adds to that data, far more than all else: names of variables that have none (*.LC11,
+// *.Lubsan_data7), and what lies in a stack frame ("2 48 8 5 o:121 80 40 5 h:121"). No plugin compares with it.
+bool of_a_sanitizer(const std::string& word);
 
 class Generator {
  public:

@@ -1,5 +1,6 @@
 // The words that a library compares texts with.
 #include <algorithm>
+#include <regex>
 #include <set>
 
 #include "elf.hpp"
@@ -24,7 +25,8 @@ void add_texts(const std::string& bytes, Words& words) {
       word += bytes[i];
       continue;
     }
-    if (word.size() >= shortest && word.size() <= longest && words.size() < most_words && valid_utf8(word) == word)
+    if (word.size() >= shortest && word.size() <= longest && words.size() < most_words && valid_utf8(word) == word &&
+        !of_a_sanitizer(word))
       words.insert(word);
     word.clear();
   }
@@ -61,6 +63,11 @@ void add_numbers(const std::string& code, Words& words) {
 }
 
 }  // namespace
+
+bool of_a_sanitizer(const std::string& word) {
+  static const std::regex variable(R"(\*\.L(C|ubsan_data|ubsan_type)\d+)"), frame(R"(\d+ \d+ \d+ \d+ .+)");
+  return std::regex_match(word, variable) || std::regex_match(word, frame);
+}
 
 std::vector<std::string> words_of(const std::string& library) {
   constexpr std::uint64_t limit = std::uint64_t{64} << 20;
