@@ -34,12 +34,15 @@ struct Times {
 
 double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-Times generate(Model& model, const Prompts& prompts, std::int64_t batch, std::int64_t tokens) {
-  const auto group = batch / static_cast<std::int64_t>(prompts.size());
+// A session for it; its cache may be in blocks.
+Session open_for(Model& model, const Prompts& prompts, std::int64_t batch, std::int64_t tokens) {
   std::int64_t cache = batch * (tokens + room);
   for (const auto& prompt : prompts) cache += static_cast<std::int64_t>(prompt.size());
-  Session session(model, batch, cache + 64 * batch);  // a cache may be in blocks
+  return {model, batch, cache + 64 * batch};
+}
 
+Times generate(Session& session, const Prompts& prompts, std::int64_t batch, std::int64_t tokens) {
+  const auto group = batch / static_cast<std::int64_t>(prompts.size());
   Times times{};
   auto start = Clock::now();
   std::vector<std::int64_t> all, roots;
@@ -60,6 +63,7 @@ Times generate(Model& model, const Prompts& prompts, std::int64_t batch, std::in
     for (const auto& row : session.step(all, std::min(room, tokens - made)))
       if (row.ended != GRPO_FINISH_NONE) throw std::runtime_error("a sequence ended early");
   times.decode = since(start);
+  session.release(all);
   return times;
 }
 
@@ -83,8 +87,10 @@ void run(int argc, char** argv) {
       throw std::runtime_error("batch " + std::to_string(batch) + " does not go with " +
                                std::to_string(prompts.size()) + " prompts in groups of " + std::to_string(group));
     const Prompts part(prompts.begin(), prompts.begin() + static_cast<std::ptrdiff_t>(wanted));
-    generate(model, part, batch, 4);  // pages, threads
-    const Times times = generate(model, part, batch, tokens);
+    // The sampler keeps its cache from step to step, and so does this; as a whole, since pages are first touched here.
+    Session session = open_for(model, part, batch, tokens);
+    generate(session, part, batch, tokens);
+    const Times times = generate(session, part, batch, tokens);
     nlohmann::json line{{"batch", batch}, {"prefill_seconds", times.prefill}, {"decode_seconds", times.decode}};
     for (const auto& prompt : part) line["prompt_tokens"].push_back(prompt.size());
     std::cout << line.dump() << std::endl;
