@@ -11,17 +11,12 @@
 #include <set>
 
 #include "coming_from.hpp"
+#include "pages.hpp"
 
 namespace grpo_test {
 namespace {
 
-bool matches(std::string_view pattern, std::string_view text) {
-  if (pattern.empty()) return text.empty();
-  if (pattern[0] != '*') return !text.empty() && pattern[0] == text[0] && matches(pattern.substr(1), text.substr(1));
-  for (std::size_t i = 0; i <= text.size(); ++i)
-    if (matches(pattern.substr(1), text.substr(i))) return true;
-  return false;
-}
+using grpo::config::matches;
 
 struct System {
   explicit System(const std::string& file)

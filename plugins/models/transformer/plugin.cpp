@@ -15,7 +15,7 @@ GRPO_MANIFEST({
       "init": {"type": "string", "default": "checkpoint", "enum": ["checkpoint", "random"], "description": "random needs config.json only"},
       "trainable": {"type": "boolean", "default": true, "description": "false: the parameters are frozen, which saves the memory of their gradients, as a reference model should be"},
       "seed": {"type": "integer", "default": 0, "minimum": 0, "description": "of random weights"},
-      "logits_chunk": {"type": "integer", "default": 0, "minimum": 0, "description": "rows of logits held at once; 0: 256, and 2048 on a GPU, where few large products are faster"},
+      "logits_chunk": {"type": "integer", "default": 0, "minimum": 0, "description": "rows of logits held at once; 0: 256, and 2048 on a GPU"},
       "threads": {"type": "integer", "default": 0, "minimum": 0, "description": "0: as many as there are cores"},
       "activation_gib": {"type": "number", "default": -1, "minimum": -1, "description": "memory in GiB for activations: for those of the rollout, which training then need not compute again, and for those of one forward pass until its backward; what does not fit is computed twice. Below 0: 1.25 times what the parameters take, and 0.25 at least; on a GPU a third of what is free, if that is more"},
       "lora": {"type": "object", "default": {}, "description": "train adapters in place of the weights: {rank, alpha (2 rank), dropout (0), targets (all-linear, or a list of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj), rslora (false)}; a directory that PEFT wrote as `path` goes on with its adapter"},

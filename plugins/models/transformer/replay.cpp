@@ -164,7 +164,7 @@ std::string trial(Recorder& recorder, c10::Device device) {
 
 std::unique_ptr<Recording> repeat(std::int64_t times, Recorder* recorder, const std::function<bool()>& before,
                                   const std::function<void()>& pass) {
-  constexpr std::int64_t worth_recording = 3;  // passes to come: recording takes about as long as launching one or two
+  constexpr std::int64_t worth_recording = 3;  // passes to come: recording launches one too. A guess, not measured
   std::unique_ptr<Recording> recording;
   for (std::int64_t k = 0; k < times && before(); ++k) {
     if (k == 1 && recorder && times - k >= worth_recording) recording = recorder->record(pass);

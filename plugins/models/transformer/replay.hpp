@@ -1,9 +1,9 @@
 // replay.hpp: a pass of device operations that is run again and again, launched as one.
 //
-// Main idea. A decode step is some hundred small kernels, and the host takes longer to launch them than a GPU to run
-// them. Where all that changes from pass to pass lies in tensors that stay where they are, and the pass itself moves
-// it on, it can be recorded once (a CUDA graph) and started as a whole. Such a pass does not read anything back, and
-// decides nothing on the host.
+// Main idea. A decode step is some hundred small kernels; launching them is expected to take a host longer than running
+// them takes a GPU (bench/gpu/run, "few rows", with graphs and without). Where all that changes from pass to pass lies
+// in tensors that stay where they are, and the pass itself moves it on, it can be recorded once (a CUDA graph) and
+// started as a whole. Such a pass does not read anything back, and decides nothing on the host.
 //
 // CUDA's runtime is asked for by name: this plugin links none of it. Whether recording works is tried when a model is
 // opened, as with flash.hpp; a pass that cannot be recorded is run as before.

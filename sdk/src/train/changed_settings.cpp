@@ -1,38 +1,30 @@
 #include "changed_settings.hpp"
 
+#include <yaml-cpp/yaml.h>
+
 #include <map>
-#include <sstream>
 
 #include "grpo/sdk/error.hpp"
 
 namespace grpo::train {
 namespace {
 
-// effective_yaml, flat: "rewards.0.weight" and its text. Elements of lists inside a section have a number each too.
-std::map<std::string, std::string> flat(const config::Config& config) {
-  std::map<std::string, std::string> out;
-  std::istringstream in(config::effective_yaml(config));
-  std::string section, list;
-  int element = -1;
-  for (std::string line; std::getline(in, line);) {
-    const auto indent = line.find_first_not_of(" -");
-    const auto colon = line.find(':', indent);
-    if (indent == line.npos || colon == line.npos) continue;
-    const std::string name = line.substr(indent, colon - indent);
-    const std::string value = colon + 2 < line.size() ? line.substr(colon + 2) : "";
-    if (indent == 0) {
-      section = name;
-      list.clear();
-      element = -1;
-    } else if (value.empty()) {  // `datasets:`
-      list = name + ".";
-      element = -1;
-    } else {
-      if (line.find('-') < indent) ++element;
-      const std::string place = element < 0 ? "" : std::to_string(element) + ".";
-      out[section + "." + (indent > 2 && !list.empty() ? list : "") + place + name] = value;
-    }
+using Flat = std::map<std::string, std::string>;  // "rewards.0.weight" and its text
+
+void flatten(const YAML::Node& node, const std::string& at, Flat& out) {
+  const auto below = [&](const std::string& name) { return at.empty() ? name : at + "." + name; };
+  if (node.IsMap()) {
+    for (const auto& entry : node) flatten(entry.second, below(entry.first.Scalar()), out);
+  } else if (node.IsSequence()) {
+    for (std::size_t i = 0; i < node.size(); ++i) flatten(node[i], below(std::to_string(i)), out);
+  } else {
+    out[at] = node.Scalar();
   }
+}
+
+Flat flat(const config::Config& config) {
+  Flat out;
+  flatten(YAML::Load(config::effective_yaml(config)), "", out);
   return out;
 }
 
@@ -46,7 +38,7 @@ bool matters(const std::string& key) {
 }  // namespace
 
 std::vector<std::string> changed_settings(const std::filesystem::path& run_yaml, const config::Config& now) {
-  std::map<std::string, std::string> before;
+  Flat before;
   try {
     before = flat(config::load(run_yaml));
   } catch (const Error&) {

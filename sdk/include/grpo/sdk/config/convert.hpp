@@ -28,6 +28,7 @@ struct Conversion {
 // file: YAML or JSON (with OmegaConf's ${a.b}), a shell script with a.b=value or --name value, or a Python script with
 // GRPOConfig(...). overrides: their options, a.b=value, as on their command line. system: one of systems(), or empty:
 // the one whose tables know most of the options. Throws grpo::Error: the file cannot be read, nothing in it is known.
+// [any thread]
 Conversion convert(const std::filesystem::path& file, const std::vector<std::string>& overrides = {},
                    const std::string& system = "");
 
